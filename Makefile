@@ -1,0 +1,39 @@
+# make demo   sets up .venv and runs examples/deploy end to end, interpreter kills included
+# make test   sets up .venv and runs the tests
+# make check  types and lint;  make crash  the long crash suite;  make bench  the benchmarks;  make docs  generated pages
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check crash bench docs env env-dev clean
+
+env:
+	@$(PYTHON) tools/environment.py
+
+env-dev:
+	@$(PYTHON) tools/environment.py dev
+
+demo: env
+	@$(BIN)/python examples/deploy/demo.py
+
+test: env-dev
+	$(BIN)/python -m pytest -n 2 -m "not slow and not crash"
+
+test-long: env-dev
+	$(BIN)/python -m pytest -n 2 -m slow
+
+crash: env-dev
+	$(BIN)/python -m pytest -m crash
+
+check: env-dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: env-dev
+	$(BIN)/python benchmarks/run.py
+
+docs: env-dev
+	$(BIN)/python -m flowmetal.bytecode.document > docs/bytecode.md
+	$(BIN)/python -m flowmetal.store.document > docs/store.md
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,136 @@
+"""What both commands share: exit codes, how errors end a command, how output is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+
+# Exit codes; docs/cli.md lists them.
+OK, FAILED, USAGE, NOT_FOUND, CONFLICT, REFUSED, NO_STORE, TIMED_OUT, PROGRAM_FAILED = range(9)
+INTERRUPTED, TERMINATED = 130, 143
+
+#: Codes of the catalogue that have an exit code of their own; the rest goes by the first letters below.
+_EXIT_BY_CODE = {
+    "S101": NO_STORE, "S201": CONFLICT, "S202": NOT_FOUND, "S203": NOT_FOUND, "S204": USAGE, "S206": USAGE,
+    "H101": FAILED, "H103": REFUSED, "H507": TIMED_OUT, "H508": PROGRAM_FAILED, "H509": PROGRAM_FAILED,
+    "H504": NOT_FOUND, "H505": CONFLICT, "H511": NOT_FOUND, "B014": NOT_FOUND,
+    "U101": NOT_FOUND, "U102": USAGE, "U103": USAGE, "U104": NOT_FOUND, "U105": TIMED_OUT, "U106": FAILED,
+}  # fmt: skip
+_EXIT_BY_PREFIX = {"S1": NO_STORE, "S3": NO_STORE, "H2": USAGE, "H50": NO_STORE}
+
+
+def exit_code(code: str) -> int:
+    """The exit code for a code of the catalogue."""
+    found = _EXIT_BY_CODE.get(code)
+    if found is not None:
+        return found
+    for prefix, value in _EXIT_BY_PREFIX.items():
+        if code.startswith(prefix):
+            return value
+    return FAILED
+
+
+def run(app: typer.Typer) -> NoReturn:
+    """Runs a command; every error ends as a rendered diagnostic and an exit code, never as a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who read our output has gone
+        sys.exit(OK)
+    except Exception as problem:
+        sys.exit(report(problem))
+    sys.exit(OK)
+
+
+def report(problem: BaseException) -> int:
+    """Writes an error to standard error and gives its exit code."""
+    from flowmetal.diagnostics import CompileFailed, FlowmetalError, render
+
+    if "--debug" in sys.argv or os.environ.get("FLOWMETAL_DEBUG"):
+        raise problem
+    if isinstance(problem, CompileFailed):
+        show_diagnostics(problem.diagnostics)
+        return FAILED
+    if not isinstance(problem, FlowmetalError):
+        problem = FlowmetalError("U900", problem=f"{type(problem).__name__}: {problem}"[:500])
+    sources = _sources([problem.diagnostic])
+    if "--json" in sys.argv:
+        from flowmetal.diagnostics import to_json
+
+        sys.stderr.write(json.dumps({"error": to_json(problem.diagnostic)}) + "\n")
+    else:
+        sys.stderr.write(render(problem.diagnostic, sources, color=sys.stderr.isatty() and not os.environ.get("NO_COLOR")))
+    return exit_code(problem.code)
+
+
+def show_diagnostics(diagnostics: Any, sources: dict[str, str] | None = None) -> None:
+    """Renders diagnostics to standard error, or as JSON with --json."""
+    from flowmetal.diagnostics import render, to_json
+
+    diagnostics = list(diagnostics)
+    if "--json" in sys.argv:
+        sys.stdout.write(json.dumps({"diagnostics": [to_json(one) for one in diagnostics]}, indent=1) + "\n")
+        return
+    color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    texts = sources or _sources(diagnostics)
+    sys.stderr.write("\n".join(render(one, texts, color) for one in diagnostics))
+
+
+def _sources(diagnostics: list[Any]) -> dict[str, str]:
+    found = {}
+    for one in diagnostics:
+        spans = [one.span, *(label.span for label in one.labels)]
+        for span in spans:
+            if span is not None and span.file not in found:
+                try:
+                    found[span.file] = Path(span.file).read_text(errors="replace")
+                except OSError:
+                    continue
+    return found
+
+
+def usage(code: str, **facts: Any) -> NoReturn:
+    """Ends the command with an error of its own catalogue."""
+    from flowmetal.diagnostics import FlowmetalError
+
+    raise FlowmetalError(code, **facts)
+
+
+def emit(document: Any, as_json: bool, text: Callable[[], str]) -> None:
+    """One document on standard output, as JSON or as text for people."""
+    if as_json:
+        typer.echo(json.dumps(document, indent=1, default=str))
+    else:
+        typer.echo(text())
+
+
+def parse_json(text: str, what: str) -> Any:
+    """A JSON argument of the command line as a value of the language."""
+    from flowmetal.values import LanguageError, from_python
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        return from_python(json.loads(text, parse_constant=refuse))
+    except (ValueError, RecursionError) as problem:
+        usage("U102", what=what, text=text[:200], problem=str(problem))
+    except LanguageError as problem:
+        usage("U102", what=what, text=text[:200], problem=problem.error.message)
+
+
+def table(rows: list[list[str]], headers: list[str]) -> str:
+    """Columns as wide as they need to be; the last is not padded."""
+    widths = [max(len(row[index]) for row in [headers, *rows]) for index in range(len(headers))]
+    lines = []
+    for row in [headers, *rows]:
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return "\n".join(lines)

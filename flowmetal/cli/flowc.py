@@ -1,0 +1,131 @@
+"""`flowc`: compiles programs, checks them, shows what is in an artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowmetal.cli import common
+
+app = typer.Typer(
+    name="flowc",
+    help="Compiles Flowmetal programs.  Example: flowc build deploy.fm",
+    add_completion=True,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+
+Sources = Annotated[list[Path], typer.Argument(help="Source files (.fm), or folders of them.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of internal errors.", hidden=True)]
+
+
+@app.command()
+def build(
+    sources: Sources,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The artifact; default: NAME.fmc here.")] = None,
+    name: Annotated[str | None, typer.Option(help="The main module; default: the first file's.")] = None,
+    strip: Annotated[bool, typer.Option("--strip", help="Leave source text and places out.")] = False,
+    bundle: Annotated[bool, typer.Option("--bundle", help="Put the standard library in as well.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compiles sources to one artifact, .fmc."""
+    from flowmetal.engine.build import build_artifact
+
+    built = build_artifact(read_sources(sources), main=name, strip=strip, bundle=bundle)
+    if built.warnings:
+        common.show_diagnostics(built.warnings)
+    target = output if output is not None else Path(f"{built.name}.fmc")
+    try:
+        target.write_bytes(built.data)
+    except OSError as problem:
+        common.usage("U108", path=str(target), problem=problem.strerror or str(problem))
+    document = {"artifact": str(target), "name": built.name, "hash": built.hash.hex(), "bytes": len(built.data)}
+    common.emit(document, as_json, lambda: f"{target}  {len(built.data)} bytes  {built.hash.hex()[:16]}")
+
+
+@app.command()
+def check(sources: Sources, as_json: Json = False, debug: Debug = False) -> None:
+    """Says what is wrong with sources, or checks an artifact; writes nothing."""
+    from flowmetal.diagnostics import CompileFailed
+    from flowmetal.engine.build import build_artifact, verify_file
+
+    artifacts = [path for path in sources if path.suffix == ".fmc"]
+    for path in artifacts:
+        verify_file(read_bytes(path))
+    rest = [path for path in sources if path.suffix != ".fmc"]
+    found = []
+    if rest:
+        try:
+            found = list(build_artifact(read_sources(rest)).warnings)
+        except CompileFailed as failed:
+            found = list(failed.diagnostics)
+    if found or as_json:
+        common.show_diagnostics(found)
+    if any(one.level == "error" for one in found):
+        raise typer.Exit(common.FAILED)
+    if not as_json:
+        typer.echo(f"{len(sources)} checked, no errors")
+
+
+@app.command()
+def disasm(
+    artifact: Annotated[Path, typer.Argument(help="An artifact (.fmc) or a source file (.fm).")],
+    function: Annotated[str | None, typer.Argument(help="Only this function.")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Shows the manifest and the instructions of an artifact."""
+    from flowmetal.engine.build import build_artifact, describe_artifact
+
+    data = read_bytes(artifact)
+    if artifact.suffix == ".fm":
+        data = build_artifact({str(artifact): data}).data
+    described = describe_artifact(data, function)
+    common.emit(described.document, as_json, lambda: described.text)
+
+
+@app.command()
+def explain(code: Annotated[str, typer.Argument(help="A code, as in [A101].")], debug: Debug = False) -> None:
+    """Explains a code of an error message."""
+    from flowmetal.diagnostics import all_codes, suggest
+    from flowmetal.diagnostics import explain as explain_code
+
+    if code.upper() not in all_codes():
+        near = suggest(code.upper(), all_codes())
+        common.usage("U103", what="the code", found=code, expected=f"one of the catalogue{f', perhaps {near}' if near else ''}")
+    typer.echo(explain_code(code.upper()))
+
+
+def read_sources(paths: list[Path]) -> dict[str, bytes]:
+    """The text of source files by path, folders searched for .fm files in order of name."""
+    found: dict[str, bytes] = {}
+    for path in paths:
+        files = sorted(path.rglob("*.fm")) if path.is_dir() else [path]
+        for file in files:
+            found[str(file)] = read_bytes(file)
+    if not found:
+        common.usage("U101", path=str(paths[0]), problem="no .fm file is in it")
+    return found
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes, or U101."""
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        common.usage("U101", path=str(path), problem=problem.strerror or str(problem))
+
+
+def main() -> None:
+    """The command `flowc`."""
+    common.run(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,341 @@
+"""`flowvm`: runs programs, serves a store, and looks at and steers processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowmetal.cli import common
+
+if TYPE_CHECKING:
+    from flowmetal.client.base import Client
+    from flowmetal.store.interface import Store
+
+app = typer.Typer(
+    name="flowvm",
+    help="Runs Flowmetal programs and looks at them.  Example: flowvm serve --store ./store",
+    add_completion=True,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+
+DEFAULT_STORE = "./flowmetal-store"
+
+StoreOption = Annotated[
+    str,
+    typer.Option("--store", "-s", envvar="FLOWMETAL_STORE", help="A folder, or the URL of a `flowvm serve`."),
+]
+Pid = Annotated[str, typer.Argument(help="Number of the process, or the id it was started with.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of internal errors.", hidden=True)]
+Arguments = Annotated[list[str] | None, typer.Option("--arg", "-a", help="An argument, as JSON; repeat for more.")]
+
+
+def open_client(store: str) -> Client:
+    """A client of a store folder or a server."""
+    from flowmetal.client import connect
+
+    return connect(store if store.startswith(("http://", "https://", "memory:", "lmdb:")) else _existing(store))
+
+
+def open_folder(store: str) -> Store:
+    """The store itself, for what the HTTP API does not offer."""
+    from flowmetal.store import open_store
+
+    if store.startswith(("http://", "https://")):
+        common.usage("U109", url=store)
+    return open_store(_existing(store), create=False)
+
+
+def _existing(store: str) -> str:
+    """A folder's address.  A store that is not there is S101 for all commands but serve, deploy and run."""
+    path = store.removeprefix("lmdb://")
+    return f"lmdb://{Path(path).absolute()}"
+
+
+def find_pid(client: Client, text: str) -> int:
+    """The number of a process named by number or id."""
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        return int(text)
+    found = client.find(text)
+    if found is None:
+        common.usage("U104", pid=text, store=client.url)
+    return found.pid
+
+
+# ---- serving and running ------------------------------------------------------------------------------------------
+
+
+@app.command()
+def serve(
+    store: StoreOption = DEFAULT_STORE,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Settings; default: ./flowmetal.toml.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    no_http: Annotated[bool, typer.Option("--no-http", help="Run processes only: no connectors, no server.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Runs the interpreter, the HTTP connectors and the HTTP API on a store, until SIGTERM or Ctrl-C."""
+    from flowmetal.cli.serving import serve_store
+
+    raise typer.Exit(serve_store(store, config, host, port, with_http=not no_http))
+
+
+@app.command()
+def run(
+    program: Annotated[Path, typer.Argument(help="An artifact (.fmc) or a source file (.fm).")],
+    function: Annotated[str | None, typer.Argument(help="Which function; default: main.")] = None,
+    arg: Arguments = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Runs a program once in memory and prints its result.  Nothing is kept; for that, `serve` and `start`."""
+    from flowmetal.cli.running import run_once
+
+    values = [common.parse_json(text, f"argument {index + 1}") for index, text in enumerate(arg or [])]
+    raise typer.Exit(run_once(program, function, values, as_json))
+
+
+@app.command()
+def deploy(
+    artifact: Annotated[Path, typer.Argument(help="An artifact (.fmc) or a source file (.fm).")],
+    name: Annotated[str | None, typer.Option(help="Its name; default: that of its main module.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Puts a program into a store; new processes of that name run it."""
+    from flowmetal.cli.flowc import read_bytes
+    from flowmetal.engine.build import artifact_name, build_artifact
+
+    data = read_bytes(artifact)
+    if artifact.suffix == ".fm":
+        data = build_artifact({str(artifact): data}).data
+    called = name or artifact_name(data)
+    with open_client(store) as client:
+        found = client.deploy(called, data)
+    common.emit({"name": called, "hash": found}, as_json, lambda: f"{called}  {found[:16]}")
+
+
+@app.command()
+def start(
+    function: Annotated[str, typer.Argument(help='What to run: "module/function".')],
+    arg: Arguments = None,
+    id: Annotated[str | None, typer.Option(help="An id: starting it again with the same id changes nothing.")] = None,
+    program: Annotated[str | None, typer.Option(help="The deployed name; default: the module.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    wait: Annotated[float | None, typer.Option(help="Wait this many seconds for the result.")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Starts a process and prints its number."""
+    from flowmetal.values import to_python
+
+    values = [to_python(common.parse_json(text, f"argument {index + 1}")) for index, text in enumerate(arg or [])]
+    with open_client(store) as client:
+        pid = client.start(function, *values, program=program, id=id)
+        if wait is None:
+            common.emit({"pid": pid}, as_json, lambda: str(pid))
+            return
+        raise typer.Exit(_show_result(client, pid, wait, as_json))
+
+
+# ---- looking -----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def ps(
+    store: StoreOption = DEFAULT_STORE,
+    status: Annotated[list[str] | None, typer.Option(help="Only these: ready, waiting, paused, done, ...")] = None,
+    after: Annotated[int, typer.Option(help="Only processes beyond this number.")] = 0,
+    limit: Annotated[int, typer.Option(help="At most this many.", min=1, max=10_000)] = 100,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Lists processes."""
+    from dataclasses import asdict
+
+    from flowmetal.store.interface import STATUSES
+
+    for one in status or []:
+        if one not in STATUSES:
+            common.usage("U103", what="--status", found=one, expected="one of " + ", ".join(STATUSES))
+    with open_client(store) as client:
+        found = client.list(after=after, limit=limit, statuses=status or ())
+    rows = [
+        [str(one.pid), one.id or "-", one.function, one.status, one.updated_at[:19], one.error or one.waits or "-"]
+        for one in found
+    ]
+    more = f"\nmore: --after {found[-1].pid}" if len(found) == limit else ""
+    common.emit(
+        {"processes": [asdict(one) for one in found]},
+        as_json,
+        lambda: common.table(rows, ["PID", "ID", "FUNCTION", "STATUS", "SINCE", "WAITS FOR"]) + more,
+    )
+
+
+@app.command()
+def inspect(
+    pid: Annotated[str, typer.Argument(help="Number or id of the process; PID@N for its state at step N.")],
+    store: StoreOption = DEFAULT_STORE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Shows the state of a process: status, what it waits for, frames with source line and locals."""
+    from flowmetal.inspect import inspect_process
+
+    name, _, step = pid.partition("@")
+    if step and not step.isdigit():
+        common.usage("U103", what="the step", found=step, expected="a number, as in 7@12")
+    with open_folder(store) as opened:
+        number = _find_in_store(opened, name)
+        state = inspect_process(opened, number, at=int(step) if step else None)
+    common.emit(state.to_json(), as_json, state.to_text)
+
+
+@app.command()
+def history(
+    pid: Pid,
+    store: StoreOption = DEFAULT_STORE,
+    start: Annotated[int, typer.Option(help="From this step on.", min=0)] = 0,
+    limit: Annotated[int, typer.Option(help="At most this many.", min=1, max=100_000)] = 1000,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Shows the log of a process, an event a line."""
+    from flowmetal.inspect import history as read_history
+
+    with open_folder(store) as opened:
+        number = _find_in_store(opened, pid)
+        found = read_history(opened, number, start, limit)
+    common.emit(found.to_json(), as_json, found.to_text)
+
+
+@app.command()
+def result(
+    pid: Pid,
+    store: StoreOption = DEFAULT_STORE,
+    wait: Annotated[float, typer.Option(help="Wait this many seconds for it.", min=0)] = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Prints the result of a process; 7 while it runs, 8 if it failed or was cancelled."""
+    with open_client(store) as client:
+        raise typer.Exit(_show_result(client, find_pid(client, pid), wait, as_json))
+
+
+def _show_result(client: Client, pid: int, wait: float, as_json: bool) -> int:
+    import json
+
+    outcome, status = client.outcome(pid, wait)
+    if outcome is None:
+        info = client.get(pid)
+        common.usage("U105", pid=pid, status=status, waits=info.error or info.waits or "it runs")
+    if outcome.status == "done":
+        document: dict[str, Any] = {"pid": pid, "status": "done", "result": outcome.result}
+        common.emit(document, as_json, lambda: json.dumps(outcome.result, indent=1, ensure_ascii=False))
+        return common.OK
+    error = outcome.error or {"kind": "flowmetal/cancelled", "message": "the process was cancelled", "data": None}
+    if as_json:
+        typer.echo(json.dumps({"pid": pid, "status": outcome.status, "error": error}, indent=1))
+    else:
+        typer.echo(f"process {pid} is {outcome.status}: {error['kind']}: {error['message']}", err=True)
+    return common.PROGRAM_FAILED
+
+
+@app.command()
+def programs(store: StoreOption = DEFAULT_STORE, as_json: Json = False, debug: Debug = False) -> None:
+    """Lists deployed programs."""
+    with open_client(store) as client:
+        found = client.programs()
+    rows = [[name, hash[:16]] for name, hash in sorted(found.items())]
+    common.emit({"programs": found}, as_json, lambda: common.table(rows, ["NAME", "ARTIFACT"]))
+
+
+# ---- steering ----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def cancel(
+    pid: Pid,
+    reason: Annotated[str | None, typer.Option(help="Why; kept in the log.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Asks a process to end: its `finally` blocks run, then it is cancelled."""
+    _post(store, pid, "cancel", reason, "asked to end", as_json)
+
+
+@app.command()
+def send(
+    pid: Pid,
+    message: Annotated[str, typer.Argument(help="The message, as JSON.")],
+    store: StoreOption = DEFAULT_STORE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Sends a message to a process."""
+    from flowmetal.values import to_python
+
+    _post(store, pid, "message", to_python(common.parse_json(message, "the message")), "got the message", as_json)
+
+
+@app.command()
+def pause(pid: Pid, store: StoreOption = DEFAULT_STORE, as_json: Json = False, debug: Debug = False) -> None:
+    """Lets a process stand still: what arrives is kept."""
+    _post(store, pid, "pause", None, "paused", as_json)
+
+
+@app.command()
+def resume(pid: Pid, store: StoreOption = DEFAULT_STORE, as_json: Json = False, debug: Debug = False) -> None:
+    """Lets a paused process go on; what has used up its retries is tried again."""
+    _post(store, pid, "resume", None, "goes on", as_json)
+
+
+def _post(store: str, pid: str, kind: str, value: Any, said: str, as_json: bool) -> None:
+    with open_client(store) as client:
+        number = find_pid(client, pid)
+        if not client.post(number, kind, value):
+            common.usage("U106", pid=number, status=client.get(number).status)
+    common.emit({"pid": number, "posted": kind}, as_json, lambda: f"process {number} {said}")
+
+
+def _find_in_store(store: Store, text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        found = store.process(int(text))
+    else:
+        found = store.process_by_id(text)
+    if found is None:
+        common.usage("U104", pid=text, store=store.url)
+    return found.pid
+
+
+@app.command()
+def version(as_json: Json = False, debug: Debug = False) -> None:
+    """Prints the versions of Flowmetal and of its formats."""
+    import flowmetal
+    from flowmetal.bytecode.opcodes import MACHINE_VERSION
+    from flowmetal.vm.image import IMAGE_VERSION
+
+    document = {
+        "flowmetal": flowmetal.__version__,
+        "machine": MACHINE_VERSION,
+        "image": IMAGE_VERSION,
+        "python": sys.version.split()[0],
+    }
+    common.emit(document, as_json, lambda: "\n".join(f"{key} {value}" for key, value in document.items()))
+
+
+def main() -> None:
+    """The command `flowvm`."""
+    common.run(app)
+
+
+if __name__ == "__main__":
+    main()

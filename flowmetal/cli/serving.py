@@ -1,0 +1,76 @@
+"""What `flowvm serve` does: opens the store, joins interpreter, connectors and server, and runs until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+from flowmetal.client.background import signals
+from flowmetal.engine.artifacts import deployer
+from flowmetal.engine.interpreter import Config, Interpreter
+from flowmetal.server import HttpServer, ServerConfig, load_config, serve
+from flowmetal.store import open_store
+from flowmetal.store.interface import Store
+
+log = logging.getLogger("flowmetal")
+
+
+def serve_store(url: str, config: Path | None, host: str | None, port: int | None, *, with_http: bool) -> int:
+    """Serves until SIGTERM or SIGINT; the exit code."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = read_settings(config)
+    changes: dict[str, object] = {}
+    if host is not None:
+        changes["host"] = host
+    if port is not None:
+        changes["port"] = port
+    settings = replace(settings, serve=replace(settings.serve, **changes))  # type: ignore[arg-type]
+    store = open_store(url)
+    try:
+        if with_http:
+            serve(
+                store,
+                settings,
+                deploy=deployer(store),
+                services=lambda server: [interpreter(store, server.base_url)],
+                ready=announce,
+            )
+        else:
+            run_interpreter(store, settings)
+    finally:
+        store.close()
+    log.info("stopped")
+    return 0
+
+
+def read_settings(path: Path | None) -> ServerConfig:
+    """The settings of `path`, or of ./flowmetal.toml where there is one."""
+    if path is not None:
+        return load_config(path)
+    default = Path("flowmetal.toml")
+    return load_config(default) if default.exists() else ServerConfig()
+
+
+def interpreter(store: Store, base_url: str) -> Interpreter:
+    """An interpreter whose callback URLs begin with `base_url`."""
+    return Interpreter(store, Config(base_url=base_url))
+
+
+def announce(server: HttpServer) -> None:
+    """Says that everything runs."""
+    log.info("flowvm serves at %s; callbacks arrive at %s", server.url, server.base_url)
+
+
+def run_interpreter(store: Store, settings: ServerConfig) -> None:
+    """An interpreter alone."""
+    stop = threading.Event()
+    running = interpreter(store, settings.base_url())
+    with signals(lambda number, frame: stop.set()):
+        running.start()
+        log.info("flowvm runs processes of %s", store.url)
+        while not stop.wait(0.5):  # in pieces, so that a signal's handler runs between two of them
+            pass
+        running.stop()

@@ -1,0 +1,43 @@
+"""connect(): from an address or an open store to a client."""
+
+from __future__ import annotations
+
+import importlib
+import os
+
+from flowmetal.client.base import Client
+from flowmetal.client.errors import BadAddress
+from flowmetal.client.over_http import HttpClient
+from flowmetal.client.over_store import Deployer, StoreClient
+from flowmetal.store import open_store
+from flowmetal.store.interface import Store
+
+#: Environment variable with the token for servers, where connect() is given none.
+TOKEN_VARIABLE = "FLOWMETAL_TOKEN"
+
+
+def connect(url: str | Store, *, token: str | None = None, deploy: Deployer | None = None) -> Client:
+    """A client of "lmdb:///path", "memory:", "http://host:port", or of a store that is open already.
+
+    `token` is for servers.  `deploy` checks and deploys artifacts where a store is connected to, instead of
+    deploy_artifact.  Raises BadAddress, StoreError; a server is first spoken to by the first method.
+    """
+    deployer = deploy_artifact if deploy is None else deploy
+    if not isinstance(url, str):
+        return StoreClient(url, deployer)
+    scheme = url.partition(":")[0].lower()
+    if scheme in ("http", "https") and url[len(scheme) :].startswith("://") and len(url) > len(scheme) + 3:
+        return HttpClient(url, token if token is not None else os.environ.get(TOKEN_VARIABLE))
+    if scheme in ("lmdb", "memory"):
+        return StoreClient(open_store(url), deployer, owned=True)
+    raise BadAddress("H502", url=url)
+
+
+def deploy_artifact(store: Store, name: str, data: bytes) -> bytes:
+    """Checks an artifact and deploys it with the library it needs -> content hash.  FlowmetalError B1xx, StoreError.
+
+    The engine, which knows artifacts, is loaded by the first call: few clients deploy, and most should start fast.
+    """
+    artifacts = importlib.import_module("flowmetal.engine.artifacts")
+    digest: bytes = artifacts.deploy(store, data, name)
+    return digest

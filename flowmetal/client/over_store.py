@@ -1,0 +1,134 @@
+"""The client over the store itself: the same commands and reads as the interpreter's, no server between."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from flowmetal.client.base import POSTED, Client, Processes, Steps
+from flowmetal.client.errors import Conflict, NotFound, Refused
+from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints
+from flowmetal.client.plain import Outcome, ProcessInfo, encoded, info_of, outcome_of, start_command, step_of
+from flowmetal.client.serving import Source, StoreSource
+from flowmetal.diagnostics import FlowmetalError, suggest
+from flowmetal.store.interface import FINAL_STATUSES, Command, Post, ProcessRecord, Start, Store
+
+#: Checks an artifact's bytes, deploys them to a store under a name, durably -> content hash; FlowmetalError for bytes
+#: that are no artifact.
+Deployer = Callable[[Store, str, bytes], bytes]
+
+
+class StoreClient(Client):
+    """See Client.  `owned`: close() also closes the store."""
+
+    def __init__(self, store: Store, deploy: Deployer, *, owned: bool = False) -> None:
+        self.url = store.url
+        self.store = store
+        self._deploy = deploy
+        self._owned = owned
+        self._hints = Hints(store)
+
+    def start(
+        self,
+        function: str,
+        /,
+        *arguments: Any,
+        program: str | None = None,
+        id: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> int:
+        """See Client."""
+        command = start_command(function, arguments, program, id, attributes)
+        try:
+            (started,) = self._submit(command)
+        except FlowmetalError as error:
+            raise start_error(error, command, self.store) from None
+        pid: int = started[0]
+        return pid
+
+    def outcome(self, pid: int, wait: float | None = None) -> tuple[Outcome | None, str]:
+        """See Client."""
+        deadline = None if wait is None else time.monotonic() + wait
+        changed = threading.Event()
+        end = self._hints.listen([("process", pid)], changed.set)
+        try:
+            while True:
+                changed.clear()
+                record = self._record(pid)
+                if record.status in FINAL_STATUSES:
+                    return outcome_of(record, self.store.result(pid)), record.status
+                left = SLOW_POLL_SECONDS if deadline is None else deadline - time.monotonic()
+                if left <= 0:
+                    return None, record.status
+                changed.wait(min(left, SLOW_POLL_SECONDS))
+        finally:
+            end()
+
+    def get(self, pid: int) -> ProcessInfo:
+        """See Client."""
+        return info_of(self._record(pid))
+
+    def find(self, id: str) -> ProcessInfo | None:
+        """See Client."""
+        record = self.store.process_by_id(id)
+        return None if record is None else info_of(record)
+
+    def list(
+        self, *, after: int = 0, limit: int = 100, statuses: Iterable[str] = (), newest_first: bool = False
+    ) -> Processes:
+        """See Client."""
+        records = self.store.processes(after=after, limit=limit, statuses=tuple(statuses), newest_first=newest_first)
+        return [info_of(record) for record in records]
+
+    def history(self, pid: int, start: int = 0, limit: int = 1000) -> Steps:
+        """See Client."""
+        self._record(pid)
+        return [step_of(entry) for entry in self.store.log(pid, start, limit)]
+
+    def post(self, pid: int, kind: str, value: Any) -> bool:
+        """See Client."""
+        if kind not in POSTED:
+            raise Refused("H513", what="a kind of event", expected="one of " + ", ".join(POSTED))
+        data = encoded(value, "message" if kind == "message" else "reason") if kind in ("message", "cancel") else b""
+        self._record(pid)
+        (posted,) = self._submit(Post(pid, kind, data))
+        return bool(posted)
+
+    def put_program(self, name: str, data: bytes) -> str:
+        """See Client."""
+        return self._deploy(self.store, name, data).hex()
+
+    def programs(self) -> dict[str, str]:
+        """See Client."""
+        return {name: digest.hex() for name, digest in self.store.deployed().items()}
+
+    def source(self, effects: Sequence[str], worker: str, lease_ms: int) -> Source:
+        """See Client."""
+        return StoreSource(self.store, effects, worker, lease_ms)
+
+    def close(self) -> None:
+        """See Client."""
+        self._hints.close()
+        if self._owned:
+            self.store.close()
+
+    def _record(self, pid: int) -> ProcessRecord:
+        record = self.store.process(pid)
+        if record is None:
+            raise NotFound("H504", pid=pid)
+        return record
+
+    def _submit(self, *commands: Command) -> Sequence[Any]:
+        return self.store.submit(list(commands)).result()
+
+
+def start_error(error: FlowmetalError, command: Start, store: Store) -> FlowmetalError:
+    """What a client raises for a store's error at a start: Conflict, NotFound, or the error itself."""
+    if error.code == "S201":
+        return Conflict("H505", id=command.id)
+    if error.code == "S202":
+        names = store.deployed()
+        return NotFound("H511", name=command.name, suggestion=suggest(command.name or "", names))
+    return error

@@ -1,0 +1,222 @@
+"""Between the store's records and bytes, and the plain Python data that clients and the HTTP API give.
+
+The one place that knows both forms; the client over a store and the server use it alike, so that a program cannot
+tell which way it was reached.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from flowmetal.client.errors import NotPlain, Refused
+from flowmetal.engine.events import EventError, decode_event, describe, kind_of
+from flowmetal.store.interface import LogEntry, ProcessRecord, Start
+from flowmetal.values import (
+    CodecError,
+    ErrorValue,
+    Instant,
+    LanguageError,
+    Vector,
+    decode_value,
+    encode_value,
+    from_python,
+    keyword,
+    print_string,
+    to_python,
+)
+
+#: Characters of a value that is only printed, because it has no plain form.
+PRINTED_CHARACTERS = 2000
+
+#: Longest text of a kind, message or name that is taken from outside.
+TEXT_CHARACTERS_MAX = 10_000
+
+_KIND = re.compile(r"[A-Za-z*!_?$%&=<>.+-][\w*!?$%&=<>.+'#/-]{0,199}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """A process as a client sees it.  Times are ISO 8601 in UTC, the artifact is its hash in hex."""
+
+    pid: int
+    function: str
+    status: str
+    id: str | None
+    artifact: str
+    sequence: int
+    created_at: str
+    updated_at: str
+    parent: int | None
+    waits: str
+    error: str
+    attributes: dict[str, Any]
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is done, failed or cancelled."""
+        return self.status in ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One entry of a process's log.  `time` is ISO 8601; sizes in bytes; `text` says in a line what happened."""
+
+    sequence: int
+    part: int
+    kind: str
+    time: str
+    text: str
+    event_bytes: int
+    segment_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a process ended, in plain data.  `error` is {"kind", "message", "data"} where it failed."""
+
+    status: str  # "done", "failed" or "cancelled"
+    result: Any = None
+    error: dict[str, Any] | None = None
+
+
+def time_text(nanoseconds: int) -> str:
+    """An instant of the store's clock in ISO 8601."""
+    return str(to_python(Instant(nanoseconds)))
+
+
+def info_of(record: ProcessRecord) -> ProcessInfo:
+    """A record in plain data."""
+    return ProcessInfo(
+        pid=record.pid,
+        function=record.function,
+        status=record.status,
+        id=record.id,
+        artifact=record.artifact.hex(),
+        sequence=record.sequence,
+        created_at=time_text(record.created_at),
+        updated_at=time_text(record.updated_at),
+        parent=record.parent,
+        waits=record.waits,
+        error=record.error,
+        attributes=dict(record.attributes),
+    )
+
+
+def step_of(entry: LogEntry) -> Step:
+    """A log entry in plain data; an event that cannot be read is described as such."""
+    kind, time, text = "cut", "", "saved between two events"
+    if entry.part == 0 or entry.event:
+        try:
+            event = decode_event(entry.event)
+            kind, time, text = kind_of(event), time_text(event.time), describe(event)
+        except EventError as error:
+            kind, text = "unknown", str(error)
+    return Step(entry.sequence, entry.part, kind, time, text, len(entry.event), len(entry.segment))
+
+
+def as_json(data: ProcessInfo | Step | Outcome) -> dict[str, Any]:
+    """One of the above as a dictionary."""
+    return asdict(data)
+
+
+def from_json(make: type[Any], data: Mapping[str, Any]) -> Any:
+    """One of the above from a dictionary; fields that a newer server adds are left out."""
+    return make(**{f.name: data[f.name] for f in fields(make) if f.name in data})
+
+
+# ---- values ----------------------------------------------------------------------------------------------------
+
+
+def encoded(data: Any, what: str) -> bytes:
+    """Plain Python as an encoded value.  NotPlain names `what`."""
+    try:
+        return encode_value(from_python(data))
+    except LanguageError as error:
+        raise NotPlain("H510", what=what, reason=error.error.message) from None
+
+
+def encoded_arguments(arguments: Sequence[Any]) -> bytes:
+    """An argument list as an encoded vector, each argument named in what is raised."""
+    values = []
+    for number, argument in enumerate(arguments, 1):
+        try:
+            values.append(from_python(argument))
+        except LanguageError as error:
+            raise NotPlain("H510", what=f"argument {number}", reason=error.error.message) from None
+    return encode_value(Vector.of(values))
+
+
+def plain(data: bytes, what: str) -> Any:
+    """An encoded value as plain Python.  NotPlain, with `printed` in its facts, where it has no plain form."""
+    value: Any = None
+    try:
+        value = decode_value(data)
+        return to_python(value)
+    except LanguageError as error:
+        printed = print_string(value, limit=PRINTED_CHARACTERS)
+        raise NotPlain("H510", what=what, reason=error.error.message, printed=printed) from None
+    except CodecError as error:
+        raise NotPlain("H510", what=what, reason=error.problem, printed=f"<{len(data)} bytes>") from None
+
+
+def outcome_of(record: ProcessRecord, data: bytes | None) -> Outcome:
+    """How a process ended.  NotPlain where its result has no plain form."""
+    if record.status == "done":
+        return Outcome("done", result=None if data is None else plain(data, f"result of process {record.pid}"))
+    if record.status == "cancelled":
+        return Outcome("cancelled")
+    return Outcome("failed", error=_error_of(record, data))
+
+
+def _error_of(record: ProcessRecord, data: bytes | None) -> dict[str, Any]:
+    """The error of a failed process.  Data without a plain form is printed: an error must always reach its reader."""
+    error: Any = None
+    try:
+        error = None if data is None else decode_value(data)
+    except CodecError:
+        pass
+    if not isinstance(error, ErrorValue):
+        return {"kind": "unknown", "message": record.error, "data": None}
+    try:
+        detail = to_python(error.data)
+    except LanguageError:
+        detail = print_string(error.data, limit=PRINTED_CHARACTERS)
+    return {"kind": error.kind.text, "message": error.message, "data": detail}
+
+
+def encoded_error(kind: str, message: str, data: Any = None) -> bytes:
+    """An error value for a worker's answer.  Refused for a kind that is not one, NotPlain for such data."""
+    if not _KIND.match(kind):
+        raise Refused("H513", what="an error's kind", expected='a keyword\'s text such as "billing/declined"')
+    try:
+        detail = from_python(data)
+    except LanguageError as error:
+        raise NotPlain("H510", what="error's data", reason=error.error.message) from None
+    return encode_value(ErrorValue(keyword(kind), message[:TEXT_CHARACTERS_MAX], detail, None, None))
+
+
+def start_command(
+    function: str,
+    arguments: Sequence[Any],
+    program: str | None = None,
+    id: str | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> Start:
+    """The command that starts `function` ("module/function") of `program` (the module, where there is none)."""
+    module, slash, name = function.partition("/")
+    if not (module and slash and name) or any(c.isspace() for c in function):
+        raise Refused("H513", what="a function", expected='"module/function"')
+    if program is not None and not program:
+        raise Refused("H513", what="a program's name", expected="text that is not empty")
+    if id is not None and not id:
+        raise Refused("H513", what="an id", expected="text that is not empty, or none")
+    return Start(
+        function=function,
+        arguments=encoded_arguments(arguments),
+        name=module if program is None else program,
+        id=id,
+        attributes=dict(attributes or {}),
+    )

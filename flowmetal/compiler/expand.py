@@ -1,0 +1,83 @@
+"""Macro expansion: one call of a macro, run by the evaluator.
+
+A macro is a function of the call's form, the locals in scope, and the forms of the arguments.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowmetal.bytecode.program import UNBOUND
+from flowmetal.compiler.names import CORE, Target
+from flowmetal.compiler.scopes import Scope
+from flowmetal.compiler.shapes import is_list
+from flowmetal.diagnostics import Label
+from flowmetal.values import Closure, ErrorValue, LazySeq, List, Map, Set, Symbol, Vector, iterate, print_string
+
+if TYPE_CHECKING:
+    from flowmetal.compiler.analyze import Analyzer
+
+#: Arguments every macro takes before those of the call: `&form` and `&env`.
+HIDDEN_PARAMETERS = 2
+
+
+def expand(analyzer: Analyzer, head: Symbol, found: Target, form: Any, items: list[Any], scope: Scope) -> Any:
+    """The form a macro call stands for; nil after an error, which is reported."""
+    definition = found.definition
+    closure = definition.value
+    if closure is UNBOUND:
+        analyzer.error("M104", span=analyzer.span_at(head), name=str(head))
+        return None
+    environment = Map.of([(Symbol(None, name), True) for name in scope.visible()])
+    call = form if form.__class__ is List else List.of(items)
+    try:
+        expansion = analyzer.evaluate.call(analyzer.builder.program, closure, [call, environment, *items[1:]])
+        realize(analyzer, expansion)
+        return expansion
+    except Exception as problem:
+        error = error_of(problem)
+        if error is None:
+            raise
+        _report(analyzer, head, found, error)
+        return None
+
+
+def error_of(problem: Exception) -> ErrorValue | None:
+    """The language's error that an exception of the evaluator carries, or None if it is something else."""
+    error = getattr(problem, "error", None)
+    return error if isinstance(error, ErrorValue) else None
+
+
+def _report(analyzer: Analyzer, head: Symbol, found: Target, error: ErrorValue) -> None:
+    defined = found.definition.span
+    labels = (Label(defined, "the macro is defined here"),) if defined is not None else ()
+    name = str(head)
+    if error.kind.text == "arity":
+        forms = " or ".join(found.definition.parameters) or "other arguments"
+        analyzer.reporter.error("M103", analyzer.span, labels=labels, name=name, parameters=forms)
+        return
+    analyzer.reporter.error(
+        "M101", analyzer.span, labels=labels, name=name, kind=f":{error.kind.text}", message=error.message
+    )
+
+
+def realize(analyzer: Analyzer, form: Any) -> None:
+    """Realizes the lazy sequences in a form: from here on it is only data."""
+    pending = [form]
+    while pending:
+        current = pending.pop()
+        if current.__class__ is LazySeq and current.state != "done":
+            definition = analyzer.builder.program.lookup(CORE, "realize-all")
+            if definition is not None and definition.value.__class__ is Closure:
+                analyzer.evaluate.call(analyzer.builder.program, definition.value, [current])
+        if current.__class__ is List and current.meta is not None:
+            continue  # written by the author, not by the macro
+        if current.__class__ is Map:
+            pending.extend(part for pair in current.items() for part in pair)
+        elif is_list(current) or current.__class__ in (Vector, Set):
+            pending.extend(iterate(current))
+
+
+def shown(value: Any) -> str:
+    """A value in a message."""
+    return print_string(value, limit=80)

@@ -1,0 +1,23 @@
+"""`if`: chooses by nil and false."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowmetal.compiler.forms.form import malformed
+from flowmetal.compiler.nodes import Const, If, Node, Target
+from flowmetal.compiler.scopes import Scope
+
+if TYPE_CHECKING:
+    from flowmetal.compiler.analyze import Analyzer
+
+
+def analyze_if(analyzer: Analyzer, items: list[Any], scope: Scope, target: Target | None) -> Node:
+    """`(if test then else?)`"""
+    if not 3 <= len(items) <= 4:
+        return malformed(analyzer, "if")
+    span = analyzer.span
+    test = analyzer.analyze(items[1], scope)
+    then = analyzer.analyze(items[2], scope, target)
+    otherwise = analyzer.analyze(items[3], scope, target) if len(items) == 4 else Const(span, None)
+    return If(span, test, then, otherwise)

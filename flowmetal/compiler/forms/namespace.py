@@ -1,0 +1,97 @@
+"""`ns`: the name of a module and what it takes from others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowmetal.compiler.forms.form import malformed
+from flowmetal.compiler.names import Names
+from flowmetal.compiler.shapes import is_list, is_symbol, items_of
+from flowmetal.diagnostics import suggest
+from flowmetal.values import Keyword, Symbol, Vector
+
+if TYPE_CHECKING:
+    from flowmetal.compiler.analyze import Analyzer
+
+
+def namespace_name(form: Any) -> str | None:
+    """The module that an `ns` form names; None if the form is no `ns` form."""
+    items = items_of(form) if is_list(form) else []
+    if len(items) >= 2 and is_symbol(items[0], "ns") and items[1].__class__ is Symbol:
+        return str(items[1])
+    return None
+
+
+def required_names(form: Any) -> list[tuple[str, Any]]:
+    """(module, form that names it) of everything an `ns` form requires, as far as it is well written."""
+    found: list[tuple[str, Any]] = []
+    for clause in items_of(form)[2:]:
+        parts = items_of(clause) if is_list(clause) else []
+        if parts and _is_keyword(parts[0], "require"):
+            for spec in parts[1:]:
+                name = items_of(spec)[0] if spec.__class__ is Vector and len(spec) else spec
+                if name.__class__ is Symbol:
+                    found.append((str(name), name))
+    return found
+
+
+def apply_namespace(analyzer: Analyzer, items: list[Any]) -> None:
+    """Takes the clauses of `(ns name "doc"? clause ...)` into the names of the module."""
+    if len(items) < 2 or items[1].__class__ is not Symbol:
+        malformed(analyzer, "ns")
+        return
+    clauses = items[2:]
+    if clauses and clauses[0].__class__ is str:
+        clauses = clauses[1:]
+    for clause in clauses:
+        parts = items_of(clause) if is_list(clause) else []
+        if parts and _is_keyword(parts[0], "require"):
+            for spec in parts[1:]:
+                _require(analyzer, spec)
+        elif len(parts) == 3 and _is_keyword(parts[0], "refer-core") and _is_keyword(parts[1], "exclude"):
+            analyzer.names.excluded.update(name.name for name in items_of(parts[2]) if name.__class__ is Symbol)
+        else:
+            malformed(analyzer, "ns", clause)
+
+
+def _require(analyzer: Analyzer, spec: Any) -> None:
+    names: Names = analyzer.names
+    parts = items_of(spec) if spec.__class__ is Vector else [spec]
+    if not parts or parts[0].__class__ is not Symbol:
+        malformed(analyzer, "ns", spec)
+        return
+    module = str(parts[0])
+    if module not in names.libraries:
+        span = analyzer.span_at(parts[0])
+        analyzer.error("A131", span=span, name=module, suggestion=suggest(module, names.libraries))
+        return
+    options = parts[1:]
+    if len(options) % 2:
+        malformed(analyzer, "ns", spec)
+        return
+    for option, value in zip(options[::2], options[1::2], strict=True):
+        if _is_keyword(option, "as") and value.__class__ is Symbol and value.namespace is None:
+            names.aliases[value.name] = module
+        elif _is_keyword(option, "refer") and _is_keyword(value, "all"):
+            names.refer_whole.append(module)
+        elif _is_keyword(option, "refer") and value.__class__ in (Vector,):
+            for name in items_of(value):
+                _refer(analyzer, module, name)
+        else:
+            malformed(analyzer, "ns", spec)
+
+
+def _refer(analyzer: Analyzer, module: str, name: Any) -> None:
+    source = analyzer.names.libraries[module]
+    written = str(name)
+    found = source.globals.get(written) if name.__class__ is Symbol else None
+    if found is None or found.private:
+        public = [other for other, definition in source.globals.items() if not definition.private]
+        suggestion = suggest(written, public)
+        analyzer.error("A132", span=analyzer.span_at(name), name=written, module=module, suggestion=suggestion)
+        return
+    analyzer.names.refers[written] = (module, written)
+
+
+def _is_keyword(form: Any, text: str) -> bool:
+    return form.__class__ is Keyword and form.text == text

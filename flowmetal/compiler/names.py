@@ -1,0 +1,173 @@
+"""Names: what a symbol means in a module, once it is known to be no local.
+
+Order: the module's own globals; what `ns` refers to; flowmetal.core; for a qualified symbol own effects, aliases, full
+names of libraries.  `%name` is a builtin or an operation of the machine, in the standard library and, written
+`flowmetal.core/%name`, in what its macros expand to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from flowmetal.bytecode.program import Global, Module
+from flowmetal.compiler.evaluation import BuiltinRow
+from flowmetal.diagnostics import suggest
+from flowmetal.values import Symbol
+
+CORE = "flowmetal.core"
+
+#: Names that mean the special form wherever they stand at the head of a list.
+HARD_FORMS = frozenset(
+    "def defn defn- defmacro defeffect fn fn* let let* letfn letfn* loop loop* recur if do quote syntax-quote throw try "
+    "catch finally ns".split()
+)
+#: Names that a local or a global of the module may take; syntax-quote writes them as `flowmetal.core/perform`.
+SOFT_FORMS = frozenset("perform request handle binding".split())
+
+#: Functions of the core that are one instruction when called with these numbers of arguments.
+#: Value: mnemonic and whether the two arguments change places.
+INLINE: Mapping[tuple[str, int], tuple[str, bool]] = {
+    ("+", 2): ("add", False),
+    ("-", 2): ("subtract", False),
+    ("*", 2): ("multiply", False),
+    ("<", 2): ("less", False),
+    ("<=", 2): ("less_equal", False),
+    (">", 2): ("less", True),
+    (">=", 2): ("less_equal", True),
+    ("=", 2): ("equal", False),
+    ("not", 1): ("not", False),
+}
+
+#: Operations of the machine under `%` names: number of arguments and mnemonic.
+OPERATIONS: Mapping[str, tuple[int, str]] = {
+    "add": (2, "add"),
+    "subtract": (2, "subtract"),
+    "multiply": (2, "multiply"),
+    "less": (2, "less"),
+    "less-equal": (2, "less_equal"),
+    "equal": (2, "equal"),
+    "not": (1, "not"),
+    "async": (1, "async"),
+    "await": (1, "await"),
+    "await-any": (1, "await_any"),
+    "cancel": (1, "cancel"),
+}
+#: Operations that the analyzer makes nodes of their own for.
+SPECIAL_OPERATIONS = frozenset("apply region perform request throw vector map set".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Special:
+    """The symbol names a special form."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Percent:
+    """The symbol names a builtin or an operation: what comes after the `%`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The symbol names a global."""
+
+    module: str
+    definition: Global
+
+
+Resolved = Special | Percent | Target | None
+
+
+@dataclass(slots=True)
+class Names:
+    """What the symbols of one module mean."""
+
+    module: Module
+    libraries: Mapping[str, Module]
+    builtins: Mapping[str, BuiltinRow]
+    library: bool  # the module belongs to the standard library, so `%name` may be written
+    aliases: dict[str, str] = field(default_factory=dict)
+    refers: dict[str, tuple[str, str]] = field(default_factory=dict)  # name -> (module, name there)
+    refer_whole: list[str] = field(default_factory=list)
+    excluded: set[str] = field(default_factory=set)  # core names the module does without
+
+    def resolve(self, symbol: Symbol) -> Resolved:
+        """What a symbol means, or None."""
+        if symbol.namespace is None:
+            return self._plain(symbol.name)
+        return self._qualified(symbol.namespace, symbol.name)
+
+    def _plain(self, name: str) -> Resolved:
+        if name in HARD_FORMS:
+            return Special(name)
+        own = self.module.globals.get(name)
+        if own is not None:
+            return Target(self.module.name, own)
+        if name in self.refers:
+            module, there = self.refers[name]
+            return self._in_module(module, there)
+        for module in self.refer_whole:
+            found = self._in_module(module, name)
+            if found is not None and not found.definition.private:
+                return found
+        if name in SOFT_FORMS:
+            return Special(name)
+        if self.library and len(name) > 1 and name.startswith("%"):
+            return Percent(name[1:])
+        if name in self.excluded or self.module.name == CORE:
+            return None
+        found = self._in_module(CORE, name)
+        return found if found is not None and not found.definition.private else None
+
+    def _qualified(self, namespace: str, name: str) -> Resolved:
+        if namespace == CORE and (name in SOFT_FORMS or name in HARD_FORMS):
+            return Special(name)
+        if namespace == CORE and len(name) > 1 and name.startswith("%"):
+            return Percent(name[1:])
+        effect = self.module.globals.get(f"{namespace}/{name}")
+        if effect is not None:
+            return Target(self.module.name, effect)
+        if f"{namespace}/{name}" in self.refers:
+            module, there = self.refers[f"{namespace}/{name}"]
+            return self._in_module(module, there)
+        module = self.aliases.get(namespace, namespace)
+        found = self._in_module(module, name)
+        if found is not None:
+            return found
+        for whole in self.refer_whole:
+            found = self._in_module(whole, f"{namespace}/{name}")
+            if found is not None:
+                return found
+        return None
+
+    def _in_module(self, module: str, name: str) -> Target | None:
+        source = self.module if module == self.module.name else self.libraries.get(module)
+        found = None if source is None else source.globals.get(name)
+        return None if found is None else Target(module, found)
+
+    def module_named(self, namespace: str) -> str | None:
+        """Full name of the module that a namespace of a symbol means, or None."""
+        module = self.aliases.get(namespace, namespace)
+        return module if module == self.module.name or module in self.libraries else None
+
+    def suggestion(self, symbol: Symbol, locals_: Iterable[str]) -> str | None:
+        """The name that was most likely meant."""
+        if symbol.namespace is None:
+            candidates = [*locals_, *self.module.globals, *self.refers, *_public(self.libraries.get(CORE))]
+            candidates += [*HARD_FORMS, *SOFT_FORMS]
+            return suggest(symbol.name, [name for name in candidates if "__" not in name])
+        module = self.module_named(symbol.namespace)
+        if module is None:
+            written = [f"{space}/{symbol.name}" for space in (*self.aliases, *self.libraries)]
+            written += [name for name in self.module.globals if "/" in name]
+            return suggest(f"{symbol.namespace}/{symbol.name}", written)
+        near = suggest(symbol.name, _public(self.libraries.get(module) or self.module))
+        return None if near is None else f"{symbol.namespace}/{near}"
+
+
+def _public(module: Module | None) -> list[str]:
+    return [] if module is None else [name for name, found in module.globals.items() if not found.private]

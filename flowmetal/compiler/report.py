@@ -1,0 +1,42 @@
+"""Reporter: gathers the diagnostics of one compilation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowmetal.diagnostics import Diagnostic, Label, Span
+
+#: More errors than this are not gathered: they come from one cause, or from bytes that are no source.
+ERRORS_MAX = 100
+
+
+class Reporter:
+    """Diagnostics in the order they were found; one place is reported once for one code."""
+
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+        self.errors = 0
+        self._seen: set[tuple[str, Span | None, str]] = set()
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Takes a diagnostic made elsewhere."""
+        key = (diagnostic.code, diagnostic.span, str(diagnostic.facts.get("name", "")))
+        if key in self._seen or self.errors >= ERRORS_MAX:
+            return
+        self._seen.add(key)
+        self.diagnostics.append(diagnostic)
+        if diagnostic.level == "error":
+            self.errors += 1
+
+    def error(self, code: str, span: Span | None, *, labels: tuple[Label, ...] = (), **facts: Any) -> None:
+        """Reports an error of the catalogue."""
+        self.add(Diagnostic(code, span, facts, labels))
+
+    def in_order(self) -> list[Diagnostic]:
+        """All diagnostics by place."""
+
+        def place(diagnostic: Diagnostic) -> tuple[str, int, int]:
+            span = diagnostic.span
+            return (span.file, span.line, span.column) if span is not None else ("", 0, 0)
+
+        return sorted(self.diagnostics, key=place)

@@ -1,0 +1,94 @@
+"""Reads request bodies within a limit and a deadline, and JSON into values.  The API uses it as well.
+
+The limit is counted while the body arrives, so a chunked body, or one with a false length, is cut as soon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+
+from flowmetal.diagnostics import FlowmetalError
+from flowmetal.values import LanguageError, from_python
+
+#: A sender's deadline for its whole body, in seconds.
+BODY_SECONDS = 10.0
+
+
+class HttpError(FlowmetalError):
+    """An error that a caller over HTTP gets: a code with its facts, and the status."""
+
+    def __init__(self, status: int, code: str, /, **facts: Any) -> None:
+        super().__init__(code, **facts)
+        self.status = status
+
+
+async def read_body(request: Request, limit: int, seconds: float = BODY_SECONDS) -> bytes:
+    """The raw body.  HttpError 413 (H302) beyond `limit` bytes, 408 (H307) after `seconds`, 400 (H301) if cut off."""
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+        raise HttpError(413, "H302", limit=limit)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise HttpError(413, "H302", limit=limit)
+                parts.append(part)
+    except TimeoutError:
+        raise HttpError(408, "H307", seconds=f"{seconds:g}") from None
+    except ClientDisconnect:
+        raise HttpError(400, "H301", reason="the connection broke before its end") from None
+    return b"".join(parts)
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a Content-Type says JSON: application/json, or anything ending in +json."""
+    media = content_type.partition(";")[0].strip().lower()
+    return media == "application/json" or media.endswith("+json")
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON as plain Python.  HttpError 400 (H301) for everything that is not JSON in UTF-8 with finite numbers."""
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise HttpError(400, "H301", reason="it is not UTF-8") from None
+    except RecursionError:
+        raise HttpError(400, "H301", reason="it is nested too deep") from None
+    except ValueError as error:
+        raise HttpError(400, "H301", reason=str(error)) from None
+
+
+def json_value(body: bytes) -> Any:
+    """JSON as a value of the language.  HttpError 400 (H301)."""
+    try:
+        return from_python(parse_json(body))
+    except LanguageError as error:
+        raise HttpError(400, "H301", reason=error.error.message) from None
+
+
+def text_or_bytes(body: bytes) -> Any:
+    """Text where the body is UTF-8, else bytes."""
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return body
+
+
+def error_response(error: FlowmetalError, status: int, **more: Any) -> JSONResponse:
+    """The envelope {"error": {"code", "message", "hint"}}.  A body that was not read to its end ends the connection."""
+    shown = {"code": error.code, "message": error.diagnostic.text, "hint": error.diagnostic.hint or None, **more}
+    headers: Mapping[str, str] = {"connection": "close"} if status in (408, 413) else {}
+    return JSONResponse({"error": shown}, status_code=status, headers=headers)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,0 +1,173 @@
+"""Codes of artifacts (.fmc files): B0xx the file and its modules, B1xx the verifier, B2xx stored values, B3xx writing,
+B4xx assembler text."""
+
+from __future__ import annotations
+
+from flowmetal.diagnostics.entry import Entry
+
+_REBUILD = "Build the artifact again from its source with `flowc build`, or get another copy of it."
+_BROKEN = (
+    "The verifier looks at every code body of an artifact before the machine runs it.  What the compiler writes always\n"
+    "passes; an artifact that does not was damaged on the way, or written by something else.  Nothing of it was run."
+)
+
+CODES: dict[str, Entry] = {
+    # ---- B0xx: the file, its modules and what they need --------------------------------------------------------
+    "B001": Entry(
+        "not an artifact",
+        "This is not a compiled Flowmetal program: it does not begin as a .fmc file does.",
+        "Compile a source file with `flowc build FILE.fm` and give the .fmc file that it writes.",
+        "A .fmc file begins with the letters FMC and a zero byte.",
+    ),
+    "B002": Entry(
+        "unknown artifact format",
+        "The artifact has format {found}, and this Flowmetal reads format {expected}.",
+        "Build it again with this Flowmetal, or run it with the one it was built with.",
+        "The layout of .fmc files has a version of its own, which rises when the layout changes.",
+    ),
+    "B003": Entry(
+        "machine too old",
+        "The artifact needs machine version {found}, and this Flowmetal has version {expected}.",
+        "Install a newer Flowmetal, or build the artifact again with this one.",
+        "The instruction set only grows.  An artifact says which version of it the compiler had; an older machine may not\n"
+        "know some of its instructions.",
+    ),
+    "B004": Entry(
+        "damaged artifact",
+        "The artifact is cut short or its bytes have changed: its checksum does not fit.",
+        _REBUILD,
+        "A .fmc file ends with the SHA-256 of everything before it.  A download that broke off, or a transfer in text mode,\n"
+        "are the usual causes.",
+    ),
+    "B005": Entry(
+        "malformed artifact",
+        "{place} {problem}.",
+        _REBUILD,
+        "The checksum fits, but a part of the artifact does not have the form it should have.  It was not written by this\n"
+        "compiler.",
+    ),
+    "B006": Entry(
+        "artifact too large",
+        "{place}: more than {limit}.",
+        "Split the program, or keep large data outside of it.",
+        "Artifacts have limits on their size and on the number of modules, so that one can be loaded anywhere.",
+    ),
+    "B011": Entry(
+        "missing library",
+        "`{module}` needs the library `{library}` in version {hash}, which is not here.",
+        (
+            "Version {other} of it is here: build the program again against that one.",
+            "Put the library into the artifact with `flowc build --bundle`, or store it first.",
+        ),
+        "A compiled module names each module it uses by the SHA-256 of its code, so that it always runs with what it\n"
+        "was built with.",
+    ),
+    "B012": Entry(
+        "two versions of a library",
+        "`{module}` and `{other}` need different versions of `{library}`.",
+        "Build both against the same version.",
+        "A program has each module once.",
+    ),
+    "B013": Entry(
+        "missing global",
+        "`{module}` uses `{name}` of `{library}`, which does not define it.",
+        _REBUILD,
+        "The module's table of references names a global that its library lacks.",
+    ),
+    "B014": Entry(
+        "missing export",
+        "`{module}` has no function `{name}`.",
+        ("Did you mean `{suggestion}`?", "It has: {known}."),
+        "A process is started on a public function that the module defines.",
+    ),
+    "B015": Entry(
+        "changed library",
+        "The library `{library}` was asked for by version {hash} and came as {found}.",
+        "",
+        "Whoever keeps libraries gave a module whose code does not have the hash it is kept under.",
+    ),
+    # ---- B1xx: the verifier ------------------------------------------------------------------------------------
+    "B101": Entry("unknown instruction", "{place}: there is no instruction {number}.", _REBUILD, _BROKEN),
+    "B102": Entry("malformed instruction", "{place}: it does not have the operands it should have.", _REBUILD, _BROKEN),
+    "B103": Entry(
+        "register out of range", "{place}: register {register} is used, and there are {registers}.", _REBUILD, _BROKEN
+    ),
+    "B104": Entry(
+        "unwritten register", "{place}: register {register} is read and was not written on every way here.", _REBUILD, _BROKEN
+    ),
+    "B105": Entry("bad jump", "{place}: it jumps to {target}, which is not a later instruction.", _REBUILD, _BROKEN),
+    "B106": Entry(
+        "bad jump back",
+        "{place}: it jumps back to {target}, which is not the head of a loop around it.",
+        _REBUILD,
+        _BROKEN,
+    ),
+    "B107": Entry("no end", "{place}: control would run over the end of the code.", _REBUILD, _BROKEN),
+    "B108": Entry("index out of range", "{place}: there is no {what} {operand}; there are {size}.", _REBUILD, _BROKEN),
+    "B109": Entry(
+        "unknown builtin",
+        "{place}: there is no builtin {number}.",
+        "Install a newer Flowmetal, or build the artifact again with this one.",
+        "Builtins have permanent numbers.  A number that is not known here belongs to a later release.",
+    ),
+    "B110": Entry("wrong arity of a builtin", "{place}: builtin {number} is given {given} arguments.", _REBUILD, _BROKEN),
+    "B111": Entry(
+        "wrong captures", "{place}: a function that captures {wanted} values is given {found}.", _REBUILD, _BROKEN
+    ),
+    "B112": Entry("unknown region", "{place}: there is no region of kind {kind}.", _REBUILD, _BROKEN),
+    "B113": Entry("odd map", "{place}: a map is made of a key without a value.", _REBUILD, _BROKEN),
+    "B114": Entry("too many arguments", "{place}: {count} registers are listed, and at most {limit} are allowed.", _REBUILD, _BROKEN),
+    "B115": Entry("integer out of range", "{place}: {operand} does not fit into 32 bits.", _REBUILD, _BROKEN),
+    "B116": Entry("bad try row", "{place}: row {row} of the try table {problem}.", _REBUILD, _BROKEN),
+    "B117": Entry(
+        "nested too deep",
+        "{place}: more than {limit} {what} stand inside each other.",
+        "Move an inner part into a function of its own.",
+        "One function body holds a limited number of loops inside loops and of tries inside tries, so that the analysis of a\n"
+        "body takes linear time.",
+    ),
+    "B118": Entry("bad code header", "{place}: the body {problem}.", _REBUILD, _BROKEN),
+    "B119": Entry(
+        "bad code size",
+        "{place}: a body has 1 to {limit} instructions.",
+        "Split the function.",
+        "A body that is larger than the limit was most likely generated by a macro.",
+    ),
+    "B120": Entry("bad function", "{place}: the function {problem}.", _REBUILD, _BROKEN),
+    "B121": Entry("bad debug table", "{place}: the body {problem}.", _REBUILD, _BROKEN),
+    "B122": Entry("unstructured jumps", "{place}: {problem}.", _REBUILD, _BROKEN),
+    # ---- B2xx: values stored in an artifact --------------------------------------------------------------------
+    "B201": Entry(
+        "malformed value",
+        "{place} is not a value: {problem}.",
+        _REBUILD,
+        "Constants and the values of globals are stored as a list of objects that refer to each other by number.",
+    ),
+    "B202": Entry(
+        "value of another kind",
+        "{place} refers to an object that it may not hold: {problem}.",
+        _REBUILD,
+        "Constants are shared by all processes, so nothing that can change may be reached from one.",
+    ),
+    # ---- B3xx: writing -----------------------------------------------------------------------------------------
+    "B301": Entry(
+        "value cannot be stored",
+        "{place} holds {problem}.",
+        "Make it inside a function instead of at the top level.",
+        "The values of a module's top level are written into the artifact.  Functions, cells and lazy sequences can be; what\n"
+        "belongs to a running process (an unfinished promise, a transient, a continuation) cannot.",
+    ),
+    "B302": Entry(
+        "module not compiled",
+        "`{module}` needs `{library}`, which {problem}.",
+        "",
+        "Modules are written in the order in which they need each other; each must be compiled before those that use it.",
+    ),
+    # ---- B4xx: assembler text ----------------------------------------------------------------------------------
+    "B401": Entry(
+        "bad assembler text",
+        "Line {line}: {problem}.",
+        "`flowc disasm` shows how it is written.",
+        "The assembler reads what the disassembler writes.",
+    ),
+}

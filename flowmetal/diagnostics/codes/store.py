@@ -1,0 +1,197 @@
+"""Codes of the store: S001 to S999.
+
+S1xx opening and attaching, S2xx commands that are refused, S3xx disks and damage.
+"""
+
+from __future__ import annotations
+
+from flowmetal.diagnostics.entry import Entry
+
+CODES: dict[str, Entry] = {
+    # ---- S1xx: opening and attaching ---------------------------------------------------------------------------
+    "S101": Entry(
+        "no store",
+        "There is no store at {path}.",
+        "Check the path, or start `flowvm serve` there, which makes one.",
+        "A store is a folder with a `data.mdb` in it.  Commands that only look at a store do not make one.",
+    ),
+    "S102": Entry(
+        "not a store",
+        "{path} has files in it but no store.",
+        "Choose an empty folder, or one that does not exist yet.",
+        "A store is made in a folder of its own, so that nothing of yours is mixed with its files.",
+    ),
+    "S103": Entry(
+        "other store format",
+        "The store at {path} has format {found}; this version of Flowmetal reads format {expected}.",
+        "Use the version of Flowmetal that wrote it, or export its processes there and import them here.",
+        "The format number is written into a store when it is made.  A store of another format is left untouched.",
+    ),
+    "S104": Entry(
+        "other store engine",
+        "The store at {path} was made by the engine {found}, not {expected}.",
+        "Open it with the engine that made it.",
+        "",
+    ),
+    "S105": Entry(
+        "network file system",
+        "{path} is on a network file system ({kind}).",
+        "Keep the store on a disk of this machine; use PostgreSQL to share one between machines.",
+        "The store maps its file into memory and relies on locks of one machine.  Over a network file system neither\n"
+        "holds, and the file can be damaged.  `lmdb:///path?network=allow` opens it all the same, at your risk.",
+    ),
+    "S106": Entry(
+        "not a folder",
+        "{path} is not a folder.",
+        "Give the path of the store's folder.",
+        "",
+    ),
+    "S107": Entry(
+        "no permission",
+        "{path} cannot be opened: {reason}.",
+        "Run as the user who owns the store, or change the permissions of the folder.",
+        "Whoever uses a store needs to read and write its folder and the files in it.",
+    ),
+    "S108": Entry(
+        "damaged store",
+        "The store at {path} is damaged: {reason}.",
+        "Restore it from a backup; `python -m lmdb verify {path}` lists the damage.",
+        "The store's file was cut short or overwritten by something else: a copy that did not finish, a full or\n"
+        "failing disk, a copy made while the store was being written.  The store is not touched.",
+    ),
+    "S109": Entry(
+        "bad store address",
+        "`{url}` is not the address of a store.",
+        "Use `lmdb:///path`, a plain path, or `memory:`.",
+        "`lmdb:///path` may end with settings: `?map_limit=BYTES` is the most the store may hold, `?network=allow` opens\n"
+        "a store on a network file system.",
+    ),
+    "S110": Entry(
+        "owner does not answer",
+        "The process {pid} owns the store at {path} and does not answer: {reason}.",
+        "Look whether it hangs or is stopped; ending it lets another process take over.",
+        "One operating system process writes a store, the others pass their writes to it through a local socket.  When\n"
+        "it ends, the next one takes over by itself; a process that is stopped but not ended keeps the store.",
+    ),
+    "S111": Entry(
+        "cannot make a store",
+        "No store can be made at {path}: {reason}.",
+        "",
+        "A store is made in a temporary folder next to its place, written to disk and then renamed into place.",
+    ),
+    "S112": Entry(
+        "interpreter id in use",
+        "Another running process has joined the store as interpreter `{interpreter}`.",
+        "Give each interpreter an id of its own.",
+        "",
+    ),
+    "S113": Entry(
+        "store used after a fork",
+        "The store at {path} was opened before this process was forked.",
+        "Open the store in the process that uses it.",
+        "An open store holds locks and a mapped file, which do not survive a fork.",
+    ),
+    "S114": Entry("store closed", "The store at {path} has been closed.", "", ""),
+    "S115": Entry(
+        "too many readers",
+        "More than {limit} reads are going on in the store at {path} at the same time.",
+        "Let fewer processes attach to the store.",
+        "",
+    ),
+    "S116": Entry(
+        "other version of Flowmetal",
+        "The process {pid} that owns the store at {path} runs another version of Flowmetal: {reason}.",
+        "Stop it, or use the same version.",
+        "Processes that share a store must agree on how they pass writes to each other.",
+    ),
+    # ---- S2xx: commands ----------------------------------------------------------------------------------------
+    "S201": Entry(
+        "id taken",
+        "The id `{id}` belongs to process {pid}, which was started otherwise.",
+        "Use another id, or the same program, function and arguments.",
+        "An id makes starting safe to repeat: the same start gives the same process.  Another start under the same id\n"
+        "is refused.",
+    ),
+    "S202": Entry(
+        "no such program",
+        "No program is deployed as `{name}`.",
+        "Deploy it first, or check the name.",
+        "",
+    ),
+    "S203": Entry(
+        "no such artifact",
+        "The store has no artifact {hash}.",
+        "Put the artifact into the store before starting a process of it.",
+        "",
+    ),
+    "S204": Entry(
+        "bad name",
+        "{what} must be 1 to {limit} bytes of printable text, not {found}.",
+        "",
+        "Ids, names of programs and effects, tokens and names of interpreters are parts of keys.",
+    ),
+    "S205": Entry(
+        "too large",
+        "{what} has {size} bytes; the limit is {limit}.",
+        "Keep large data outside and pass a reference to it.",
+        "Everything that a process keeps or sends has a limit, so that no process can take the store from the others.",
+    ),
+    "S206": Entry(
+        "bad command",
+        "The store was given a command that does not hold together: {reason}.",
+        "",
+        "This is a fault of the program that uses the store.  Nothing was written.",
+    ),
+    "S207": Entry(
+        "too much at once",
+        "{limit} batches already wait to be written.",
+        "Wait for the earlier ones before more are submitted.",
+        "",
+    ),
+    # ---- S3xx: disks and damage --------------------------------------------------------------------------------
+    "S301": Entry(
+        "disk full",
+        "The disk that holds the store at {path} is full: {reason}.",
+        "Free some space; the store goes on by itself.",
+        "What had been acknowledged is safe.  What was just submitted was not written, and the store accepts it again\n"
+        "once there is space.",
+    ),
+    "S302": Entry(
+        "store full",
+        "The store at {path} has reached its limit of {limit} bytes.",
+        "Raise the limit with `lmdb:///path?map_limit=BYTES`, or delete what is no longer needed.",
+        "What had been acknowledged is safe; what was just submitted was not written.",
+    ),
+    "S303": Entry(
+        "write failed",
+        "Writing to the store at {path} failed: {reason}.",
+        "Look at the disk; then start again.",
+        "After a failed write to disk nobody knows what the disk holds of it.  What had been acknowledged before is\n"
+        "safe.  The store refuses all further writes until it is opened anew.",
+    ),
+    "S304": Entry(
+        "nearly full",
+        "The store at {path} is nearly full ({percent} % of {limit} bytes), so no new processes start.",
+        "Raise the limit, or delete what is no longer needed.",
+        "The rest is kept for the processes that are there, so that they can finish.",
+    ),
+    "S305": Entry(
+        "injected fault",
+        "A fault was injected at {point}.",
+        "",
+        "Only tests see this.",
+    ),
+    "S306": Entry(
+        "record not readable",
+        "A record of the key space `{space}` cannot be read: {reason}.",
+        "",
+        "The bytes of the record are not what this version writes: the store is damaged, or was changed by something\n"
+        "else.",
+    ),
+    "S307": Entry(
+        "internal error",
+        "The store met an internal error: {reason}.",
+        "",
+        "This is a fault of the store.  What was submitted was not written.",
+    ),
+}

@@ -1,0 +1,51 @@
+"""Diagnostic: one thing that is wrong, as facts.  Its words come from the catalogue, its looks from render.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowmetal.diagnostics.catalogue import entry_of, fill, fill_hint
+from flowmetal.diagnostics.span import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A second place that belongs to a diagnostic, with a few words: "opened here", "first defined here"."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One error or warning: a code of the catalogue, where it is, and the facts its templates name.
+
+    `level` is "error" or "warning".  Facts are plain values; anything else is shown by str().
+    """
+
+    code: str
+    span: Span | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[Label, ...] = ()
+    level: str = "error"
+
+    @property
+    def title(self) -> str:
+        """Two or three words, lower case."""
+        return entry_of(self.code).title
+
+    @property
+    def text(self) -> str:
+        """The sentence that says what is wrong."""
+        return fill(entry_of(self.code).text, self.facts)
+
+    @property
+    def hint(self) -> str:
+        """What can be done about it; "" where there is no hint for these facts."""
+        return fill_hint(entry_of(self.code).hint, self.facts)
+
+    def __str__(self) -> str:
+        place = f"{self.span}: " if self.span is not None else ""
+        return f"{place}{self.title}: {self.text} [{self.code}]"

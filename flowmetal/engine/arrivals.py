@@ -1,0 +1,169 @@
+"""What arrives for a process, applied to it: answers, errors, lost attempts, timers, messages, and a person's commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from flowmetal.engine import effects, events
+from flowmetal.engine.draft import Draft
+from flowmetal.engine.lines import LINE_MAX, error_line
+from flowmetal.engine.live import NEVER, Open, exhausted, start_process
+from flowmetal.engine.policies import Again, Decision, Throw, after_error, after_lost
+from flowmetal.store.interface import InboxEvent
+from flowmetal.values import ErrorValue, LanguageError, decode_value, encode_value, keyword, print_string
+from flowmetal.vm import KIND_CANCELLED, cancel
+
+#: What is taken from the inbox of a paused process; everything else waits there until it goes on.
+CONTROL_KINDS = frozenset({"resume", "retry", "cancel"})
+
+KIND_ERROR = keyword("error")
+KIND_TIMEOUT = keyword("timeout")
+KIND_LOST = keyword("lost")
+KIND_STATUS = keyword("http/status")
+
+_NIL = encode_value(None)
+
+
+def apply(draft: Draft, item: InboxEvent, go_on: Callable[[], None]) -> None:
+    """Applies one inbox event.  `go_on` is called where it ends a pause, before anything else happens."""
+    match item.kind:
+        case "start":
+            _start(draft, item.data)
+        case "answer":
+            _answer(draft, item.number, item.attempt, item.data)
+        case "error":
+            _error(draft, item.number, item.attempt, item.data)
+        case "lost":
+            _lost(draft, item.number, item.attempt)
+        case "timer":
+            _timer(draft, item.number, item.data)
+        case "message":
+            number = receiver(draft)
+            draft.settle(number, decode_value(item.data), events.MessageReceived(draft.now, number, item.data))
+        case "cancel":
+            _cancel(draft, item.data, go_on)
+        case "pause":
+            if draft.live.status != "paused":
+                draft.pause(0, b"", "")
+        case "resume" | "retry":
+            _resume(draft, item.number, go_on)
+        case _:
+            raise AssertionError(f"unknown kind of inbox event {item.kind}")
+
+
+def receiver(draft: Draft) -> int:
+    """The number of the oldest open `receive`, or 0."""
+    for number, opened in draft.live.open.items():
+        if opened.request.effect == effects.RECEIVE:
+            return number
+    return 0
+
+
+def _start(draft: Draft, arguments: bytes) -> None:
+    live = draft.live
+    if live.process is not None or live.sequence:
+        return
+    draft.entry(events.Started(draft.now, live.function, arguments))
+    try:
+        start_process(live, arguments, draft.setting.limits)
+    except LanguageError as error:
+        draft.end("failed", events.Failed(draft.now, encode_value(error.error)), error.error)
+
+
+def _answer(draft: Draft, number: int, attempt: int, data: bytes) -> None:
+    opened = draft.live.open.get(number)
+    if opened is None:
+        draft.late(number, "answer")
+        return
+    value = decode_value(data)
+    retry = opened.policy.retry
+    if retry is not None and retry.takes_answer(value):
+        error = ErrorValue(KIND_STATUS, f"{opened.request.effect} answered with a status to try again", value)
+        decision = after_error(opened.policy, draft.live.pid, number, attempt, error)
+        if not isinstance(decision, Throw):
+            _decide(draft, opened, attempt, error, encode_value(error), decision)
+            return
+    draft.settle(number, value, events.Answered(draft.now, number, data))
+
+
+def _error(draft: Draft, number: int, attempt: int, data: bytes) -> None:
+    opened = draft.live.open.get(number)
+    if opened is None:
+        draft.late(number, "error")
+        return
+    error = decode_value(data)
+    if error.__class__ is not ErrorValue:
+        error = ErrorValue(KIND_ERROR, print_string(error, limit=LINE_MAX), error)
+        data = encode_value(error)
+    decision = after_error(opened.policy, draft.live.pid, number, attempt, error)
+    _decide(draft, opened, attempt, error, data, decision)
+
+
+def _lost(draft: Draft, number: int, attempt: int) -> None:
+    opened = draft.live.open.get(number)
+    if opened is None:
+        draft.late(number, "loss")
+        return
+    message = f"the worker of {opened.request.effect} vanished; whether it took effect is not known"
+    error = ErrorValue(KIND_LOST, message, None)
+    decision = after_lost(opened.policy, draft.live.pid, number, attempt)
+    _decide(draft, opened, attempt, error, encode_value(error), decision)
+
+
+def _decide(
+    draft: Draft, opened: Open, attempt: int, error: ErrorValue, data: bytes, decision: Decision
+) -> None:
+    """Does what the policy says about a failed attempt."""
+    number = opened.request.number
+    if isinstance(decision, Throw):
+        draft.settle_error(number, error, events.AnsweredError(draft.now, number, data))
+        return
+    draft.entry(events.AttemptFailed(draft.now, number, attempt, data))
+    if isinstance(decision, Again):
+        draft.entry(events.RetryPlanned(draft.now, number, attempt, decision.delay))
+        draft.put_back(opened, attempt, draft.now + decision.delay if decision.delay else 0)
+        return
+    opened.request = replace(opened.request, attempt=attempt, state="held", worker="", not_before=NEVER, lease_until=0)
+    draft.requests[number] = opened.request
+    draft.pause(number, data, error_line(error))
+
+
+def _timer(draft: Draft, number: int, data: bytes) -> None:
+    opened = draft.live.open.get(number)
+    if opened is None:
+        draft.late(number, "timer")
+        return
+    if data == b"sleep":
+        draft.settle(number, None, events.TimerFired(draft.now, number))
+        return
+    error = ErrorValue(KIND_TIMEOUT, f"{opened.request.effect} had no answer in time", None)
+    draft.settle_error(number, error, events.TimedOut(draft.now, number, encode_value(error)))
+
+
+def _cancel(draft: Draft, reason: bytes, go_on: Callable[[], None]) -> None:
+    live = draft.live
+    draft.entry(events.CancelAsked(draft.now, reason or _NIL))
+    value = decode_value(reason) if reason else None
+    text = value if value.__class__ is str else None
+    go_on()
+    if live.process is None:
+        error = ErrorValue(KIND_CANCELLED, "the process was cancelled before it began", text)
+        draft.end("cancelled", events.Cancelled(draft.now, encode_value(error)), error)
+        return
+    cancel(live.process, text)
+    draft.unsaved = True
+
+
+def _resume(draft: Draft, number: int, go_on: Callable[[], None]) -> None:
+    """Lets a paused process go on; requests whose retries were used up get one more attempt each."""
+    live = draft.live
+    again = [
+        opened for opened in live.open.values() if exhausted(opened.request) and number in (0, opened.request.number)
+    ]
+    if live.status != "paused" and not again:
+        return
+    draft.entry(events.Resumed(draft.now, again[0].request.number if again else 0))
+    for opened in again:
+        draft.put_back(opened, opened.request.attempt, 0)
+    go_on()

@@ -1,0 +1,181 @@
+"""Draft: a turn while it is being made, with the few changes that all parts of a turn are made of.
+
+Everything a turn will commit is collected here; the live process changes along with it.  Also what a turn needs from
+outside (`Setting`) and what it asks of this interpreter's own functions (`Call`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flowmetal.engine import effects, events
+from flowmetal.engine.events import Event
+from flowmetal.engine.lines import error_line, plain_error
+from flowmetal.engine.live import Live, Open, in_process
+from flowmetal.store.interface import InboxEvent, Request, Timer
+from flowmetal.values import ErrorValue, decode_value, encode_value
+from flowmetal.vm import Limits, Process, settle, settle_error
+from flowmetal.vm import run as run_machine
+
+#: Fuel of one turn: calls and loop rounds before other processes get theirs; some 20 to 50 ms.
+FUEL = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What turns need besides the process."""
+
+    surroundings: effects.Surroundings
+    functions: frozenset[str] = frozenset()  # effects that this interpreter answers itself
+    fuel: int = FUEL
+    limits: Limits = field(default_factory=Limits)
+    run: Callable[[Process, int], Any] = run_machine
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request for a function of this interpreter, to be made once the turn is committed.
+
+    `not_before`: nanoseconds by the store's clock; `attempt` counts from 1.
+    """
+
+    pid: int
+    number: int
+    effect: str
+    payload: Any
+    options: Any
+    idempotency_key: str
+    attempt: int = 1
+    not_before: int = 0
+
+
+def call_of(request: Request, attempt: int) -> Call:
+    """The call of a stored in-process request, for its attempt `attempt`."""
+    return Call(
+        request.pid,
+        request.number,
+        request.effect,
+        decode_value(request.payload),
+        decode_value(request.options) if request.options else None,
+        request.idempotency_key,
+        attempt,
+        request.not_before,
+    )
+
+
+class Draft:
+    """A turn on its way: entries, requests, timers and the rest, in the order in which they came up."""
+
+    def __init__(self, live: Live, setting: Setting) -> None:
+        self.live = live
+        self.setting = setting
+        self.now = setting.surroundings.now()
+        self.base_sequence = live.sequence
+        self.status_before = live.status
+        self.entries: list[tuple[int, int, bytes, bytes]] = []
+        self.taken: list[int] = []
+        self.requests: dict[int, Request] = {}
+        self.closed: list[int] = []
+        self.timers: list[Timer] = []
+        self.tokens: list[tuple[str, int]] = []
+        self.calls: list[Call] = []
+        self.messages: list[InboxEvent] = []  # arrived, and nobody receives yet
+        self.local = effects.Local(live.pid, setting.surroundings, live.attributes, self._token)
+        self.unsaved = False  # something from outside went into the process since its last segment
+        self.checkpoint: bytes | None = None
+        self.result: bytes | None = None
+
+    # ---- the log and the image
+
+    def entry(self, event: Event, segment: bytes = b"") -> None:
+        """Adds an event to the log."""
+        self.entries.append((self.live.sequence, 0, events.encode_event(event), segment))
+        self.live.sequence += 1
+        self.live.part = 0
+
+    def segment(self, process: Process) -> bytes:
+        """What has changed in the process since its last segment."""
+        segment: bytes = process.image.segment()
+        self.live.segment_bytes += len(segment)
+        self.live.slices = 0
+        self.unsaved = False
+        return segment
+
+    def write_checkpoint(self, process: Process) -> None:
+        """Has the turn write the whole state."""
+        live = self.live
+        self.checkpoint = process.image.checkpoint()
+        live.checkpoint_sequence = live.sequence
+        live.checkpoint_bytes = len(self.checkpoint)
+        live.segment_bytes = 0
+        live.slices = 0
+        self.unsaved = False
+
+    # ---- requests
+
+    def take(self, item: InboxEvent) -> None:
+        """Notes that an inbox event is used up."""
+        if item.key >= 0:  # what functions of this interpreter answer never was in the store's inbox
+            self.taken.append(item.key)
+
+    def settle(self, number: int, value: Any, event: Event) -> None:
+        """Hands a value to the program and closes the request."""
+        self.close(number)
+        process = self.live.process
+        if process is None or not settle(process, number, value):
+            self.late(number, events.kind_of(event))
+            return
+        self.unsaved = True
+        self.entry(event)
+
+    def settle_error(self, number: int, error: ErrorValue, event: Event) -> None:
+        """Hands an error to the program and closes the request."""
+        self.close(number)
+        process = self.live.process
+        if process is None or not settle_error(process, number, error):
+            self.late(number, events.kind_of(event))
+            return
+        self.unsaved = True
+        self.entry(event)
+
+    def close(self, number: int) -> None:
+        """Ends a request in the store."""
+        self.live.open.pop(number, None)
+        self.closed.append(number)
+
+    def late(self, number: int, what: str) -> None:
+        """Something came for a request that is over."""
+        self.entry(events.CameLate(self.now, number, what))
+        self.closed.append(number)
+
+    def put_back(self, opened: Open, attempt: int, due: int) -> None:
+        """Opens a request again for another attempt, at once or when it is due."""
+        request = opened.request
+        state = "queued" if request.queued else "held"
+        opened.request = replace(request, attempt=attempt, state=state, worker="", not_before=due, lease_until=0)
+        self.requests[request.number] = opened.request
+        if in_process(request):
+            self.calls.append(call_of(opened.request, attempt + 1))
+
+    def _token(self, number: int) -> str | None:
+        opened = self.live.open.get(number)
+        if opened is None or opened.request.effect != effects.CALLBACK:
+            return None
+        return opened.request.idempotency_key
+
+    # ---- the process as a whole
+
+    def pause(self, number: int, error: bytes, line: str) -> None:
+        """Stops the process until a person lets it go on.  `number`: the request that failed, or 0."""
+        self.entry(events.Paused(self.now, number, error))
+        self.live.status = "paused"
+        self.live.error = line
+
+    def end(self, status: str, event: Event, error: ErrorValue) -> None:
+        """Ends the process with an error ("failed", "cancelled")."""
+        self.result = encode_value(plain_error(error))
+        self.live.status = status
+        self.live.error = error_line(error)
+        self.entry(event)

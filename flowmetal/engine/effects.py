@@ -1,0 +1,164 @@
+"""Effects the interpreter itself serves: those answered on the spot, and those that only wait.
+
+A *local* effect (now, random, uuid, log, progress, annotate!, self, send, http/callback-url) is answered inside the
+turn; its answer is recorded with the step.  A *held* effect (sleep, http/callback, receive) opens a request that no
+worker takes: a timer, a callback token or a message answers it.  Every other effect goes to the request queue.
+
+Clock and entropy come from outside (`Surroundings`), so that a simulation can say what they give.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowmetal.store.interface import Post
+from flowmetal.values import (
+    Duration,
+    Instant,
+    Keyword,
+    Map,
+    Pid,
+    Promise,
+    Vector,
+    encode_value,
+    fail,
+    print_string,
+    to_python,
+)
+
+#: Random bytes in a callback token; 24 give 32 characters that nobody guesses.
+TOKEN_BYTES = 24
+
+#: Upper bound of `(random n)`: larger numbers have no use and cost entropy.
+RANDOM_BITS_MAX = 4096
+
+#: Attributes are for searching, not for storing: this many of a process, and this many characters of a key.
+ATTRIBUTES_MAX = 64
+ATTRIBUTE_KEY_CHARACTERS_MAX = 128
+
+#: A sleep longer than this (a thousand years) is a mistake and would not fit the store's clock.
+SLEEP_MAX = 1000 * 366 * 86400 * 10**9
+
+SLEEP = "sleep"
+CALLBACK = "http/callback"
+RECEIVE = "receive"
+HELD = frozenset({SLEEP, CALLBACK, RECEIVE})
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a turn may know of the world: the store's name and clock, entropy, and where callbacks arrive."""
+
+    store_id: str
+    now: Callable[[], int]  # nanoseconds since 1970
+    entropy: Callable[[int], bytes]
+    base_url: str = "http://127.0.0.1:8080"
+
+
+@dataclass(slots=True)
+class Local:
+    """What a local effect may read and leave behind, besides its answer."""
+
+    pid: int
+    surroundings: Surroundings
+    attributes: dict[str, Any]  # of the process
+    tokens: Callable[[int], str | None]  # request number -> its callback token
+    annotated: bool = False
+    posts: list[Post] = field(default_factory=list)
+
+
+def _now(payload: Any, local: Local) -> Any:
+    return Instant(local.surroundings.now())
+
+
+def _random(payload: Any, local: Local) -> Any:
+    if payload is None:
+        return int.from_bytes(local.surroundings.entropy(7), "big") / (1 << 56)
+    if payload.__class__ is not int or payload < 1 or payload.bit_length() > RANDOM_BITS_MAX:
+        fail("argument", f"random takes nothing or a positive integer, not {print_string(payload, limit=80)}")
+    # Eight bytes more than the number has keep the bias of the remainder below one in 2^64.
+    drawn = int.from_bytes(local.surroundings.entropy((payload.bit_length() + 7) // 8 + 8), "big")
+    return drawn % payload
+
+
+def _uuid(payload: Any, local: Local) -> Any:
+    return uuid.UUID(bytes=local.surroundings.entropy(16), version=4)
+
+
+def _nothing(payload: Any, local: Local) -> Any:
+    """log and progress: being recorded is all they do."""
+    return None
+
+
+def _self(payload: Any, local: Local) -> Any:
+    return Pid(local.pid)
+
+
+def _annotate(payload: Any, local: Local) -> Any:
+    if payload.__class__ is not Map:
+        fail("argument", f"annotate! takes a map, not {print_string(payload, limit=80)}")
+    merged = dict(local.attributes)
+    for key, value in payload.items():
+        name = key.text if key.__class__ is Keyword else key
+        if name.__class__ is not str or not 0 < len(name) <= ATTRIBUTE_KEY_CHARACTERS_MAX:
+            fail("argument", f"an attribute's name must be a keyword or string, not {print_string(key, limit=80)}")
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = to_python(value)
+    if len(merged) > ATTRIBUTES_MAX:
+        fail("limit", f"a process has at most {ATTRIBUTES_MAX} attributes")
+    local.attributes = merged
+    local.annotated = True
+    return None
+
+
+def _send(payload: Any, local: Local) -> Any:
+    if payload.__class__ is not Vector or len(payload) != 2 or payload.get(0).__class__ is not Pid:
+        fail("argument", "send takes a process id and a message")
+    local.posts.append(Post(payload.get(0).number, "message", encode_value(payload.get(1))))
+    return None
+
+
+def _callback_url(payload: Any, local: Local) -> Any:
+    number = payload.request if payload.__class__ is Promise else payload
+    token = local.tokens(number) if number.__class__ is int else None
+    if token is None:
+        fail("argument", f"there is no open callback {print_string(payload, limit=80)}")
+    return f"{local.surroundings.base_url.rstrip('/')}/callbacks/{token}"
+
+
+#: Effect name -> what answers it.
+LOCAL: dict[str, Callable[[Any, Local], Any]] = {
+    "now": _now,
+    "random": _random,
+    "uuid": _uuid,
+    "log": _nothing,
+    "progress": _nothing,
+    "annotate!": _annotate,
+    "self": _self,
+    "send": _send,
+    "http/callback-url": _callback_url,
+}
+
+
+def new_token(surroundings: Surroundings) -> str:
+    """A fresh callback token, safe in a URL."""
+    return base64.urlsafe_b64encode(surroundings.entropy(TOKEN_BYTES)).decode("ascii").rstrip("=")
+
+
+def sleep_until(payload: Any, now: int) -> int:
+    """When a sleep ends, in nanoseconds since 1970.  Raises LanguageError :argument for what is not a time."""
+    if payload.__class__ is Duration and 0 <= payload.ns <= SLEEP_MAX:
+        due: int = now + payload.ns
+        return due
+    if payload.__class__ is Instant and payload.ns <= now + SLEEP_MAX:
+        return max(0, payload.ns)
+    fail("argument", f"sleep takes a duration or an instant, not {print_string(payload, limit=80)}")
+    raise AssertionError
+
+

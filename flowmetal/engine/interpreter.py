@@ -1,0 +1,595 @@
+"""The interpreter: claims partitions, takes turns with their processes, commits them, and wakes when there is more.
+
+One thread does all of it; functions that answer effects in this Python process run in a small pool.  What must run is
+always to be found in the store (ready marks, due timers, open requests); hints only save the waiting.  A process is in
+at most one commit at a time, and what a turn asks of the world leaves only after its commit.
+
+`step` is one round without waiting; `start` runs rounds in a thread until `stop`.  A simulation calls `step` itself.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import secrets
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine.artifacts import Loaded, Programs
+from flowmetal.engine.effects import Surroundings
+from flowmetal.engine.live import Live, in_process, load
+from flowmetal.engine.draft import FUEL, Call, Setting, call_of
+from flowmetal.engine.turns import Outcome, pause_turn, take_turn
+from flowmetal.store.errors import StoreError
+from flowmetal.store.interface import (
+    FINAL_STATUSES,
+    PARTITIONS,
+    Claim,
+    Fire,
+    Hint,
+    InboxEvent,
+    Join,
+    Leave,
+    ProcessRecord,
+    Store,
+)
+from flowmetal.values import ErrorValue, LanguageError, encode_value, keyword
+from flowmetal.vm import Limits
+
+logger = logging.getLogger("flowmetal.engine")
+
+#: Batches of turns that may be on their way to the disk at once: one syncs while the next is made.
+BATCHES_IN_FLIGHT = 2
+
+#: Pids read from the ready marks at once.
+READY_PAGE = 1024
+
+#: A process that was ready and had nothing to do is looked at again after this long.
+QUIET_SECONDS = 1.0
+
+#: After a store refused a batch (a full disk), nothing is tried for this long.
+TROUBLE_SECONDS = 1.0
+
+#: Processes looked at in one round when requests of in-process functions are found again after a start.
+RECOVER_PAGE = 500
+
+KIND_FUNCTION = keyword("flowmetal/function-failed")
+KIND_ENGINE = keyword("flowmetal/engine")
+
+Function = Callable[[Call], Any]
+
+
+def _default_name() -> str:
+    return f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of an interpreter.
+
+    `hot_processes`: how many waiting processes stay in memory; `batch_turns`, `batch_seconds`: a commit is sent at that
+    many turns or that long after its first; `lease_ms`: after this long without a sign of life others take over;
+    `fallback_seconds`: how often the store is looked at without a hint.
+    """
+
+    name: str = field(default_factory=_default_name)
+    base_url: str = "http://127.0.0.1:8080"
+    hot_processes: int = 10_000
+    batch_turns: int = 256
+    batch_seconds: float = 0.002
+    lease_ms: int = 15_000
+    fallback_seconds: float = 1.0
+    function_threads: int = 4
+    fuel: int = FUEL
+    limits: Limits = field(default_factory=Limits)
+    entropy: Callable[[int], bytes] = secrets.token_bytes
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A batch on its way: turns with their live processes, and what the store will say."""
+
+    items: list[tuple[Live, Outcome]]
+    future: Future[list[Any]]
+
+
+class Interpreter:
+    """Runs the processes of a store.
+
+    `functions` answer effects inside this Python process: effect name -> function of a Call that returns a value of
+    the language, or raises LanguageError.  `inline` ones are run by the interpreter's thread itself and must be quick.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: Config | None = None,
+        functions: Mapping[str, Function] | None = None,
+        programs: Callable[[bytes], Loaded] | None = None,
+    ) -> None:
+        self.store = store
+        self.config = config or Config()
+        self.programs = programs or Programs(store).get
+        self.functions: dict[str, Function] = dict(functions or {})
+        self.inline: set[str] = set()
+        self.turns = 0  # taken since the start, for figures
+        self.commits = 0  # batches sent
+        self._claim: Claim | None = None
+        self._joining: Future[list[Any]] | None = None
+        self._renew_at = 0
+        self._hot: OrderedDict[int, Live] = OrderedDict()
+        self._queue: dict[int, bool] = {}  # pid -> whether its inbox must be read; first in, first out
+        self._flying: set[int] = set()  # pids in a commit
+        self._again: set[int] = set()  # pids that became ready while they were in a commit
+        self._quiet: dict[int, float] = {}  # pid -> monotonic time before which it is not looked at without need
+        self._sent: deque[_Sent] = deque()
+        self._answers: dict[int, list[InboxEvent]] = {}
+        self._calling: set[tuple[int, int]] = set()
+        self._delayed: list[tuple[int, int, int, Call]] = []  # due, pid, number: calls to be made later
+        self._firing: Future[list[Any]] | None = None
+        self._next_due: int | None = None
+        self._recover: deque[tuple[int, frozenset[int]]] = deque()  # (after pid, partitions) still to be looked through
+        self._trouble_until = 0.0
+        self._full_look_at = 0.0
+        self._pool: ThreadPoolExecutor | None = None
+        self._thread: threading.Thread | None = None
+        self._unwatch: Callable[[], None] | None = None
+        # What other threads write, under the condition.
+        self._condition = threading.Condition()
+        self._news = False
+        self._ready_hint = True
+        self._timer_hint = True
+        self._claims_hint = False
+        self._arrived: deque[tuple[Call, str, bytes]] = deque()
+        self._stopping = False
+
+    # ---- life
+
+    def register(self, effect: str, function: Function, inline: bool = False) -> None:
+        """Answers an effect with a function of this process.  To be called before `start`."""
+        self.functions[effect] = function
+        if inline:
+            self.inline.add(effect)
+
+    def start(self) -> None:
+        """Starts the interpreter's thread."""
+        self._thread = threading.Thread(target=self._loop, name="flowmetal-interpreter", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 10.0) -> bool:
+        """Finishes the turns under way, gives the partitions back and ends the thread.  False if that took too long."""
+        with self._condition:
+            self._stopping = True
+            self._news = True
+            self._condition.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout)
+            return not self._thread.is_alive()
+        self._close(time.monotonic() + timeout)
+        return True
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions this interpreter may run now."""
+        return frozenset(self._claim.epochs) if self._claim is not None else frozenset()
+
+    def _loop(self) -> None:
+        try:
+            while not self._stopping:
+                try:
+                    progress = self.step()
+                except StoreError as error:
+                    self._in_trouble(error)
+                    progress = False
+                if not progress:
+                    self._wait()
+        finally:
+            self._close(time.monotonic() + 8.0)
+
+    def _close(self, deadline: float) -> None:
+        for sent in list(self._sent):
+            try:
+                sent.future.result(max(0.0, deadline - time.monotonic()))
+            except Exception as error:  # what did not commit is done again by whoever runs next
+                logger.warning("a commit did not go through while stopping: %s", error)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
+        if self._claim is not None:
+            self._claim = None
+            try:
+                left = self.store.submit([Leave(self.config.name)])
+                left.result(max(0.1, deadline - time.monotonic()))
+            except Exception as error:  # the lease runs out by itself
+                logger.warning("the partitions could not be given back: %s", error)
+
+    def _wait(self) -> None:
+        with self._condition:
+            if self._news or self._stopping:
+                self._news = False
+                return
+            self._condition.wait(self._patience())
+            self._news = False
+
+    def _patience(self) -> float:
+        """Seconds until something is due without a hint."""
+        seconds = self.config.fallback_seconds
+        now = self.store.now()
+        for due in (self._next_due, self._delayed[0][0] if self._delayed else None, self._renew_at):
+            if due is not None:
+                seconds = min(seconds, (due - now) / 1e9)
+        if self._recover:
+            seconds = 0.0
+        return max(0.0, seconds)
+
+    def _wake(self) -> None:
+        with self._condition:
+            self._news = True
+            self._condition.notify_all()
+
+    def _hinted(self, hints: frozenset[Hint]) -> None:
+        mine = self.partitions
+        with self._condition:
+            news = False
+            for kind, what in hints:
+                if kind == "ready" and what in mine:
+                    self._ready_hint = news = True
+                elif kind == "timer":
+                    self._timer_hint = news = True
+                elif kind == "claims":
+                    self._claims_hint = news = True
+            if news:
+                self._news = True
+                self._condition.notify_all()
+
+    # ---- one round
+
+    def step(self) -> bool:
+        """One round without waiting: True if anything was done."""
+        if self._unwatch is None:
+            self._unwatch = self.store.watch(self._hinted)
+        progress = self._take_commits()
+        progress |= self._keep_claim()
+        progress |= self._take_answers()
+        progress |= self._fire()
+        if self._claim is None or time.monotonic() < self._trouble_until:
+            return progress
+        progress |= self._find_requests()
+        self._make_delayed_calls()
+        self._look_for_ready()
+        return self._run_batch() or progress
+
+    def look_now(self) -> None:
+        """Makes the next round look at the store, hint or no hint; for those who move its clock."""
+        self._full_look_at = 0.0
+        self._quiet.clear()
+
+    @property
+    def busy(self) -> bool:
+        """Whether commits or functions are under way, so that more will come without anything from outside."""
+        return bool(self._sent or self._calling or self._joining or self._firing or self._arrived)
+
+    def _in_trouble(self, error: Exception) -> None:
+        logger.error("the store refused: %s", error)
+        self._trouble_until = time.monotonic() + TROUBLE_SECONDS
+        self._ready_hint = self._timer_hint = True
+
+    # ---- claims
+
+    def _keep_claim(self) -> bool:
+        if self._joining is not None:
+            if not self._joining.done():
+                return False
+            future, self._joining = self._joining, None
+            try:
+                self._claimed(future.result()[0])
+            except StoreError as error:
+                self._renew_at = self.store.now() + int(TROUBLE_SECONDS * 1e9)
+                self._in_trouble(error)
+            return True
+        if not self._claims_hint and self.store.now() < self._renew_at:
+            return False
+        self._claims_hint = False
+        self._renew_at = self.store.now() + self.config.lease_ms * 1_000_000 // 3
+        self._joining = self.store.submit([Join(self.config.name, self.config.lease_ms)])
+        self._joining.add_done_callback(lambda _: self._wake())
+        return True
+
+    def _claimed(self, claim: Claim) -> None:
+        before = self._claim.epochs if self._claim is not None else {}
+        self._claim = claim
+        gained = frozenset(p for p, epoch in claim.epochs.items() if before.get(p) != epoch)
+        if gained:
+            self._ready_hint = True
+            if self.functions:
+                self._recover.append((0, gained))
+        if gained or len(before) != len(claim.epochs):
+            # What was in memory under another epoch may have been run by somebody else since.
+            for pid in [pid for pid in self._hot if before.get(pid % PARTITIONS) != claim.epochs.get(pid % PARTITIONS)]:
+                self._drop(pid)
+
+    def _drop(self, pid: int) -> None:
+        self._hot.pop(pid, None)
+        self._answers.pop(pid, None)
+
+    # ---- commits
+
+    def _take_commits(self) -> bool:
+        progress = False
+        while self._sent and self._sent[0].future.done():
+            sent = self._sent.popleft()
+            progress = True
+            try:
+                results = sent.future.result()
+            except StoreError as error:
+                self._refused(sent, error)
+                continue
+            for (live, outcome), kept in zip(sent.items, results, strict=True):
+                self._committed(live, outcome, bool(kept))
+        return progress
+
+    def _committed(self, live: Live, outcome: Outcome, kept: bool) -> None:
+        pid = live.pid
+        self._flying.discard(pid)
+        if not kept:
+            self._drop(pid)
+            self._again.discard(pid)
+            self._ready_hint = True
+            self._claims_hint = True
+            return
+        if live.status in FINAL_STATUSES:
+            self._drop(pid)
+            self._again.discard(pid)
+            return
+        for call in outcome.calls:
+            self._call(call)
+        if pid in self._again:
+            self._again.discard(pid)
+            self._queue[pid] = True
+        elif outcome.more or pid in self._answers:
+            self._queue.setdefault(pid, outcome.more)
+
+    def _refused(self, sent: _Sent, error: StoreError) -> None:
+        """A list of commands fails as a whole: each turn is tried alone, so that one bad turn stops nobody else."""
+        pids = [live.pid for live, _ in sent.items]
+        if len(sent.items) > 1 and error.code.startswith("S2"):
+            for live, outcome in sent.items:
+                self._submit([(live, outcome)])
+            return
+        for pid in pids:
+            self._flying.discard(pid)
+            self._drop(pid)
+        if self.functions:
+            self._recover.append((0, self.partitions))  # answers that were in those turns are asked for again
+        if error.code.startswith("S2") and pids:
+            record = self.store.process(pids[0])
+            if record is not None:
+                self._pause(record, error)
+            return
+        self._in_trouble(error)
+
+    def _submit(self, items: list[tuple[Live, Outcome]]) -> None:
+        self.commits += 1
+        future = self.store.submit([outcome.turn for _, outcome in items if outcome.turn is not None])
+        self._sent.append(_Sent(items, future))
+        future.add_done_callback(lambda _: self._wake())
+
+    # ---- functions in this process
+
+    def _call(self, call: Call) -> None:
+        if call.not_before > self.store.now():
+            heapq.heappush(self._delayed, (call.not_before, call.pid, call.number, call))
+            return
+        if (call.pid, call.number) in self._calling:
+            return
+        self._calling.add((call.pid, call.number))
+        function = self.functions[call.effect]
+        if call.effect in self.inline:
+            self._perform(function, call)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.config.function_threads, "flowmetal-function")
+        self._pool.submit(self._perform, function, call)
+
+    def _perform(self, function: Function, call: Call) -> None:
+        """Runs in a thread of the pool."""
+        kind = "error"
+        try:
+            data = encode_value(function(call))
+            kind = "answer"
+        except LanguageError as error:
+            data = _encode_error(error.error)
+        except Exception as error:  # whatever a function does must end as an error of its process
+            data = _encode_error(ErrorValue(KIND_FUNCTION, f"{type(error).__name__}: {error}", None))
+        with self._condition:
+            self._arrived.append((call, kind, data))
+            self._news = True
+            self._condition.notify_all()
+
+    def _take_answers(self) -> bool:
+        progress = False
+        while self._arrived:
+            call, kind, data = self._arrived.popleft()
+            self._calling.discard((call.pid, call.number))
+            progress = True
+            live = self._hot.get(call.pid)
+            if live is None and call.pid % PARTITIONS not in self.partitions:
+                continue  # whoever has the partition now makes the call again
+            self._answers.setdefault(call.pid, []).append(InboxEvent(-1, kind, call.number, call.attempt, data))
+            if call.pid not in self._flying:
+                self._queue.setdefault(call.pid, False)
+        return progress
+
+    def _make_delayed_calls(self) -> None:
+        now = self.store.now()
+        while self._delayed and self._delayed[0][0] <= now:
+            self._call(heapq.heappop(self._delayed)[3])
+
+    def _find_requests(self) -> bool:
+        """Makes the calls that were open when the last holder of newly claimed partitions ended; a page a round."""
+        if not self._recover:
+            return False
+        after, partitions = self._recover.popleft()
+        page = self.store.processes(after=after, limit=RECOVER_PAGE, statuses=("ready", "waiting"))
+        for record in page:
+            if record.pid % PARTITIONS in partitions and record.pid not in self._hot:
+                for request in self.store.open_requests(record.pid):
+                    if in_process(request) and request.effect in self.functions and request.state == "held":
+                        self._call(call_of(request, request.attempt + 1))
+        if len(page) == RECOVER_PAGE:
+            self._recover.append((page[-1].pid, partitions))
+        return bool(page)
+
+    # ---- timers and ready marks
+
+    def _fire(self) -> bool:
+        if self._firing is not None:
+            if not self._firing.done():
+                return False
+            future, self._firing = self._firing, None
+            future.result()
+            self._timer_hint = True
+        if self._timer_hint:
+            self._timer_hint = False
+            self._next_due = self.store.next_due()
+        if self._next_due is None or self._next_due > self.store.now():
+            return False
+        self._next_due = None
+        self._firing = self.store.submit([Fire()])
+        self._firing.add_done_callback(lambda _: self._wake())
+        return True
+
+    def _look_for_ready(self) -> None:
+        now = time.monotonic()
+        if now >= self._full_look_at:
+            self._full_look_at = now + self.config.fallback_seconds
+            self._ready_hint = self._timer_hint = True
+        if not self._ready_hint or len(self._queue) >= READY_PAGE:
+            return
+        self._ready_hint = False
+        pids = self.store.ready(self.partitions, READY_PAGE)
+        for pid in pids:
+            if pid in self._flying:
+                self._again.add(pid)
+            elif self._quiet.get(pid, 0.0) <= now:
+                self._queue[pid] = True
+        if len(pids) == READY_PAGE:
+            self._ready_hint = True
+
+    # ---- turns
+
+    def _run_batch(self) -> bool:
+        """Takes turns with the first processes of the queue and sends them off as one commit."""
+        if not self._queue or len(self._sent) >= BATCHES_IN_FLIGHT:
+            return False
+        items: list[tuple[Live, Outcome]] = []
+        config = self.config
+        deadline = time.monotonic() + config.batch_seconds
+        worked = False
+        for pid in list(self._queue):
+            read_inbox = self._queue.pop(pid)
+            worked = True
+            if pid in self._flying:
+                self._again.add(pid)
+                continue
+            ran = self._run_one(pid, read_inbox)
+            if ran is not None:
+                items.append(ran)
+            if len(items) >= config.batch_turns or time.monotonic() >= deadline:
+                break
+        if items:
+            self._flying.update(live.pid for live, _ in items)
+            self._submit(items)
+        return worked
+
+    def _run_one(self, pid: int, read_inbox: bool) -> tuple[Live, Outcome] | None:
+        """One turn of one process; None where there is nothing to commit."""
+        claim = self._claim
+        epoch = claim.epochs.get(pid % PARTITIONS) if claim is not None else None
+        if epoch is None:
+            self._drop(pid)
+            return None
+        live = self._hot.get(pid)
+        if live is None:
+            record = self.store.process(pid)
+            if record is None or record.status in FINAL_STATUSES:
+                self._answers.pop(pid, None)
+                return None
+            read_inbox = True
+            try:
+                live = load(self.store, record, self.programs, self.config.limits)
+            except (FlowmetalError, LanguageError) as error:
+                self._pause(record, error)
+                return None
+            self._keep_hot(live)
+        else:
+            self._hot.move_to_end(pid)
+        inbox = self.store.inbox(pid) if read_inbox else []
+        answers = self._answers.pop(pid, None)
+        if answers is not None:
+            inbox = [*answers, *inbox]
+        try:
+            outcome = take_turn(live, inbox, epoch, self._setting())
+        except Exception as error:
+            # A fault of the engine or the machine, not of the program: the process stops where it was last saved.
+            logger.exception("the turn of process %d went wrong", pid)
+            self._drop(pid)
+            record = self.store.process(pid)
+            if record is not None:
+                self._pause(record, error)
+            return None
+        self.turns += 1
+        if outcome.turn is None:
+            self._quiet.pop(pid, None)
+            if outcome.more:
+                self._queue[pid] = True
+            elif read_inbox:
+                self._quiet[pid] = time.monotonic() + QUIET_SECONDS
+            return None
+        return live, outcome
+
+    def _setting(self) -> Setting:
+        config = self.config
+        surroundings = Surroundings(self.store.id, self.store.now, config.entropy, config.base_url)
+        return Setting(surroundings, frozenset(self.functions), config.fuel, config.limits)
+
+    def _keep_hot(self, live: Live) -> None:
+        hot = self._hot
+        hot[live.pid] = live
+        if len(hot) <= self.config.hot_processes:
+            return
+        for pid in list(hot):
+            # Work done since the last segment is in memory alone; those processes stay.
+            if len(hot) <= self.config.hot_processes:
+                return
+            if pid != live.pid and pid not in self._flying and pid not in self._answers and not hot[pid].slices:
+                del hot[pid]
+
+    def _pause(self, record: ProcessRecord, problem: Exception) -> None:
+        """Pauses a process that cannot be run, with what the matter is, for a person to look at."""
+        epoch = self._claim.epochs.get(record.pid % PARTITIONS) if self._claim is not None else None
+        if epoch is None:
+            return
+        if isinstance(problem, LanguageError):
+            error = problem.error
+        else:
+            error = ErrorValue(KIND_ENGINE, f"{type(problem).__name__}: {problem}"[:1000], None)
+        inbox = self.store.inbox(record.pid)
+        turn = pause_turn(record, inbox, epoch, self.store.now(), error)
+        self.store.submit([turn]).add_done_callback(lambda _: self._wake())
+
+
+def _encode_error(error: ErrorValue) -> bytes:
+    try:
+        return encode_value(error)
+    except LanguageError:
+        return encode_value(ErrorValue(error.kind, error.message, None))

@@ -1,0 +1,46 @@
+"""Lines of text in a process's record: what it waits for, why it stopped; and errors made fit to leave their process."""
+
+from __future__ import annotations
+
+from flowmetal.engine.live import Live
+from flowmetal.values import ErrorValue, Instant, LanguageError, encode_value, print_string
+
+#: Characters of a line, and requests named in the one that says what a process waits for.
+LINE_MAX = 300
+WAITS_NAMED = 3
+
+
+def waits_line(live: Live) -> str:
+    """What a process waits for, in one line: "http/callback #3, until 2026-11-24T10:00:00Z; billing/charge #4"."""
+    if live.status == "paused":
+        return "a person"
+    if live.status != "waiting":
+        return ""
+    parts = []
+    for number, opened in live.open.items():
+        if len(parts) == WAITS_NAMED:
+            parts.append(f"{len(live.open) - WAITS_NAMED} more")
+            break
+        until = f", until {instant_text(opened.until)}" if opened.until else ""
+        parts.append(f"{opened.request.effect} #{number}{until}")
+    return "; ".join(parts)[:LINE_MAX] if parts else "nothing that can come"
+
+
+def error_line(error: ErrorValue) -> str:
+    """An error in one line: ":http/timeout no answer within 30s"."""
+    return " ".join(f":{error.kind.text} {error.message}".split())[:LINE_MAX]
+
+
+def instant_text(nanoseconds: int) -> str:
+    """A time as people write it: "2026-11-24T10:00:00Z"."""
+    return print_string(Instant(nanoseconds)).removeprefix('#inst "').removesuffix('"')
+
+
+def plain_error(error: ErrorValue) -> ErrorValue:
+    """The error, or one that says the same, where it holds what cannot leave its process (a cell)."""
+    try:
+        encode_value(error)
+    except LanguageError:
+        data = None if error.data is None else print_string(error.data, limit=LINE_MAX)
+        return ErrorValue(error.kind, error.message, data)
+    return error

@@ -1,0 +1,186 @@
+"""Live: a process in memory between its turns, and how it gets there from the store.
+
+A live process is a cache and nothing more: what the store holds is enough to make it again, and the interpreter drops
+it whenever a commit did not go through.  Loading reads the newest checkpoint and the segments since then, so its cost
+hangs on the live state and not on the length of the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowmetal.bytecode.program import Program
+from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine.effects import HELD
+from flowmetal.engine.events import EventError, Started, decode_event
+from flowmetal.engine.policies import NO_POLICY, Policy, read_options
+from flowmetal.store.interface import LogEntry, ProcessRecord, Request, Store
+from flowmetal.values import Closure, LanguageError, Vector, decode_value, fail
+from flowmetal.vm import Limits, Process, new_process, restore, start
+
+#: Log entries read at once while a process is loaded.
+LOG_PAGE = 512
+
+#: Entries asked for where a page brought nothing new: more than an entry has cuts.
+LOG_PAGE_MAX = 10_000
+
+#: `Request.not_before` of a held request whose retries are used up; a person decides.
+NEVER = (1 << 63) - 1
+
+
+def exhausted(request: Request) -> bool:
+    """Whether a request waits for a person, its retries used up."""
+    return request.state == "held" and request.not_before == NEVER
+
+
+def in_process(request: Request) -> bool:
+    """Whether a request was opened for a function of an interpreter, and not for a worker, a timer or a delivery."""
+    return not request.queued and request.effect not in HELD
+
+
+@dataclass(slots=True)
+class Open:
+    """A request that has no answer yet: as it was put into the store, its options understood, and a due time to show."""
+
+    request: Request
+    policy: Policy
+    until: int = 0  # when a timer ends it, for people; 0: not known or never
+
+
+@dataclass(slots=True)
+class Live:
+    """A process in memory.  `process` is None before its first event and after its last."""
+
+    pid: int
+    program: Program
+    function: str
+    process: Process | None
+    sequence: int  # number of its next log entry
+    status: str = "ready"
+    attributes: dict[str, Any] = field(default_factory=dict)
+    open: dict[int, Open] = field(default_factory=dict)
+    error: str = ""
+    part: int = 0  # saved cuts of the last entry
+    checkpoint_sequence: int = -1  # where the newest checkpoint is; -1: none
+    checkpoint_bytes: int = 0
+    segment_bytes: int = 0  # written since that checkpoint
+    slices: int = 0  # fuel used up that no segment holds yet
+    catching_up: bool = False  # restored: what is ready runs up to its wait before anything new arrives
+
+
+def find_function(program: Program, name: str) -> Closure:
+    """The function a process runs: "deploy/main", or "main" in the artifact's main module.  LanguageError :unbound."""
+    module, slash, function = name.rpartition("/")
+    found = program.lookup(module if slash else program.main, function)
+    if found is None or found.value.__class__ is not Closure:
+        fail("unbound", f"the program has no function {name}")
+        raise AssertionError
+    closure: Closure = found.value
+    return closure
+
+
+def load(
+    store: Store, record: ProcessRecord, program_of: Callable[[bytes], Program], limits: Limits | None = None
+) -> Live:
+    """A live process as the store's commits left it.
+
+    Raises FlowmetalError where its program or its image cannot be read.
+    """
+    program = program_of(record.artifact)
+    live = Live(
+        pid=record.pid,
+        program=program,
+        function=record.function,
+        process=None,
+        sequence=record.sequence,
+        status=record.status,
+        attributes=dict(record.attributes),
+        error=record.error,
+    )
+    if record.sequence:
+        _restore(live, store, program, None, limits or Limits())
+        live.catching_up = True
+        for request in store.open_requests(record.pid):
+            live.open[request.number] = Open(request, policy_of(request), request.not_before)
+    return live
+
+
+def restore_at(store: Store, record: ProcessRecord, program: Program, at: int, limits: Limits | None = None) -> Live:
+    """The process as it was after log entry `at`, for looking at; the entries past its last segment are not applied."""
+    live = Live(record.pid, program, record.function, None, at + 1, attributes=dict(record.attributes))
+    _restore(live, store, program, at, limits or Limits())
+    return live
+
+
+def policy_of(request: Request) -> Policy:
+    """The policy of a stored request; what a newer release wrote and this one cannot read counts as none."""
+    try:
+        return read_options(decode_value(request.options)) if request.options else NO_POLICY
+    except LanguageError:
+        return NO_POLICY
+
+
+def entries_from(store: Store, pid: int, start: int) -> Iterator[LogEntry]:
+    """The log from entry `start` on, cuts included, read in pages."""
+    seen = (start, -1)
+    limit = LOG_PAGE
+    while True:
+        # A page may end among the cuts of an entry, so the next one begins with that entry again.
+        fresh = [entry for entry in store.log(pid, seen[0], limit) if (entry.sequence, entry.part) > seen]
+        yield from fresh
+        if fresh:
+            seen = (fresh[-1].sequence, fresh[-1].part)
+        elif limit == LOG_PAGE:
+            limit = LOG_PAGE_MAX
+        else:
+            return
+
+
+def _restore(live: Live, store: Store, program: Program, at: int | None, limits: Limits) -> None:
+    found = store.checkpoint(live.pid, None if at is None else at + 1)
+    first, image = found if found is not None else (0, None)
+    segments: list[bytes] = []
+    for entry in entries_from(store, live.pid, first):
+        if at is not None and entry.sequence > at:
+            break
+        live.part = entry.part
+        if entry.segment:
+            segments.append(entry.segment)
+            live.segment_bytes += len(entry.segment)
+    if image is not None:
+        live.checkpoint_sequence = first
+        live.checkpoint_bytes = len(image)
+        segments.insert(0, image)
+    if segments:
+        live.process = restore(program, program_table(program), segments, limits)
+    else:
+        closure, arguments = _call_of_start(store, live.pid, program)
+        live.process = new_process(program, program_table(program), limits)
+        start(live.process, closure, arguments)
+
+
+def _call_of_start(store: Store, pid: int, program: Program) -> tuple[Closure, list[Any]]:
+    first = store.log(pid, 0, 1)
+    try:
+        event = decode_event(first[0].event) if first else None
+    except EventError as error:
+        raise FlowmetalError("V301", pid=pid, reason=str(error)) from None
+    if not isinstance(event, Started):
+        raise FlowmetalError("V301", pid=pid, reason="its first event is not a start")
+    arguments = decode_value(event.arguments)
+    if arguments.__class__ is not Vector:
+        raise FlowmetalError("V301", pid=pid, reason="its arguments are not a vector")
+    return find_function(program, event.function), list(arguments)
+
+
+def start_process(live: Live, arguments: bytes, limits: Limits) -> None:
+    """Makes the process of a live one that has not begun.  LanguageError for a missing function or wrong arity."""
+    values = decode_value(arguments)
+    if values.__class__ is not Vector:
+        fail("type", "the arguments of a process are a vector")
+    closure = find_function(live.program, live.function)
+    process = new_process(live.program, program_table(live.program), limits)
+    start(process, closure, list(values))
+    live.process = process

@@ -1,0 +1,74 @@
+"""What a program performs: local effects answered on the spot, all others opened as requests."""
+
+from __future__ import annotations
+
+from flowmetal.engine import effects, events
+from flowmetal.engine.draft import Call, Draft
+from flowmetal.engine.lines import LINE_MAX, plain_error
+from flowmetal.engine.live import Open
+from flowmetal.engine.policies import read_options
+from flowmetal.store.interface import Request, Timer
+from flowmetal.values import LanguageError, encode_value, print_string
+from flowmetal.vm import Performed, Process, answer_now, answer_now_error
+
+
+def perform(draft: Draft, process: Process, performed: Performed) -> None:
+    """Does what one performed effect asks for; what is wrong with it becomes an error of the program's call."""
+    number = performed.number
+    try:
+        payload = encode_value(performed.payload)
+        answer = effects.LOCAL.get(performed.effect)
+        if answer is None:
+            _open(draft, process, performed, payload)
+            return
+        value = answer(performed.payload, draft.local)
+        encoded = encode_value(value)
+    except LanguageError as error:
+        answer_now_error(process, number, error.error)
+        data = encode_value(plain_error(error.error))
+        draft.entry(events.AnsweredError(draft.now, number, data), draft.segment(process))
+        return
+    answer_now(process, number, value)
+    event = events.LocalDone(draft.now, number, performed.effect, payload, encoded)
+    draft.entry(event, draft.segment(process))
+
+
+def _open(draft: Draft, process: Process, performed: Performed, payload: bytes) -> None:
+    """Opens a request: to the queue, to a function of this interpreter, or held until a timer or delivery."""
+    surroundings, pid = draft.setting.surroundings, draft.live.pid
+    number, effect = performed.number, performed.effect
+    options = encode_value(performed.options)
+    policy = read_options(performed.options)
+    key = policy.key or f"{surroundings.store_id}-{pid}-{number}"
+    timers: list[Timer] = []
+    until = 0  # when a timer ends it
+    if policy.timeout is not None:
+        until = draft.now + policy.timeout
+        timers.append(Timer(until, number, "timeout"))
+    state, queued, not_before = "queued", True, 0
+    tokens: list[tuple[str, int]] = []
+    if effect in effects.HELD:
+        state, queued = "held", False
+        if effect == effects.SLEEP:
+            due = effects.sleep_until(performed.payload, draft.now)
+            timers.append(Timer(due, number, "sleep"))
+            until = min(until, due) if until else due
+        elif effect == effects.CALLBACK:
+            # The token stands in for the idempotency key: it is what a delivery is recognised by.
+            key = effects.new_token(surroundings)
+            tokens.append((key, number))
+        not_before = until
+    elif effect in draft.setting.functions:
+        state, queued = "held", False
+    request = Request(
+        pid, number, effect, payload, options, key, not_before=not_before, state=state, queued=queued
+    )
+    if not queued and effect not in effects.HELD:
+        draft.calls.append(Call(pid, number, effect, performed.payload, performed.options, key))
+    draft.live.open[number] = Open(request, policy, until)
+    draft.requests[number] = request
+    draft.timers.extend(timers)
+    draft.tokens.extend(tokens)
+    text = "" if performed.options is None else print_string(performed.options, limit=LINE_MAX)
+    event = events.Requested(draft.now, number, effect, payload, text, policy.key or "")
+    draft.entry(event, draft.segment(process))

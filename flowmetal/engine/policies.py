@@ -1,0 +1,233 @@
+"""What a request's options mean: time limit, retries, what to do about an attempt whose outcome is unknown.
+
+Options are a map in the program, `{:timeout 30s :retry {:max 5 :backoff 1s} :idempotency-key "k" :when-unknown :fail}`.
+`read_options` checks them when the request is opened, so that a mistake is an error at the call and not hours later.
+The delays are a function of process, request and attempt alone: the same run plans the same retries everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from flowmetal.values import Duration, ErrorValue, Keyword, Map, Set, Vector, fail, iterate, keyword, print_string
+
+SECOND = 1_000_000_000
+
+#: Where `:retry` leaves something out.
+DEFAULT_MAX = 5  # retries after the first attempt
+DEFAULT_BACKOFF = 1 * SECOND
+DEFAULT_FACTOR = 2.0
+DEFAULT_MAX_DELAY = 3600 * SECOND
+DEFAULT_JITTER = 0.1
+
+#: Retries of attempts that were lost (their worker died), for requests without `:retry`.  A request that kills every
+#: worker that takes it must come to rest.
+LOST_MAX = 10
+
+#: More retries than this are not a policy but an endless loop in disguise.
+RETRIES_MAX = 1_000_000
+
+#: An idempotency key travels in headers; longer ones are refused.
+KEY_CHARACTERS_MAX = 512
+
+K_TIMEOUT = keyword("timeout")
+K_RETRY = keyword("retry")
+K_KEY = keyword("idempotency-key")
+K_WHEN_UNKNOWN = keyword("when-unknown")
+K_EXHAUSTED = keyword("exhausted")
+K_STATUS = keyword("status")
+K_FAIL, K_ASK, K_THROW, K_PAUSE = keyword("fail"), keyword("ask"), keyword("throw"), keyword("pause")
+K_MAX, K_BACKOFF, K_FACTOR = keyword("max"), keyword("backoff"), keyword("factor")
+K_MAX_DELAY, K_JITTER, K_ON = keyword("max-delay"), keyword("jitter"), keyword("on")
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How failed attempts are tried again.  Times in nanoseconds; `on` None: every error."""
+
+    max: int = DEFAULT_MAX
+    backoff: int = DEFAULT_BACKOFF
+    factor: float = DEFAULT_FACTOR
+    max_delay: int = DEFAULT_MAX_DELAY
+    jitter: float = DEFAULT_JITTER
+    on: frozenset[Keyword | int] | None = None
+
+    def takes(self, error: ErrorValue) -> bool:
+        """Whether this error is one to try again."""
+        if self.on is None:
+            return True
+        return error.kind in self.on or status_of(error.data) in self.on
+
+    def takes_answer(self, value: Any) -> bool:
+        """Whether an answer is a failure all the same: a map whose :status is listed in `on`."""
+        if self.on is None or value.__class__ is not Map:
+            return False
+        return status_of(value) in self.on
+
+    def delay(self, pid: int, number: int, attempt: int) -> int:
+        """Nanoseconds to wait after the failed attempt `attempt` (from 1): backoff * factor^(attempt-1), with jitter."""
+        try:
+            planned = min(float(self.max_delay), self.backoff * self.factor ** (attempt - 1))
+        except OverflowError:
+            planned = float(self.max_delay)
+        seed = sha256(b"%d/%d/%d" % (pid, number, attempt)).digest()
+        swing = int.from_bytes(seed[:7], "big") / (1 << 55) - 1.0  # from -1 up to 1
+        return max(0, round(planned * (1.0 + self.jitter * swing)))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The options of one request, checked."""
+
+    timeout: int | None = None
+    retry: Retry | None = None
+    key: str | None = None
+    when_unknown: str = "retry"  # "retry", "fail", "ask"
+    exhausted: str = "pause"  # "pause", "throw"
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Try again after `delay` nanoseconds."""
+
+    delay: int
+
+
+@dataclass(frozen=True, slots=True)
+class Throw:
+    """Hand the error to the program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stop the process and keep the error for a person."""
+
+
+Decision = Again | Throw | Pause
+
+NO_POLICY = Policy()
+
+
+def after_error(policy: Policy, pid: int, number: int, attempt: int, error: ErrorValue) -> Decision:
+    """What follows when attempt `attempt` (from 1) answered with an error."""
+    retry = policy.retry
+    if retry is None or not retry.takes(error):
+        return Throw()
+    if attempt <= retry.max:
+        return Again(retry.delay(pid, number, attempt))
+    return _exhausted(policy)
+
+
+def after_lost(policy: Policy, pid: int, number: int, attempt: int) -> Decision:
+    """What follows when the worker of attempt `attempt` vanished, so that nobody knows whether it took effect."""
+    if policy.when_unknown == "fail":
+        return Throw()
+    if policy.when_unknown == "ask":
+        return Pause()
+    retry = policy.retry or Retry(max=LOST_MAX)
+    if attempt <= retry.max:
+        return Again(retry.delay(pid, number, attempt))
+    return _exhausted(policy)
+
+
+def read_options(options: Any) -> Policy:
+    """The policy in an options value (a map or nil).  Raises LanguageError :argument that names what is wrong."""
+    if options is None:
+        return NO_POLICY
+    if options.__class__ is not Map:
+        fail("argument", f"request options must be a map, not {_short(options)}")
+    retry_map = options.get(K_RETRY)
+    exhausted = options.get(K_EXHAUSTED)
+    if exhausted is None and retry_map.__class__ is Map:
+        exhausted = retry_map.get(K_EXHAUSTED)
+    key = options.get(K_KEY)
+    if key is not None and (key.__class__ is not str or not 0 < len(key) <= KEY_CHARACTERS_MAX):
+        fail("argument", f":idempotency-key must be a string of 1 to {KEY_CHARACTERS_MAX} characters")
+    return Policy(
+        timeout=_nanoseconds(options.get(K_TIMEOUT), ":timeout"),
+        retry=_read_retry(retry_map),
+        key=key,
+        when_unknown=_choice(options.get(K_WHEN_UNKNOWN), ":when-unknown", (K_RETRY, K_FAIL, K_ASK), K_RETRY),
+        exhausted=_choice(exhausted, ":exhausted", (K_PAUSE, K_THROW), K_PAUSE),
+    )
+
+
+def status_of(data: Any) -> int:
+    """The :status of a map, or 0."""
+    status = data.get(K_STATUS) if data.__class__ is Map else None
+    return status if status.__class__ is int else 0
+
+
+def _exhausted(policy: Policy) -> Decision:
+    return Throw() if policy.exhausted == "throw" else Pause()
+
+
+def _read_retry(value: Any) -> Retry | None:
+    if value is None or value is False:
+        return None
+    if value is True:
+        return Retry()
+    if value.__class__ is int:
+        return Retry(max=_count(value))
+    if value.__class__ is not Map:
+        fail("argument", f":retry must be a map, a number or true, not {_short(value)}")
+    backoff = _nanoseconds(value.get(K_BACKOFF), ":backoff")
+    max_delay = _nanoseconds(value.get(K_MAX_DELAY), ":max-delay")
+    times = value.get(K_MAX)
+    return Retry(
+        max=DEFAULT_MAX if times is None else _count(times),
+        backoff=DEFAULT_BACKOFF if backoff is None else backoff,
+        factor=_number(value.get(K_FACTOR), ":factor", DEFAULT_FACTOR, 1.0, 1000.0),
+        max_delay=DEFAULT_MAX_DELAY if max_delay is None else max_delay,
+        jitter=_number(value.get(K_JITTER), ":jitter", DEFAULT_JITTER, 0.0, 1.0),
+        on=_read_on(value.get(K_ON)),
+    )
+
+
+def _read_on(value: Any) -> frozenset[Keyword | int] | None:
+    if value is None:
+        return None
+    items = list(iterate(value)) if value.__class__ in (Set, Vector) else [value]
+    for item in items:
+        if item.__class__ is not Keyword and item.__class__ is not int:
+            fail("argument", f":on takes error kinds (keywords) and statuses (integers), not {_short(item)}")
+    return frozenset(items)
+
+
+def _count(value: Any) -> int:
+    if value.__class__ is not int or not 0 <= value <= RETRIES_MAX:
+        fail("argument", f":max must be an integer from 0 to {RETRIES_MAX}, not {_short(value)}")
+    count: int = value
+    return count
+
+
+def _nanoseconds(value: Any, name: str) -> int | None:
+    if value is None:
+        return None
+    if value.__class__ is not Duration or value.ns < 0:
+        fail("argument", f"{name} must be a duration such as 30s, not {_short(value)}")
+    nanoseconds: int = value.ns
+    return nanoseconds
+
+
+def _number(value: Any, name: str, default: float, low: float, high: float) -> float:
+    if value is None:
+        return default
+    if value.__class__ not in (int, float) or not low <= value <= high:
+        fail("argument", f"{name} must be a number from {low:g} to {high:g}, not {_short(value)}")
+    return float(value)
+
+
+def _choice(value: Any, name: str, allowed: tuple[Keyword, ...], default: Keyword) -> str:
+    if value is None:
+        return str(default.text)
+    if value not in allowed:
+        names = ", ".join(f":{choice.text}" for choice in allowed)
+        fail("argument", f"{name} must be one of {names}, not {_short(value)}")
+    return str(value.text)
+
+
+def _short(value: Any) -> str:
+    return print_string(value, limit=80)

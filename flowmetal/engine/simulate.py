@@ -1,0 +1,210 @@
+"""Running programs in a closed world: a memory store, a clock that only moves when nothing else can happen, and answers
+from a table.  Deterministic, with crashes where they are asked for; for tests and for trying a program out.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flowmetal.engine.artifacts import Loaded, deploy
+from flowmetal.engine.effects import CALLBACK
+from flowmetal.engine.events import Event, decode_event
+from flowmetal.engine.interpreter import Config, Function, Interpreter
+from flowmetal.engine.live import entries_from
+from flowmetal.store.interface import FINAL_STATUSES, Complete, Deliver, Hint, Post, Request, Start, Take
+from flowmetal.store.memory import MemoryStore
+from flowmetal.values import ErrorValue, LanguageError, Vector, decode_value, encode_value, keyword
+
+#: 2026-01-01T00:00:00Z, when a simulation begins unless told otherwise.
+BEGIN = 1_767_225_600 * 10**9
+
+#: Rounds of a simulation: a program that never comes to rest ends here.
+ROUNDS_MAX = 1_000_000
+
+#: How long a simulated worker may take, and requests it takes at once.
+LEASE_MS = 60_000
+TAKE_LIMIT = 100
+
+#: Answers an effect: gets the payload, returns a value of the language or raises LanguageError.
+Answer = Callable[[Any], Any]
+
+
+class Clock:
+    """A clock that stands still until it is moved.  Nanoseconds since 1970."""
+
+    def __init__(self, now: int = BEGIN) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, nanoseconds: int) -> None:
+        """Moves the clock forward."""
+        self.now += nanoseconds
+
+    def move_to(self, time: int) -> None:
+        """Moves the clock forward to a time; it never goes back."""
+        self.now = max(self.now, time)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of a process: its status ("waiting" if nothing more can happen), value or error, and its log."""
+
+    pid: int
+    status: str
+    value: Any
+    error: ErrorValue | None
+    log: tuple[Event, ...]
+
+
+class Simulation:
+    """A store, a clock, one interpreter, and a table of answers by effect name.
+
+    An effect that is not in the table is left unanswered.  The answer of "http/callback" is delivered to its token.
+    `seed` decides all entropy.  `functions` are answered inside the interpreter.
+    """
+
+    def __init__(
+        self,
+        answers: Mapping[str, Answer] | None = None,
+        *,
+        functions: Mapping[str, Function] | None = None,
+        programs: Callable[[bytes], Loaded] | None = None,
+        config: Config | None = None,
+        seed: int = 0,
+        begin: int = BEGIN,
+    ) -> None:
+        self.clock = Clock(begin)
+        self.store = MemoryStore(self.clock)
+        self.store.id = f"simulation{seed}"
+        self.answers: dict[str, Answer] = dict(answers or {})
+        self.functions: dict[str, Function] = dict(functions or {})
+        self.programs = programs
+        self.random = random.Random(seed)
+        self.config = replace(config or Config(), name="simulated", entropy=self.random.randbytes)
+        self.crashes = 0
+        self._asked: set[str] = set()  # effects that were queued at some time
+        self.store.watch(self._hinted)
+        self.interpreter = self._new_interpreter()
+
+    def deploy(self, artifact: bytes, name: str | None = None) -> bytes:
+        """Puts an artifact into the store; its hash."""
+        return deploy(self.store, artifact, name)
+
+    def start(self, artifact: bytes, function: str, arguments: Sequence[Any] = (), id: str | None = None) -> int:
+        """Starts a process of the program with this hash; its pid."""
+        command = Start(function=function, arguments=encode_value(Vector.of(arguments)), artifact=artifact, id=id)
+        pid: int = self.store.submit([command]).result()[0][0]
+        return pid
+
+    def post(self, pid: int, kind: str, value: Any = None, number: int = 0) -> bool:
+        """Puts an event into a process's inbox ("cancel", "pause", "resume", "retry", "message")."""
+        accepted: bool = self.store.submit([Post(pid, kind, encode_value(value), number)]).result()[0]
+        return accepted
+
+    def crash(self) -> None:
+        """Drops the interpreter with all it has in memory and goes on with a new one."""
+        self.crashes += 1
+        self.interpreter = self._new_interpreter()
+
+    def settle(self, crash_each_step: bool = False) -> None:
+        """Runs what can run now, with no answers and no time going by."""
+        for _ in range(ROUNDS_MAX):
+            before = self.interpreter.commits
+            if not self.interpreter.step():
+                return
+            if crash_each_step and self.interpreter.commits != before:
+                self.crash()
+
+    def run(self, pid: int | None = None, *, until: int | None = None, crash_each_step: bool = False) -> None:
+        """Runs until the process `pid` has ended (None: all), or nothing more can happen, or the clock is at `until`."""
+        for _ in range(ROUNDS_MAX):
+            self.settle(crash_each_step)
+            if pid is not None:
+                record = self.store.process(pid)
+                if record is None or record.status in FINAL_STATUSES:
+                    return
+            if self._answer_some():
+                continue
+            due = self.store.next_due()
+            if due is None or (until is not None and due > until):
+                if until is not None:
+                    self.clock.move_to(until)
+                return
+            self.clock.move_to(due)
+            self.interpreter.look_now()
+
+    def outcome(self, pid: int) -> Ran:
+        """What has come of a process so far."""
+        record = self.store.process(pid)
+        if record is None:
+            raise KeyError(pid)
+        data = self.store.result(pid)
+        value = decode_value(data) if data is not None else None
+        log = tuple(decode_event(entry.event) for entry in entries_from(self.store, pid, 0) if not entry.part)
+        if record.status == "done" or data is None:
+            return Ran(pid, record.status, value, None, log)
+        return Ran(pid, record.status, None, value, log)
+
+    def _new_interpreter(self) -> Interpreter:
+        interpreter = Interpreter(self.store, self.config, programs=self.programs)
+        for effect, function in self.functions.items():
+            interpreter.register(effect, function, inline=True)
+        return interpreter
+
+    def _hinted(self, hints: frozenset[Hint]) -> None:
+        self._asked.update(what for kind, what in hints if kind == "request")
+
+    def _answer_some(self) -> bool:
+        effects = tuple(sorted(effect for effect in self._asked if effect in self.answers))
+        requests: list[Request] = []
+        if effects and self.store.queued(effects):
+            requests = self.store.submit([Take(effects, "simulation", TAKE_LIMIT, LEASE_MS)]).result()[0]
+        for request in requests:
+            ok, data = _answer(self.answers[request.effect], request)
+            self.store.submit([Complete(request.pid, request.number, request.attempt, ok, data)]).result()
+        return bool(requests) or self._deliver_some()
+
+    def _deliver_some(self) -> bool:
+        answer = self.answers.get(CALLBACK)
+        if answer is None:
+            return False
+        delivered = False
+        for record in self.store.processes(limit=10_000, statuses=("waiting",)):
+            for request in self.store.open_requests(record.pid):
+                if request.effect == CALLBACK:
+                    ok, data = _answer(answer, request)
+                    if ok:
+                        accepted = self.store.submit([Deliver(request.idempotency_key, data)]).result()[0]
+                        delivered = delivered or accepted == "accepted"
+        return delivered
+
+
+def run_program(
+    artifact: bytes,
+    function: str,
+    arguments: Sequence[Any] = (),
+    answers: Mapping[str, Answer] | None = None,
+    *,
+    seed: int = 0,
+    crash_each_step: bool = False,
+) -> Ran:
+    """Runs one function of an artifact to its end, or to where nothing more can happen."""
+    simulation = Simulation(answers, seed=seed)
+    pid = simulation.start(simulation.deploy(artifact), function, arguments)
+    simulation.run(pid, crash_each_step=crash_each_step)
+    return simulation.outcome(pid)
+
+
+def _answer(answer: Answer, request: Request) -> tuple[bool, bytes]:
+    try:
+        return True, encode_value(answer(decode_value(request.payload)))
+    except LanguageError as error:
+        return False, encode_value(error.error)
+    except Exception as error:  # a table of answers may hold anything; its mistakes are errors of the program's call
+        message = f"{type(error).__name__}: {error}"
+        return False, encode_value(ErrorValue(keyword("simulation/answer-failed"), message, None))

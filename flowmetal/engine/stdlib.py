@@ -1,0 +1,118 @@
+"""The standard library as the engine has it: the modules of stdlib.fmc, from the package or built from source once.
+
+An installed package carries `flowmetal/stdlib/stdlib.fmc`.  In a source tree the library is compiled from `stdlib/*.fm`
+and kept in the user's cache folder, under a name made of the hashes of those sources and of the code that compiles them,
+so that a change of either compiles it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from flowmetal.bytecode.fmc import decode_artifact, encode_artifact
+from flowmetal.bytecode.program import Module
+from flowmetal.compiler import compile_project
+from flowmetal.diagnostics import FlowmetalError
+from flowmetal.vm.builtins import BUILTINS
+from flowmetal.vm.evaluate import CompileTime
+
+#: The library's module that an artifact of it is named after.
+MAIN = "flowmetal.core"
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+#: What decides how the library's sources compile.
+_COMPILED_BY = ("bytecode", "compiler", "values", "vm")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The standard library: its artifact (a bundle), that artifact's content hash, and its modules by name."""
+
+    data: bytes
+    hash: bytes
+    modules: dict[str, Module]
+
+
+_lock = threading.Lock()
+_loaded: Library | None = None
+
+
+def standard_library() -> Library:
+    """The standard library of this installation; loaded once.  FlowmetalError where there is none to be found."""
+    global _loaded
+    with _lock:
+        if _loaded is None:
+            _loaded = open_library(_find_data())
+        return _loaded
+
+
+def open_library(data: bytes) -> Library:
+    """A library from the bytes of its bundle."""
+    artifact = decode_artifact(data)
+    return Library(data, artifact.hash, {module.name: module for module in artifact.modules})
+
+
+def build_library(folder: Path) -> bytes:
+    """Compiles the `.fm` files of a folder into the library's bundle.  Raises CompileFailed."""
+    sources = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.fm"))}
+    modules = compile_project(sources, {}, CompileTime(), BUILTINS)
+    return encode_artifact(modules, MAIN, bundle=True)
+
+
+def _find_data() -> bytes:
+    shipped = _PACKAGE / "stdlib" / "stdlib.fmc"
+    if shipped.is_file():
+        return shipped.read_bytes()
+    folder = _PACKAGE.parent / "stdlib"
+    if not any(folder.glob("*.fm")):
+        raise FlowmetalError("B301", path=str(shipped))
+    kept = _cache_folder() / f"stdlib-{_fingerprint(folder)}.fmc"
+    with contextlib.suppress(OSError):
+        return kept.read_bytes()
+    data = build_library(folder)
+    _keep(kept, data)
+    return data
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "flowmetal"
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Writes a file in one piece; a folder that cannot be written only costs the time of compiling again."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError:
+        return
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = sha256()
+    for path in _inputs(folder):
+        content = path.read_bytes()
+        digest.update(b"%s\x00%d\x00" % (path.name.encode(), len(content)))
+        digest.update(content)
+    return digest.hexdigest()[:32]
+
+
+def _inputs(folder: Path) -> Iterable[Path]:
+    yield from sorted(folder.glob("*.fm"))
+    for name in _COMPILED_BY:
+        yield from sorted((_PACKAGE / name).rglob("*.py"))

@@ -1,0 +1,231 @@
+"""The turn: what an interpreter does to one process between two waits.
+
+`take_turn` applies what has arrived, in order, runs the process until all its fibers wait, its fuel is used up or it
+ends, and gives the one store command that makes all of it true.  It does no input or output of its own: the clock and
+entropy come with `Setting`, the inbox is handed in, and nothing it decides has an effect before the command commits.
+
+What an entry's segment holds: a step (an effect that left the program) has a segment with the state right after it.
+What merely arrived (an answer, a timer) has none unless it is the last entry of its turn, since the next segment covers
+it.  A turn therefore ends with everything in segments but what running on gives again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowmetal.engine import events
+from flowmetal.engine.arrivals import CONTROL_KINDS, apply, receiver
+from flowmetal.engine.draft import Call, Draft, Setting
+from flowmetal.engine.events import Event
+from flowmetal.engine.lines import error_line, plain_error, waits_line
+from flowmetal.engine.live import Live
+from flowmetal.engine.performing import perform
+from flowmetal.store.interface import FINAL_STATUSES, InboxEvent, ProcessRecord, Turn
+from flowmetal.values import ErrorValue, LanguageError, encode_value
+from flowmetal.vm import KIND_CANCELLED, CancelRequest, Failed, Finished, Idle, OutOfFuel, Performed, Process
+
+#: Entries of one turn.  A program that only logs would never wait; here it ends its turn and goes on in the next.
+ENTRIES_MAX = 256
+
+#: Fuel slices without a step after which the state is saved within the entry, so that a long computation does not begin
+#: again after a crash: some seconds of work, so that saving costs little of it.
+CUT_SLICES = 64
+
+#: A checkpoint is due when the segments since the last one outweigh this and that checkpoint's own size.
+CHECKPOINT_BYTES_MIN = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a turn.  `turn` None: there is nothing to commit (the process was cut, or nothing was new)."""
+
+    turn: Turn | None
+    calls: tuple[Call, ...]
+    more: bool  # it has more to do at once
+
+
+def take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Setting) -> Outcome:
+    """Runs one turn of a live process.  The live process is ahead of the store until the turn has been committed."""
+    draft = Draft(live, setting)
+    more = False
+    if live.catching_up and live.status != "paused":
+        more = _catch_up(draft)
+    _apply_all(draft, inbox)
+    if live.status not in FINAL_STATUSES and live.status != "paused" and live.process is not None:
+        more = _run(draft)
+    return _outcome(draft, epoch, more)
+
+
+def pause_turn(
+    record: ProcessRecord, inbox: Sequence[InboxEvent], epoch: int, now: int, error: ErrorValue
+) -> Turn:
+    """The turn that pauses a process which the engine itself cannot run.  One that was to be cancelled ends instead."""
+    cancelled = any(item.kind == "cancel" for item in inbox)
+    data = encode_value(plain_error(error))
+    event: Event = events.Cancelled(now, data) if cancelled else events.Paused(now, 0, data)
+    return Turn(
+        pid=record.pid,
+        epoch=epoch,
+        base_sequence=record.sequence,
+        status="cancelled" if cancelled else "paused",
+        entries=((record.sequence, 0, events.encode_event(event), b""),),
+        next_sequence=record.sequence + 1,
+        taken=tuple(item.key for item in inbox if item.kind in CONTROL_KINDS),
+        result=data if cancelled else None,
+        waits="" if cancelled else "a person",
+        error=error_line(error),
+    )
+
+
+def _catch_up(draft: Draft) -> bool:
+    """Runs a restored process to where it was when it was last in memory, before anything new arrives."""
+    draft.live.catching_up = False
+    return _run(draft)
+
+
+def _apply_all(draft: Draft, inbox: Sequence[InboxEvent]) -> None:
+    """Applies what has arrived, in order; while the process is paused only what may end the pause."""
+    live = draft.live
+
+    def go_on() -> None:
+        if live.status == "paused":
+            live.status = "ready"
+            live.error = ""
+            if live.catching_up:
+                _catch_up(draft)
+
+    rest = list(inbox)
+    while rest:
+        skipped: list[InboxEvent] = []
+        for item in rest:
+            if live.status in FINAL_STATUSES:
+                draft.take(item)
+            elif live.status == "paused" and item.kind not in CONTROL_KINDS:
+                skipped.append(item)
+            elif item.kind == "message" and (draft.messages or not receiver(draft)):
+                draft.messages.append(item)
+            else:
+                draft.take(item)
+                apply(draft, item, go_on)
+        if len(skipped) == len(rest) or live.status == "paused":
+            return
+        rest = skipped
+
+
+def _receive(draft: Draft) -> bool:
+    """Hands the oldest message that has not been taken to an open `receive`; False if there is none of either."""
+    if not draft.messages or not receiver(draft):
+        return False
+    item = draft.messages.pop(0)
+    draft.take(item)
+    apply(draft, item, lambda: None)
+    return True
+
+
+def _run(draft: Draft) -> bool:
+    """Runs until the process waits (False), was cut (True) or has ended (False)."""
+    live, process = draft.live, draft.live.process
+    assert process is not None
+    fuel = draft.setting.fuel
+    run = draft.setting.run
+    while True:
+        outcome = run(process, fuel)
+        match outcome:
+            case Performed():
+                perform(draft, process, outcome)
+            case CancelRequest(number):
+                draft.close(number)
+                draft.entry(events.RequestCancelled(draft.now, number), draft.segment(process))
+            case Idle():
+                live.status = "waiting"
+                if not _receive(draft):
+                    return False
+            case Finished(value):
+                _finished(draft, value)
+                return False
+            case Failed(error):
+                _failed(draft, error)
+                return False
+            case OutOfFuel():
+                live.status = "ready"
+                live.slices += 1
+                return True
+            case _:
+                raise AssertionError(f"unknown outcome {outcome!r}")
+        fuel = max(1, process.fuel)
+        if len(draft.entries) >= ENTRIES_MAX and not process.outbox:
+            live.status = "ready"
+            return True
+
+
+def _finished(draft: Draft, value: Any) -> None:
+    try:
+        data = encode_value(value)
+    except LanguageError as error:
+        _failed(draft, error.error)
+        return
+    draft.result = data
+    draft.live.status = "done"
+    draft.entry(events.Finished(draft.now, data))
+
+
+def _failed(draft: Draft, error: ErrorValue) -> None:
+    data = encode_value(plain_error(error))
+    if error.kind is KIND_CANCELLED:
+        draft.end("cancelled", events.Cancelled(draft.now, data), error)
+    else:
+        draft.end("failed", events.Failed(draft.now, data), error)
+
+
+def _save_rest(draft: Draft, process: Process) -> None:
+    """Puts into a segment what running again would not give: what came from outside, and long computations."""
+    live = draft.live
+    cut = live.slices >= CUT_SLICES or (live.slices > 0 and (live.status == "waiting" or bool(draft.entries)))
+    if draft.unsaved or cut:
+        if draft.entries and not draft.entries[-1][3]:
+            sequence, part, event, _ = draft.entries[-1]
+            draft.entries[-1] = (sequence, part, event, draft.segment(process))
+        elif draft.entries or live.checkpoint_sequence != live.sequence:
+            live.part += 1
+            draft.entries.append((live.sequence - 1, live.part, b"", draft.segment(process)))
+        else:
+            # A cut before the first entry after a checkpoint would stand before that checkpoint in the log.
+            draft.write_checkpoint(process)
+    if live.segment_bytes > max(CHECKPOINT_BYTES_MIN, live.checkpoint_bytes):
+        draft.write_checkpoint(process)
+
+
+def _outcome(draft: Draft, epoch: int, more: bool) -> Outcome:
+    live, process = draft.live, draft.live.process
+    final = live.status in FINAL_STATUSES
+    if process is not None and not final:
+        _save_rest(draft, process)
+    if final:
+        live.open.clear()
+        live.process = None
+    if not draft.entries and not draft.taken and draft.checkpoint is None and live.status == draft.status_before:
+        return Outcome(None, (), more)
+    live.attributes = draft.local.attributes
+    turn = Turn(
+        pid=live.pid,
+        epoch=epoch,
+        base_sequence=draft.base_sequence,
+        status=live.status,
+        entries=tuple(draft.entries),
+        next_sequence=live.sequence,
+        taken=tuple(draft.taken),
+        requests=tuple(request for number, request in draft.requests.items() if number in live.open),
+        closed=tuple(dict.fromkeys(draft.closed)),
+        timers=tuple(timer for timer in draft.timers if timer.number in live.open),
+        tokens=tuple(pair for pair in draft.tokens if pair[1] in live.open),
+        posts=tuple(draft.local.posts),
+        checkpoint=draft.checkpoint,
+        result=draft.result,
+        waits=waits_line(live),
+        error=live.error,
+        attributes=live.attributes if draft.local.annotated else None,
+    )
+    calls = tuple(call for call in draft.calls if call.number in live.open)
+    return Outcome(turn, calls, more and not final)

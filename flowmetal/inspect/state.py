@@ -1,0 +1,265 @@
+"""The state of a process for people: fibers, frames with source lines and locals, handlers, open requests.
+
+Now: what the store holds, brought to its wait.  At step N: what the segments up to log entry N say.  Nothing is
+changed by looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from flowmetal.bytecode.liveness import live_after_call, live_retry
+from flowmetal.bytecode.program import Code
+from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine import events
+from flowmetal.engine.artifacts import Loaded, Programs
+from flowmetal.engine.events import EventError, decode_event, value_text
+from flowmetal.engine.live import Live, entries_from, exhausted, load, restore_at
+from flowmetal.engine.draft import FUEL
+from flowmetal.engine.lines import instant_text
+from flowmetal.store.interface import FINAL_STATUSES, ProcessRecord, Store
+from flowmetal.values import Map, Promise, Vector, decode_value, print_string
+from flowmetal.vm import Fiber, run
+from flowmetal.vm.state import Region, Wait
+
+#: Characters of a printed local, and frames shown of one fiber: the innermost and the outermost halves of these.
+LOCAL_CHARACTERS = 200
+FRAMES_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class FrameView:
+    """One call: its function, where it stands in the source, and the locals that are still needed, printed."""
+
+    function: str
+    file: str
+    line: int  # 0: not known
+    column: int
+    source: str  # the text of that line, "" if the artifact has no source
+    locals: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FiberView:
+    """One fiber: what it waits for ("" if it can run), its frames innermost first, effects handled around it."""
+
+    id: int
+    waits: str
+    frames: tuple[FrameView, ...]
+    hidden: int  # frames in the middle that are not shown
+    handlers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """A request without an answer.  `state`: "queued", "taken", "held" or "exhausted"; times ISO 8601 or ""."""
+
+    number: int
+    effect: str
+    payload: str
+    state: str
+    attempt: int
+    worker: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A process as it is, or as it was after log entry `at`."""
+
+    pid: int
+    id: str | None
+    program: str  # hash of the artifact, hexadecimal
+    function: str
+    status: str
+    waits: str
+    error: str
+    at: int | None
+    sequence: int
+    created_at: str
+    updated_at: str
+    attributes: dict[str, Any]
+    fibers: tuple[FiberView, ...]
+    requests: tuple[RequestView, ...]
+    trace: tuple[str, ...]  # of the error, for a process that failed: "deploy/main deploy.fm:12"
+    problem: str  # why the state cannot be shown, or ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+def inspect_process(
+    store: Store, pid: int, at: int | None = None, programs: Callable[[bytes], Loaded] | None = None
+) -> Inspection | None:
+    """What can be seen of a process; None where there is none.  `at`: after that log entry, from 0."""
+    record = store.process(pid)
+    if record is None:
+        return None
+    if at is not None:
+        at = max(0, min(at, record.sequence - 1)) if record.sequence else None
+    live: Live | None = None
+    problem = ""
+    try:
+        live = _state(store, record, at, programs)
+    except FlowmetalError as error:
+        problem = str(error)
+    fibers: tuple[FiberView, ...] = ()
+    if live is not None and live.process is not None:
+        fibers = tuple(_fiber(fiber) for fiber in live.process.fibers.values())
+    return Inspection(
+        pid=pid,
+        id=record.id,
+        program=record.artifact.hex(),
+        function=record.function,
+        status=record.status,
+        waits=record.waits,
+        error=record.error,
+        at=at,
+        sequence=record.sequence,
+        created_at=instant_text(record.created_at),
+        updated_at=instant_text(record.updated_at),
+        attributes=dict(record.attributes),
+        fibers=fibers,
+        requests=_open_now(store, pid) if at is None else _open_at(store, pid, at),
+        trace=_trace(store, record) if at is None else (),
+        problem=problem,
+    )
+
+
+def _state(
+    store: Store, record: ProcessRecord, at: int | None, programs: Callable[[bytes], Loaded] | None
+) -> Live | None:
+    program_of = programs or Programs(store).get
+    if at is not None:
+        return restore_at(store, record, program_of(record.artifact), at)
+    if record.sequence == 0 or record.status == "done":
+        return None
+    live = load(store, record, program_of)
+    if live.process is not None and record.status == "waiting":
+        # The last segment may be from before the other fibers came to rest; running on there is pure.
+        run(live.process, FUEL)
+    return live
+
+
+def _fiber(fiber: Fiber) -> FiberView:
+    frames: list[FrameView] = []
+    handlers: list[str] = []
+    hidden = 0
+    calls = [frame for frame in fiber.frames if frame[0] is not None]
+    half = FRAMES_SHOWN // 2
+    for position, frame in enumerate(reversed(calls)):
+        if half <= position < len(calls) - half:
+            hidden += 1
+            continue
+        _, registers, pc, destination = frame
+        frames.append(_frame(frame[0].code, registers, pc, destination >= 0))
+    for index in reversed(fiber.regions):
+        _, kind, data = fiber.frames[index]
+        if kind == Region.HANDLE and data.__class__ is Map:
+            handlers.extend(print_string(effect, limit=LOCAL_CHARACTERS) for effect, _ in data.items())
+    return FiberView(fiber.id, _wait(fiber), tuple(frames), hidden, tuple(handlers))
+
+
+def _frame(code: Code, registers: list[Any], pc: int, entered: bool) -> FrameView:
+    index = pc - 1 if entered else pc
+    span = code.spans[index] if 0 <= index < len(code.spans) else None
+    live = set(live_after_call(code, pc) if entered else live_retry(code, pc))
+    names: dict[str, str] = {}
+    for local in code.locals:
+        if local.start <= index < local.end and local.register in live:
+            names[local.name] = print_string(registers[local.register], limit=LOCAL_CHARACTERS)
+    module = code.module
+    source = ""
+    if span is not None and module is not None and module.source and span.file == module.file:
+        lines = module.source.splitlines()
+        source = lines[span.line - 1] if 0 < span.line <= len(lines) else ""
+    if span is None:
+        return FrameView(code.name, module.file if module is not None else "", 0, 0, "", names)
+    return FrameView(code.name, span.file, span.line, span.column, source, names)
+
+
+def _wait(fiber: Fiber) -> str:
+    if fiber.wait is None:
+        return ""
+    kind, what = fiber.wait
+    if kind == Wait.REQUEST:
+        return f"request #{what}"
+    if kind == Wait.PROMISE:
+        return _promise(what)
+    if kind == Wait.ANY:
+        return "any of " + ", ".join(_promise(one) for one in list(what)[:10])
+    if kind == Wait.SCOPE:
+        return "the fibers of its scope"
+    return "a lazy sequence that another fiber realizes"
+
+
+def _promise(promise: Any) -> str:
+    if promise.__class__ is not Promise:
+        return "a promise"
+    if promise.request:
+        return f"request #{promise.request}"
+    return f"fiber {promise.fiber}" if promise.fiber else "a promise"
+
+
+def _open_now(store: Store, pid: int) -> tuple[RequestView, ...]:
+    return tuple(
+        RequestView(
+            number=request.number,
+            effect=request.effect,
+            payload=value_text(request.payload),
+            state="exhausted" if exhausted(request) else request.state,
+            attempt=request.attempt,
+            worker=request.worker,
+            until=instant_text(request.not_before) if request.not_before and not exhausted(request) else "",
+        )
+        for request in store.open_requests(pid)
+    )
+
+
+def _open_at(store: Store, pid: int, at: int) -> tuple[RequestView, ...]:
+    """The requests that were open after entry `at`, from the log."""
+    found: dict[int, RequestView] = {}
+    ending = (
+        events.Answered, events.AnsweredError, events.TimerFired, events.TimedOut, events.RequestCancelled,
+        events.MessageReceived,
+    )  # fmt: skip
+    for entry in entries_from(store, pid, 0):
+        if entry.sequence > at:
+            break
+        if entry.part:
+            continue
+        try:
+            event = decode_event(entry.event)
+        except EventError:
+            continue
+        if isinstance(event, events.Requested):
+            payload = value_text(event.payload)
+            found[event.number] = RequestView(event.number, event.effect, payload, "open", 0, "", "")
+        elif isinstance(event, ending):
+            found.pop(event.number, None)
+        elif isinstance(event, events.Finished | events.Failed | events.Cancelled):
+            found.clear()
+    return tuple(found.values())
+
+
+def _trace(store: Store, record: ProcessRecord) -> tuple[str, ...]:
+    if record.status not in FINAL_STATUSES or record.status == "done":
+        return ()
+    data = store.result(record.pid)
+    if data is None:
+        return ()
+    try:
+        trace = decode_value(data).trace
+    except Exception:  # a result that cannot be read has no trace to show
+        return ()
+    if trace.__class__ is not Vector:
+        return ()
+    lines = []
+    for row in trace:
+        if row.__class__ is Map:
+            place = {key.text: value for key, value in row.items()}
+            lines.append(f"{place.get('function', '?')} {place.get('file', '?')}:{place.get('line', '?')}")
+    return tuple(lines)

@@ -1,0 +1,336 @@
+"""The HTTP API under /v1: processes, programs, and requests for workers of any language.
+
+JSON in and out; an error is {"error": {"code", "message", "hint", "facts"}}.  Commands are answered once they are
+durable.  This module translates between HTTP and the store interface and decides nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from flowmetal.client.base import POSTED
+from flowmetal.client.errors import ClientError, Conflict, NotFound, NotPlain, Refused
+from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints, in_loop
+from flowmetal.client.over_store import Deployer, start_error
+from flowmetal.client.plain import (
+    as_json,
+    encoded,
+    encoded_error,
+    info_of,
+    outcome_of,
+    plain,
+    start_command,
+    step_of,
+)
+from flowmetal.client.serving import wait_first
+from flowmetal.connectors.http_callback.app import guarded
+from flowmetal.connectors.http_callback.body import HttpError, error_response, parse_json, read_body
+from flowmetal.diagnostics import FlowmetalError
+from flowmetal.server.access import Access, check_json
+from flowmetal.server.config import ServeSettings
+from flowmetal.server.fields import Fields
+from flowmetal.store.errors import StoreError
+from flowmetal.store.interface import (
+    FINAL_STATUSES,
+    STATUSES,
+    Command,
+    Complete,
+    Extend,
+    Post,
+    ProcessRecord,
+    Store,
+    Take,
+)
+from flowmetal.store.interface import Request as StoreRequest
+
+#: Longest wait that a caller may ask for.
+WAIT_SECONDS_MAX = 60.0
+
+#: Most entries in one answer.
+PAGE_MAX = 1000
+TAKE_MAX = 100
+LEASE_MS_MIN, LEASE_MS_MAX = 100, 3_600_000
+
+NUMBER_MAX = (1 << 63) - 1
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Api:
+    """The routes of the API over one store.  `deploy` checks and deploys artifacts; without it none is taken."""
+
+    def __init__(self, store: Store, settings: ServeSettings, access: Access, deploy: Deployer | None = None) -> None:
+        self._store = store
+        self._settings = settings
+        self._access = access
+        self._deployer = deploy
+        self._hints = Hints(store)
+        self._stopping = asyncio.Event()
+
+    def routes(self) -> list[Route]:
+        """The routes, behind the access check."""
+        table: list[tuple[str, str, Handler]] = [
+            ("POST", "/v1/processes", self._start),
+            ("GET", "/v1/processes", self._list),
+            ("GET", "/v1/processes/{pid:int}", self._get),
+            ("GET", "/v1/processes/{pid:int}/result", self._result),
+            ("GET", "/v1/processes/{pid:int}/history", self._history),
+            ("POST", "/v1/processes/{pid:int}/cancel", self._cancel),
+            ("POST", "/v1/processes/{pid:int}/messages", self._message),
+            ("POST", "/v1/processes/{pid:int}/events", self._event),
+            ("GET", "/v1/programs", self._programs),
+            ("PUT", "/v1/programs/{name}", self._deploy),
+            ("POST", "/v1/requests/take", self._take),
+            ("POST", "/v1/requests/{pid:int}/{number:int}/complete", self._complete),
+            ("POST", "/v1/requests/{pid:int}/{number:int}/extend", self._extend),
+        ]
+        return [Route(path, guarded(self._checked(handler)), methods=[method]) for method, path, handler in table]
+
+    def stop(self) -> None:
+        """Ends the long-polls under way, so that the server can stop.  In the loop's thread only."""
+        self._stopping.set()
+        self._hints.close()
+
+    def _checked(self, handler: Handler) -> Handler:
+        async def answer(request: Request) -> Response:
+            self._access.check(request)
+            try:
+                return await handler(request)
+            except ClientError as error:
+                return error_response(error, _status(error), facts=_facts(error))
+
+        return answer
+
+    # ---- processes -------------------------------------------------------------------------------------------------
+
+    async def _start(self, request: Request) -> Response:
+        fields = await self._document(request, "program", "function", "args", "id", "attributes")
+        command = start_command(
+            fields.text("function"),
+            fields.items("args"),
+            fields.text_or_none("program"),
+            fields.text_or_none("id"),
+            fields.table("attributes"),
+        )
+        try:
+            pid, created = await self._commit(command)
+        except FlowmetalError as error:
+            raise await asyncio.to_thread(start_error, error, command, self._store) from None
+        return JSONResponse({"pid": pid, "created": created}, status_code=201 if created else 200)
+
+    async def _list(self, request: Request) -> Response:
+        fields = Fields(request.query_params, ("after", "limit", "status", "newest_first", "id"))
+        id = fields.text_or_none("id")
+        if id is not None:
+            record = await asyncio.to_thread(self._store.process_by_id, id)
+            found = [] if record is None else [record]
+        else:
+            statuses = tuple(s for s in str(fields.any("status") or "").split(",") if s)
+            if not set(statuses) <= set(STATUSES):
+                raise HttpError(400, "H305", field="status", expected="of " + ", ".join(STATUSES))
+            after, limit = fields.integer("after", 0, NUMBER_MAX, 0), fields.integer("limit", 1, PAGE_MAX, 100)
+            newest_first = fields.flag("newest_first")
+            found = await asyncio.to_thread(
+                lambda: self._store.processes(after=after, limit=limit, statuses=statuses, newest_first=newest_first)
+            )
+        return JSONResponse({"processes": [as_json(info_of(record)) for record in found]})
+
+    async def _get(self, request: Request) -> Response:
+        return JSONResponse(as_json(info_of(await self._record(request))))
+
+    async def _result(self, request: Request) -> Response:
+        wait = Fields(request.query_params, ("wait",)).seconds("wait", WAIT_SECONDS_MAX)
+        pid = _pid(request)
+
+        async def ended() -> ProcessRecord | None:
+            record = await self._record(request)
+            return record if record.status in FINAL_STATUSES else None
+
+        record = await self._wait_for([("process", pid)], ended, wait)
+        if record is None:
+            record = await self._record(request)
+            return JSONResponse({"ended": False, "status": record.status, "waits": record.waits}, status_code=202)
+        data = await asyncio.to_thread(self._store.result, pid)
+        try:
+            return JSONResponse({"ended": True, **as_json(outcome_of(record, data))})
+        except NotPlain as error:
+            reason, printed = error.facts["reason"], error.facts.get("printed")
+        except ValueError as problem:  # an integer of thousands of digits, say
+            reason, printed = str(problem), None
+        return error_response(FlowmetalError("H309", what="result", pid=pid, reason=reason), 422, printed=printed)
+
+    async def _history(self, request: Request) -> Response:
+        fields = Fields(request.query_params, ("start", "limit"))
+        start, limit = fields.integer("start", 0, NUMBER_MAX, 0), fields.integer("limit", 1, PAGE_MAX, PAGE_MAX)
+        pid = (await self._record(request)).pid
+        steps = await asyncio.to_thread(lambda: [step_of(e) for e in self._store.log(pid, start, limit)])
+        return JSONResponse({"steps": [as_json(step) for step in steps]})
+
+    async def _cancel(self, request: Request) -> Response:
+        fields = await self._document(request, "reason")
+        return await self._post(request, "cancel", fields.text_or_none("reason"))
+
+    async def _message(self, request: Request) -> Response:
+        fields = await self._document(request, "value")
+        return await self._post(request, "message", fields.any("value"))
+
+    async def _event(self, request: Request) -> Response:
+        fields = await self._document(request, "kind", "value")
+        kind = fields.text("kind")
+        if kind not in POSTED:
+            raise HttpError(400, "H305", field="kind", expected="one of " + ", ".join(POSTED))
+        return await self._post(request, kind, fields.any("value"))
+
+    async def _post(self, request: Request, kind: str, value: Any) -> Response:
+        record = await self._record(request)
+        data = encoded(value, kind) if kind in ("message", "cancel") else b""
+        accepted = await self._commit(Post(record.pid, kind, data))
+        return JSONResponse({"accepted": bool(accepted)}, status_code=202 if accepted else 200)
+
+    # ---- programs --------------------------------------------------------------------------------------------------
+
+    async def _programs(self, request: Request) -> Response:
+        deployed = await asyncio.to_thread(self._store.deployed)
+        return JSONResponse({"programs": {name: digest.hex() for name, digest in sorted(deployed.items())}})
+
+    async def _deploy(self, request: Request) -> Response:
+        if self._deployer is None:
+            raise HttpError(403, "H312")
+        data = await read_body(request, self._settings.max_artifact_bytes, self._settings.body_seconds)
+        name = request.path_params["name"]
+        try:
+            digest = await asyncio.to_thread(self._deployer, self._store, name, data)
+        except StoreError:
+            raise
+        except FlowmetalError as error:
+            return error_response(error, 422)
+        return JSONResponse({"name": name, "hash": digest.hex()}, status_code=201)
+
+    # ---- requests, for workers -------------------------------------------------------------------------------------
+
+    async def _take(self, request: Request) -> Response:
+        fields = await self._document(request, "effects", "worker", "limit", "lease_ms", "wait")
+        effects = fields.texts("effects")
+        command = Take(
+            effects=effects,
+            worker=fields.text("worker"),
+            limit=fields.integer("limit", 1, TAKE_MAX, 1),
+            lease_ms=fields.integer("lease_ms", LEASE_MS_MIN, LEASE_MS_MAX, 30_000),
+        )
+        wait = fields.seconds("wait", WAIT_SECONDS_MAX)
+
+        async def taken() -> list[StoreRequest] | None:
+            if self._stopping.is_set() or await request.is_disconnected():
+                return None
+            if not await asyncio.to_thread(self._store.queued, effects):
+                return None
+            return await self._commit(command) or None
+
+        found = await self._wait_for([("request", effect) for effect in effects], taken, wait)
+        offered = [await self._offer(item) for item in found or []]
+        return JSONResponse({"requests": [item for item in offered if item is not None]})
+
+    async def _offer(self, item: StoreRequest) -> dict[str, Any] | None:
+        """A request as JSON; one that has no such form is answered with an error instead, as no worker could."""
+        try:
+            payload = plain(item.payload, "payload")
+            options = plain(item.options, "options") if item.options else None
+            json.dumps([payload, options])
+        except (NotPlain, ValueError) as error:
+            reason = error.facts["reason"] if isinstance(error, NotPlain) else error
+            data = encoded_error("worker/bad-payload", str(reason))
+            await self._commit(Complete(item.pid, item.number, item.attempt, False, data))
+            return None
+        return {
+            "pid": item.pid,
+            "number": item.number,
+            "attempt": item.attempt,
+            "effect": item.effect,
+            "payload": payload,
+            "options": options,
+            "idempotency_key": item.idempotency_key,
+        }
+
+    async def _complete(self, request: Request) -> Response:
+        fields = await self._document(request, "attempt", "value", "error")
+        if fields.has("value") == fields.has("error"):
+            raise HttpError(400, "H305", field="value", expected="there, or `error`, and not both")
+        if fields.has("value"):
+            ok, data = True, encoded(fields.any("value"), "value")
+        else:
+            error = Fields(fields.table("error"), ("kind", "message", "data"))
+            message = error.text_or_none("message") or ""
+            ok, data = False, encoded_error(error.text_or_none("kind") or "worker/error", message, error.any("data"))
+        pid, number = _pid(request), request.path_params["number"]
+        attempt = fields.integer("attempt", 0, NUMBER_MAX)
+        accepted = await self._commit(Complete(pid, number, attempt, ok, data))
+        return JSONResponse({"accepted": bool(accepted)})
+
+    async def _extend(self, request: Request) -> Response:
+        fields = await self._document(request, "attempt", "lease_ms")
+        attempt = fields.integer("attempt", 0, NUMBER_MAX)
+        lease_ms = fields.integer("lease_ms", LEASE_MS_MIN, LEASE_MS_MAX, 30_000)
+        held = await self._commit(Extend(_pid(request), request.path_params["number"], attempt, lease_ms))
+        return JSONResponse({"held": bool(held)})
+
+    # ---- shared ----------------------------------------------------------------------------------------------------
+
+    async def _document(self, request: Request, *names: str) -> Fields:
+        """The request's JSON document; an empty body stands for an empty one."""
+        body = await read_body(request, self._settings.max_body_bytes, self._settings.body_seconds)
+        check_json(request)
+        return Fields(parse_json(body) if body else {}, names)
+
+    async def _record(self, request: Request) -> ProcessRecord:
+        record = await asyncio.to_thread(self._store.process, _pid(request))
+        if record is None:
+            raise HttpError(404, "H304", what=f"process {_pid(request)}")
+        return record
+
+    async def _commit(self, command: Command) -> Any:
+        (result,) = await asyncio.wrap_future(self._store.submit([command]))
+        return result
+
+    async def _wait_for(self, hints: list[tuple[str, Any]], look: Callable[[], Awaitable[Any]], seconds: float) -> Any:
+        """What `look` gives once that is not None; None after `seconds`, or when the server stops."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        woken = asyncio.Event()
+        end = self._hints.listen(hints, in_loop(loop, woken.set))
+        try:
+            while True:
+                woken.clear()
+                found = await look()
+                left = deadline - loop.time()
+                if found is not None or left <= 0 or self._stopping.is_set():
+                    return found
+                await wait_first(woken, self._stopping, seconds=min(left, SLOW_POLL_SECONDS))
+        finally:
+            end()
+
+
+def _pid(request: Request) -> int:
+    """The pid of the path; one that no process can have is not found."""
+    pid: int = request.path_params["pid"]
+    if pid > NUMBER_MAX or request.path_params.get("number", 0) > NUMBER_MAX:
+        raise HttpError(404, "H304", what="such process")
+    return pid
+
+
+def _status(error: ClientError) -> int:
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, Conflict):
+        return 409
+    return 400 if isinstance(error, (NotPlain, Refused)) else 500
+
+
+def _facts(error: ClientError) -> dict[str, str | int | None]:
+    return {name: fact for name, fact in error.facts.items() if fact is None or isinstance(fact, (str, int))}

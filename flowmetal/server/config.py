@@ -1,0 +1,141 @@
+"""The settings of `flowvm serve`, from flowmetal.toml.
+
+    [serve]
+    host = "127.0.0.1"
+    port = 8080
+    public_url = "https://flow.example.com"   # where callbacks arrive, if something stands in front
+    token_env = "FLOWMETAL_TOKEN"             # the environment variable with the API's bearer token
+
+    [http]
+    allow = ["127.0.0.1:9000", "*.inner.example"]
+
+    [endpoints.github]
+    start = "deploy/main"
+    scheme = "github"
+    secret_env = "GITHUB_SECRET"
+    events = ["push"]
+
+Secrets never stand in the file.  What is not known is refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flowmetal.connectors.config import (
+    MIB,
+    CallbackSettings,
+    EndpointSettings,
+    HttpSettings,
+    bad,
+    known,
+    positive,
+    read_endpoints,
+    read_http,
+    read_table,
+)
+from flowmetal.diagnostics import FlowmetalError
+
+#: Tables of flowmetal.toml that belong to others.
+OTHER_SECTIONS = ("project", "store", "interpreter")
+
+#: Hosts that the machine itself reaches alone.
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """[serve].  Sizes in bytes, times in seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    public_url: str | None = None  # where callbacks arrive; by default the address it listens on
+    token_env: str | None = None  # environment variable with the bearer token
+    max_body_bytes: int = MIB  # of callbacks and of the API's documents
+    max_artifact_bytes: int = 64 * MIB
+    body_seconds: float = 10.0  # a sender's deadline for its whole body
+    stop_seconds: float = 5.0  # what a stop waits for answers under way
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """All of it."""
+
+    serve: ServeSettings = field(default_factory=ServeSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    endpoints: Mapping[str, EndpointSettings] = field(default_factory=dict)
+
+    @property
+    def callbacks(self) -> CallbackSettings:
+        """The settings of what comes in."""
+        return CallbackSettings(self.serve.max_body_bytes, self.serve.body_seconds, self.endpoints)
+
+    def base_url(self, port: int | None = None) -> str:
+        """The address in callback URLs, without a slash at its end.  `port` replaces a configured port 0."""
+        if self.serve.public_url is not None:
+            return self.serve.public_url.rstrip("/")
+        return address_url(self.serve.host, port or self.serve.port)
+
+    def token(self, environment: Mapping[str, str]) -> str | None:
+        """The API's token.  H203 where its variable is not set, H103 where an open address has none."""
+        name = self.serve.token_env
+        if name is not None:
+            token = environment.get(name, "").strip()
+            if not token:
+                problem = "is empty" if name in environment else "is not set"
+                raise FlowmetalError("H203", section="[serve]", source=f"the variable {name}", problem=problem)
+            return token
+        if not is_loopback(self.serve.host):
+            raise FlowmetalError("H103", host=self.serve.host)
+        return None
+
+
+def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTIONS) -> ServerConfig:
+    """The settings in a parsed flowmetal.toml.  `others`: tables that are not looked at.
+
+    FlowmetalError H201 (not known), H202 (wrong), H204 (endpoint without signatures).
+    """
+    ours = ("serve", "http", "endpoints")
+    known(document, (*ours, *others), "flowmetal.toml")
+    serve = read_table(ServeSettings, document.get("serve", {}), "[serve]")
+    if not 0 <= serve.port < 65536:
+        raise bad("port", "[serve]", serve.port, "from 0 to 65535")
+    if serve.public_url is not None and not serve.public_url.startswith(("http://", "https://")):
+        raise bad("public_url", "[serve]", serve.public_url, "an address that begins with http:// or https://")
+    positive(serve, "[serve]", "max_body_bytes", "max_artifact_bytes", "body_seconds", "stop_seconds")
+    return ServerConfig(
+        serve=serve,
+        http=read_http(document.get("http", {})),
+        endpoints=read_endpoints(document.get("endpoints", {})),
+    )
+
+
+def load_config(path: str | Path, others: Iterable[str] = OTHER_SECTIONS) -> ServerConfig:
+    """read_config() for a file; FlowmetalError H205 where it cannot be read or is not TOML."""
+    try:
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FlowmetalError("H205", path=str(path), reason=error.strerror or str(error)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FlowmetalError("H205", path=str(path), reason=str(error)) from None
+    return read_config(document, others)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`.  A name other than localhost counts as open."""
+    if host in LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def address_url(host: str, port: int) -> str:
+    """http://host:port, with brackets around an IPv6 address."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,207 @@
+"""Runs the HTTP server: one application of API, callbacks and endpoints, on uvicorn in a thread of its own.
+
+The socket is opened before anything else, so that a port in use is an error of the start and not a line in a log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+from typing import Protocol
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowmetal.client.background import Background, signals
+from flowmetal.client.over_store import Deployer
+from flowmetal.connectors.http_callback.app import Callbacks
+from flowmetal.connectors.http_callback.body import HttpError, error_response
+from flowmetal.connectors.http_request import HttpRequestConnector
+from flowmetal.diagnostics import FlowmetalError
+from flowmetal.server.access import Access
+from flowmetal.server.api import Api
+from flowmetal.server.config import ServerConfig, address_url
+from flowmetal.server.protocol import DeadlineProtocol
+from flowmetal.store.interface import Store
+
+log = logging.getLogger("flowmetal.server")
+
+#: How long starting may take before it counts as failed.
+START_SECONDS = 10.0
+
+#: Idle connections are closed after this long.
+KEEP_ALIVE_SECONDS = 5
+
+BACKLOG = 2048
+
+
+class Service(Protocol):
+    """What runs beside the server and is started and stopped with it: connectors, an interpreter."""
+
+    def start(self) -> object: ...
+    def stop(self) -> object: ...
+
+
+class HttpServer:
+    """The server over one store.  Reads secrets and opens its port when it is made, serves from start() to stop().
+
+    FlowmetalError H101, H102 (port), H103 (open address without token), H203 (secret missing).  `deploy` checks and
+    deploys artifacts; without it the API takes none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: ServerConfig | None = None,
+        *,
+        deploy: Deployer | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.config = config if config is not None else ServerConfig()
+        environment = os.environ if environment is None else environment
+        settings = self.config.serve
+        token = self.config.token(environment)
+        callbacks = Callbacks(store, self.config.callbacks, environment=environment)
+        self._api = Api(store, settings, Access(token, settings.host), deploy)
+        self.app = make_app(self._api, callbacks)
+        self._socket = open_socket(settings.host, settings.port)
+        self.port: int = self._socket.getsockname()[1]
+        self.url = address_url(settings.host, self.port)
+        self.base_url = self.config.base_url(self.port)
+        self._uvicorn = uvicorn.Server(
+            uvicorn.Config(
+                self.app,
+                http=DeadlineProtocol,
+                ws="none",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=max(1, round(settings.stop_seconds - 1)),
+            )
+        )
+        self._background = Background("http-server", self._main, self._ask_stop)
+
+    def start(self) -> None:
+        """Begins to serve; returns once it does.  H104 where it does not."""
+        self._background.start()
+        waited = threading.Event()
+        for _ in range(int(START_SECONDS / 0.02)):
+            if self._uvicorn.started:
+                log.info("serving at %s", self.url)
+                return
+            if self._background.join(0):
+                break
+            waited.wait(0.02)
+        raise FlowmetalError("H104", reason=str(self._background.failure or "it did not answer in time"))
+
+    def stop(self) -> bool:
+        """Accepts nothing more, ends long-polls, lets answers under way finish -> whether all ended in time."""
+        ended = self._background.stop(self.config.serve.stop_seconds)
+        self._socket.close()
+        return ended
+
+    async def _main(self) -> None:
+        await self._uvicorn.serve(sockets=[self._socket])
+
+    def _ask_stop(self) -> None:
+        self._api.stop()
+        self._uvicorn.should_exit = True
+
+
+def make_app(api: Api, callbacks: Callbacks) -> Starlette:
+    """One application: /v1, /callbacks, /endpoints, /health."""
+    return Starlette(
+        routes=[*api.routes(), *callbacks.routes()],
+        exception_handlers={404: _not_found, 405: _not_allowed, HTTPException: _other},
+    )
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A bound socket.  FlowmetalError H101 where the port is in use, H102 for what else keeps it from being opened."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        opened = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise FlowmetalError("H102", host=host, port=port, reason=error.strerror or str(error)) from None
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+        opened.listen(BACKLOG)  # here, as two sockets may be bound to a port that neither listens on
+        opened.set_inheritable(False)
+    except OSError as error:
+        opened.close()
+        if error.errno == errno.EADDRINUSE:
+            raise FlowmetalError("H101", host=host, port=port) from None
+        raise FlowmetalError("H102", host=host, port=port, reason=error.strerror or str(error)) from None
+    return opened
+
+
+def serve(
+    store: Store,
+    config: ServerConfig | None = None,
+    *,
+    deploy: Deployer | None = None,
+    environment: Mapping[str, str] | None = None,
+    services: Callable[[HttpServer], Sequence[Service]] | None = None,
+    ready: Callable[[HttpServer], None] | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serves until SIGTERM or SIGINT, or until `stop` is set: the server, the http/request connector, and `services`.
+
+    `services` makes what runs beside them (an interpreter, which wants to know `base_url`); they start in order and
+    stop in the reverse one, the server first of all, so that nothing is accepted that is not served.  `ready` is
+    called once everything runs.  Errors of the start are raised, with all that had started stopped again.
+    """
+    asked = stop if stop is not None else threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        asked.set()
+
+    server = HttpServer(store, config, deploy=deploy, environment=environment)
+    beside: list[Service] = [HttpRequestConnector(store, server.config.http)]
+    beside += services(server) if services is not None else []
+    with signals(on_signal), contextlib.ExitStack() as running:
+        for service in beside:
+            service.start()
+            running.callback(service.stop)
+        server.start()
+        running.callback(server.stop)
+        if ready is not None:
+            ready(server)
+        # In pieces, so that a signal's handler runs between two of them.
+        while not asked.wait(0.5):
+            pass
+        log.info("stopping")
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return error_response(HttpError(404, "H304", what="such route"), 404)
+
+
+async def _not_allowed(request: Request, error: Exception) -> Response:
+    shown = HttpError(405, "H310", method=request.method, path=request.url.path)
+    response = error_response(shown, 405)
+    if isinstance(error, HTTPException) and error.headers:
+        response.headers.update(error.headers)
+    return response
+
+
+async def _other(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return error_response(HttpError(status, "H305", field="request", expected="one that can be read"), status)

@@ -1,0 +1,85 @@
+"""Commands of interpreters: joining, renewing, leaving; and who gets which partition.
+
+Partition p belongs to the interpreter at p mod n of the n living ones in order of their ids.  A partition that changes
+hands gets a new epoch, so that nothing of its last holder is accepted any more.
+"""
+
+from __future__ import annotations
+
+from flowmetal.store.changes import Changes
+from flowmetal.store.codec import decode_interpreter, decode_partition, encode_interpreter, encode_partition
+from flowmetal.store.errors import StoreError, check_name
+from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
+from flowmetal.store.interface import Claim, Join, Leave
+from flowmetal.store.layout import INTERPRETERS, PARTITIONS, u16
+from flowmetal.store.requests import MILLISECOND_NS, check_lease
+
+#: More interpreters than partitions would leave some without any.
+MAX_INTERPRETERS = PARTITION_COUNT
+
+
+def join(changes: Changes, command: Join) -> Claim:
+    """Join."""
+    check_lease(command.lease_ms)
+    name = check_name("the id of an interpreter", command.interpreter)
+    living = _living(changes)
+    known = changes.transaction.get(INTERPRETERS, name)
+    if command.interpreter not in living and len(living) >= MAX_INTERPRETERS:
+        raise StoreError("S206", reason=f"{MAX_INTERPRETERS} interpreters have joined already")
+    lease_until = changes.now + command.lease_ms * MILLISECOND_NS
+    joined_at = changes.now if known is None else decode_interpreter(known)[1]
+    changes.transaction.put(INTERPRETERS, name, encode_interpreter(lease_until, joined_at))
+    _remove_others(changes, living | {command.interpreter})
+    holders = _assign(changes, living | {command.interpreter})
+    epochs = {p: epoch for p, (holder, epoch) in holders.items() if holder == command.interpreter}
+    return Claim(command.interpreter, epochs, lease_until)
+
+
+def leave(changes: Changes, command: Leave) -> None:
+    """Leave."""
+    name = check_name("the id of an interpreter", command.interpreter)
+    if changes.transaction.delete(INTERPRETERS, name):
+        _assign(changes, _living(changes))
+
+
+def release_dead(changes: Changes) -> None:
+    """Takes the partitions of interpreters that are gone, and gives them to the living."""
+    living = _living(changes)
+    if _remove_others(changes, living):
+        _assign(changes, living)
+
+
+def _living(changes: Changes) -> set[str]:
+    """Those with a lease whose operating system process, as far as the engine can tell, runs."""
+    living = set()
+    for key, value in changes.transaction.scan(INTERPRETERS):
+        interpreter = key.decode()
+        if decode_interpreter(value)[0] > changes.now and changes.alive(interpreter):
+            living.add(interpreter)
+    return living
+
+
+def _remove_others(changes: Changes, living: set[str]) -> bool:
+    removed = False
+    for key, _ in changes.transaction.scan(INTERPRETERS):
+        if key.decode() not in living:
+            changes.transaction.delete(INTERPRETERS, key)
+            removed = True
+    return removed
+
+
+def _assign(changes: Changes, living: set[str]) -> dict[int, tuple[str, int]]:
+    """Gives every partition its holder; "" holds those of nobody."""
+    order = sorted(living)
+    items = changes.transaction.scan(PARTITIONS)
+    stored = {int.from_bytes(key, "big"): decode_partition(value) for key, value in items}
+    holders = {}
+    for partition in range(PARTITION_COUNT):
+        holder, epoch = stored.get(partition, ("", 0))
+        new_holder = order[partition % len(order)] if order else ""
+        if new_holder != holder:
+            holder, epoch = new_holder, epoch + 1
+            changes.transaction.put(PARTITIONS, u16(partition), encode_partition(holder, epoch))
+            changes.hints.add(("claims", 0))
+        holders[partition] = (holder, epoch)
+    return holders

@@ -1,0 +1,236 @@
+"""The committer: the one thread that writes an LMDB store.
+
+It takes everything that has been submitted since the last commit, applies it in order within one transaction, syncs it
+once, and then answers.  While it syncs (LMDB lets go of the interpreter lock) callers submit what becomes the next
+group.
+
+Each caller's list of commands is one unit.  A unit that is refused before it wrote anything just gets its error.  One
+that is refused after it wrote makes the whole group be applied again, each unit in a child transaction of its own,
+so that this unit alone is taken back: units are rarely refused, and child transactions cost much.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lmdb
+
+from flowmetal.store.changes import Changes
+from flowmetal.store.commands import apply_all
+from flowmetal.store.errors import StoreError
+from flowmetal.store.interface import Command, Hint
+from flowmetal.store.lmdb_engine import LmdbEngine, LmdbTransaction, MapFull, TransactionFull
+
+_log = logging.getLogger(__name__)
+
+#: Units in a group: a larger group makes each of its callers wait longer than it saves.
+MAX_GROUP_UNITS = 4096
+#: Units that may wait.
+MAX_QUEUED_UNITS = 100_000
+
+
+@dataclass(slots=True)
+class Unit:
+    """What is applied together or not at all.
+
+    `run` applies it and returns what `done` gets, with the error that came instead, once it is durable.  Both are
+    called on the committer's thread and must be short.
+    """
+
+    run: Callable[[Changes], Any]
+    done: Callable[[Any, StoreError | None], None]
+
+
+def commands_unit(commands: Sequence[Command], done: Callable[[Any, StoreError | None], None]) -> Unit:
+    """A unit that applies a list of commands."""
+    return Unit(lambda changes: apply_all(changes, commands), done)
+
+
+class _Spoiled(Exception):
+    """A unit was refused after it had written."""
+
+
+class Committer:
+    """The thread that commits.  `on_hints` is called after each commit that changed something."""
+
+    def __init__(
+        self,
+        engine: LmdbEngine,
+        now: Callable[[], int],
+        alive: Callable[[str], bool],
+        on_hints: Callable[[frozenset[Hint]], None],
+        fault: Callable[[str], None] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._now = now
+        self._alive = alive
+        self._on_hints = on_hints
+        self._fault = fault
+        self._broken: StoreError | None = None
+        self._queue: deque[Unit] = deque()
+        self._wake = threading.Condition(threading.Lock())
+        self._closing = False
+        self.commits = 0
+        self.units = 0
+        self._thread = threading.Thread(target=self._run, name="flowmetal-committer", daemon=True)
+        self._thread.start()
+
+    def submit(self, unit: Unit) -> None:
+        """Queues a unit.  Its `done` is called at once, on this thread, where the store takes no more."""
+        error = None
+        with self._wake:
+            if self._closing:
+                error = StoreError("S114", path=str(self._engine.path))
+            elif self._broken is not None:
+                error = self._broken
+            elif len(self._queue) >= MAX_QUEUED_UNITS:
+                error = StoreError("S207", limit=MAX_QUEUED_UNITS)
+            else:
+                self._queue.append(unit)
+                self._wake.notify()
+        if error is not None:
+            unit.done(None, error)
+
+    def close(self) -> None:
+        """Commits what is queued and ends the thread."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    # ---- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._queue and not self._closing:
+                    self._wake.wait()
+                if not self._queue:
+                    return
+                group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP_UNITS))]
+            try:
+                self._commit(group)
+            except Exception as error:  # a fault of ours: the callers must not wait for ever
+                _log.exception("the committer failed")
+                self._fail(group, StoreError("S307", reason=f"{type(error).__name__}: {error}"))
+
+    def _commit(self, group: list[Unit]) -> None:
+        if self._broken is not None:
+            self._fail(group, self._broken)
+            return
+        nested = False
+        while True:
+            try:
+                outcomes, hints = self._attempt(group, nested)
+                break
+            except _Spoiled:
+                nested = True
+            except MapFull:
+                if self._engine.grow():
+                    continue
+                if not self._one_by_one(group):
+                    limit = self._engine.options.map_limit
+                    self._fail(group, StoreError("S302", path=str(self._engine.path), limit=limit))
+                return
+            except TransactionFull:
+                if not self._one_by_one(group):
+                    self._fail(group, StoreError("S206", reason="one list of commands changes too much at once"))
+                return
+            except lmdb.Error as error:
+                self._fail(group, self._failed_write(error))
+                return
+        self.commits += 1
+        self.units += len(group)
+        for unit, outcome in zip(group, outcomes, strict=True):
+            self._answer(unit, *outcome)
+        if hints:
+            self._on_hints(hints)
+
+    def _attempt(
+        self, group: list[Unit], nested: bool
+    ) -> tuple[list[tuple[Any, StoreError | None]], frozenset[Hint]]:
+        with self._engine.writing() as transaction:
+            changes = Changes(transaction, self._now(), self._alive, self._engine.check_room)
+            apply = self._apply_nested if nested else self._apply
+            outcomes = [apply(unit, changes, transaction) for unit in group]
+            if not transaction.writes:
+                return outcomes, frozenset(changes.hints)
+            changes.write_counters()
+            if self._fault is not None:
+                self._fault("before commit")
+            transaction.commit()
+            if self._fault is not None:
+                self._fault("after commit")
+        return outcomes, frozenset(changes.hints)
+
+    def _apply(self, unit: Unit, changes: Changes, transaction: LmdbTransaction) -> tuple[Any, StoreError | None]:
+        writes, counters = transaction.writes, changes.counters()
+        try:
+            return self._run_unit(unit, changes), None
+        except StoreError as error:
+            if transaction.writes != writes:
+                raise _Spoiled from error
+            changes.restore_counters(counters)
+            return None, error
+
+    def _apply_nested(
+        self, unit: Unit, changes: Changes, transaction: LmdbTransaction
+    ) -> tuple[Any, StoreError | None]:
+        counters = changes.counters()
+        child = transaction.child()
+        changes.transaction = child
+        try:
+            results = self._run_unit(unit, changes)
+            child.commit()
+        except StoreError as error:
+            child.abort()
+            changes.restore_counters(counters)
+            return None, error
+        finally:
+            changes.transaction = transaction
+        transaction.writes += child.writes
+        return results, None
+
+    def _run_unit(self, unit: Unit, changes: Changes) -> Any:
+        try:
+            return unit.run(changes)
+        except lmdb.BadValsizeError as error:  # of this unit's keys, not of the store
+            raise self._engine.error(error) from error
+        except (StoreError, lmdb.Error):
+            raise
+        except Exception as error:
+            _log.exception("a command of the store failed")
+            raise StoreError("S307", reason=f"{type(error).__name__}: {error}") from error
+
+    def _one_by_one(self, group: list[Unit]) -> bool:
+        """Commits each unit of a group alone, since one of them is too large; False for a group of one."""
+        if len(group) == 1:
+            return False
+        for unit in group:
+            self._commit([unit])
+        return True
+
+    def _failed_write(self, error: lmdb.Error) -> StoreError:
+        """A full disk is over some time.  After any other failed write the disk is in a state that nobody knows:
+        asking it to sync again would say yes without having written."""
+        failure = self._engine.error(error)
+        if failure.code != "S301":
+            _log.error("the store at %s is broken: %s", self._engine.path, error)
+            self._broken = failure
+        return failure
+
+    def _fail(self, group: list[Unit], error: StoreError) -> None:
+        for unit in group:
+            self._answer(unit, None, error)
+
+    def _answer(self, unit: Unit, results: Any, error: StoreError | None) -> None:
+        try:
+            unit.done(results, error)
+        except Exception:
+            _log.exception("answering a caller of the store failed")

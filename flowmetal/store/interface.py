@@ -1,0 +1,300 @@
+"""What a store is: its records, the commands that change it, and the reads.
+
+Every change is a *command*, a small value with the bytes it needs.  `Store.submit` takes a list of commands and
+answers when they are durable, all of the list in one transaction; the commands of many callers share a commit
+(group commit).  What a command does is written once, in commands.py, over ordered key spaces that each engine
+provides, so that engines differ only in how bytes are kept.
+
+Times are integer nanoseconds since 1970 by the store's clock (`Store.now`).  A pid is an integer from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+#: Process status.  "ready": has something to do; "waiting": for events; the last three are final.
+STATUSES = ("ready", "waiting", "paused", "done", "failed", "cancelled")
+FINAL_STATUSES = frozenset({"done", "failed", "cancelled"})
+
+#: Processes are spread over this many partitions by pid; an interpreter leases partitions.
+PARTITIONS = 64
+
+# ---- records, as read ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRecord:
+    """What the store knows of a process without loading its image."""
+
+    pid: int
+    artifact: bytes  # content hash of its program
+    function: str  # "deploy/main"
+    status: str
+    sequence: int  # number of its next log entry
+    checkpoint: int  # sequence number at which the newest checkpoint was written; 0: none, start from entry 0
+    created_at: int
+    updated_at: int
+    id: str | None = None  # the name given at start; unique in the store
+    parent: int | None = None
+    waits: str = ""  # one line for people: "http/callback #3, until 2026-11-24T10:00:00Z"
+    error: str = ""  # one line, when paused or failed
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One event of a process with the delta of its image (empty bytes: none)."""
+
+    pid: int
+    sequence: int
+    part: int  # 0 for an event; above 0 a saved cut within it, which has a segment and no event
+    event: bytes  # engine/events.py encodes it
+    segment: bytes  # vm/image.py encodes it
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An effect that waits for a connector or worker."""
+
+    pid: int
+    number: int  # unique within the process, rises
+    effect: str  # "http/request"
+    payload: bytes  # an encoded value
+    options: bytes  # an encoded value (a map or nil)
+    idempotency_key: str
+    not_before: int = 0
+    attempt: int = 0  # how often it has been taken
+    state: str = "queued"  # "queued", "taken", "held" (waits for a time or a person, or is served by a timer or token)
+    worker: str = ""
+    lease_until: int = 0
+    queued: bool = True  # False: nobody takes it from a queue (sleep, callbacks, in-process answers)
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEvent:
+    """What has arrived for a process and has not been taken by a turn."""
+
+    key: int  # order of arrival, unique within the process
+    kind: str
+    number: int  # request number, 0 where there is none
+    attempt: int
+    data: bytes
+
+
+#: Kinds of inbox events and what number, attempt and data are:
+#:   "start"     the first event of a process; data: the encoded argument vector
+#:   "answer"    number, attempt, data: encoded value
+#:   "error"     number, attempt, data: encoded error value
+#:   "lost"      number, attempt: the lease of the worker that took it ran out
+#:   "timer"     number, data: the timer's kind ("sleep", "timeout", "deadline")
+#:   "message"   data: encoded value
+#:   "cancel"    data: encoded reason (a string or nil)
+#:   "pause" "resume"
+#:   "retry"     number: a person wants the paused request tried again
+INBOX_KINDS = ("start", "answer", "error", "lost", "timer", "message", "cancel", "pause", "resume", "retry")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The partitions an interpreter may run, with the epoch its commits must carry."""
+
+    interpreter: str
+    epochs: dict[int, int]  # partition -> epoch
+    lease_until: int
+
+
+# ---- commands --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PutArtifact:
+    """Keeps an artifact under its content hash; `name` also deploys it: new processes of `name` run it. -> None"""
+
+    hash: bytes
+    data: bytes
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Starts a process -> (pid, created).
+
+    With an `id` that is taken: the pid of the process that has it and False, if artifact name, function and
+    arguments are the same; StoreError S-conflict otherwise.  The artifact is named by hash or by deployed name.
+    """
+
+    function: str
+    arguments: bytes  # encoded vector
+    artifact: bytes | None = None
+    name: str | None = None
+    id: str | None = None
+    parent: int | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Puts an event into a process's inbox -> True, or False where there is no such process or it has ended."""
+
+    pid: int
+    kind: str
+    data: bytes = b""
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Delivers to a callback token -> "accepted", "duplicate" (it had its delivery) or "unknown".
+
+    One-shot: the first delivery answers the request that the token belongs to.
+    """
+
+    token: str
+    data: bytes  # encoded value
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Takes queued requests for a worker -> list[Request], `attempt` already counted up, state "taken".
+
+    The worker answers with Complete before `lease_ms` runs out, or extends; else the request is "lost".
+    """
+
+    effects: tuple[str, ...]
+    worker: str
+    limit: int
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Extends the lease of a taken request -> False if it is no longer this attempt's."""
+
+    pid: int
+    number: int
+    attempt: int
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Answers a request -> True, or False where it came late (answered, cancelled, another attempt): dropped."""
+
+    pid: int
+    number: int
+    attempt: int
+    ok: bool
+    data: bytes  # encoded value, or encoded error value
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Registers an interpreter or renews its lease -> Claim.  Dead ones lose their partitions to the living."""
+
+    interpreter: str
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Gives an interpreter's partitions back at once. -> None"""
+
+    interpreter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """Fires timers that are due, at most `limit` -> the number fired."""
+
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A timer of a process.  kind "sleep", "timeout", "deadline": an inbox event "timer"; "retry": the request is
+    queued again; "lease" is set by Take itself."""
+
+    due: int
+    number: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one turn did to one process, committed whole or not at all -> True, or False if the claim was stale.
+
+    Stale: the partition's epoch is not `epoch`, or the process's next sequence number is not `base_sequence`.
+    """
+
+    pid: int
+    epoch: int
+    base_sequence: int
+    status: str
+    entries: tuple[tuple[int, int, bytes, bytes], ...]  # (sequence, part, event, segment), in order
+    next_sequence: int
+    taken: tuple[int, ...] = ()  # keys of inbox events this turn used up
+    requests: tuple[Request, ...] = ()  # opened, or put back (same number)
+    closed: tuple[int, ...] = ()  # request numbers that are over; their queue entries, timers and tokens go too
+    timers: tuple[Timer, ...] = ()
+    tokens: tuple[tuple[str, int], ...] = ()  # (callback token, request number)
+    posts: tuple[Post, ...] = ()  # messages to other processes
+    starts: tuple[Start, ...] = ()  # children; parent is this pid
+    checkpoint: bytes | None = None  # a full image at next_sequence
+    result: bytes | None = None  # encoded value (done) or error value (failed, cancelled)
+    waits: str = ""
+    error: str = ""
+    attributes: dict[str, Any] | None = None  # None: unchanged
+
+
+Command = PutArtifact | Start | Post | Deliver | Take | Extend | Complete | Join | Leave | Fire | Turn
+
+# ---- the store -------------------------------------------------------------------------------------------------
+
+#: What a watcher is told after a commit: ("ready", partition), ("request", effect), ("timer", 0),
+#: ("process", pid) when a process ended or paused, ("claims", 0) when partitions moved.
+Hint = tuple[str, Any]
+
+
+class Store(Protocol):
+    """The operations an interpreter, a connector, a client and a debugger need.
+
+    Reads see one committed state each.  Hints may be lost or doubled; whoever waits also looks at a slow interval.
+    Every method may raise StoreError.
+    """
+
+    id: str  # unique, made with the store
+    url: str
+
+    def now(self) -> int: ...
+    def submit(self, commands: Sequence[Command]) -> Future[list[Any]]:
+        """Results in the order of the commands, once all are durable.  One transaction for the list."""
+    def watch(self, callback: Callable[[frozenset[Hint]], None]) -> Callable[[], None]:
+        """Calls back (from a thread of the store) after commits; returns what ends the watch."""
+    def close(self) -> None: ...
+
+    # reads
+    def process(self, pid: int) -> ProcessRecord | None: ...
+    def process_by_id(self, id: str) -> ProcessRecord | None: ...
+    def processes(
+        self, *, after: int = 0, limit: int = 100, statuses: Iterable[str] = (), newest_first: bool = False
+    ) -> list[ProcessRecord]: ...
+    def result(self, pid: int) -> bytes | None: ...
+    def log(self, pid: int, start: int = 0, limit: int = 1000) -> list[LogEntry]: ...
+    def checkpoint(self, pid: int, at: int | None = None) -> tuple[int, bytes] | None:
+        """The newest checkpoint at or before `at`: (sequence, image), or None."""
+    def inbox(self, pid: int, limit: int = 1000) -> list[InboxEvent]: ...
+    def ready(self, partitions: Iterable[int], limit: int) -> list[int]:
+        """Pids with something to do, fair between processes."""
+    def next_due(self) -> int | None:
+        """When the earliest timer is due."""
+    def open_requests(self, pid: int) -> list[Request]: ...
+    def queued(self, effects: Sequence[str]) -> bool:
+        """Whether a Take of one of these effects would find something now."""
+    def artifact(self, hash: bytes) -> bytes | None: ...
+    def deployed(self, name: str | None = None) -> dict[str, bytes]:
+        """Deployed names and their artifact hashes."""
+    def stats(self) -> dict[str, Any]:
+        """Counts by status, sizes, engine and format: for `flowvm` and tests."""

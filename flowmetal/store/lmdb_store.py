@@ -1,0 +1,265 @@
+"""LmdbStore: a store in a folder, shared by the processes of one machine.
+
+Reads go to LMDB directly.  Writes go to the committer: that of this process if it owns the store, else that of the
+owner, through a Link.  Which of the two it is, is found out at the first write or watch, and changes by itself when
+an owner ends.  A process that only reads never becomes the owner.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flowmetal.store.batches import StaleBatch, apply_batch
+from flowmetal.store.changes import Changes
+from flowmetal.store.committer import Committer, Unit, commands_unit
+from flowmetal.store.errors import StoreError
+from flowmetal.store.interface import PARTITIONS, Command, Hint, Join, Leave
+from flowmetal.store.link import Batch, Link
+from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions, process_start_time
+from flowmetal.store.owner_lock import InterpreterLocks, OwnerInfo, OwnerLock
+from flowmetal.store.server import OwnerServer, remove_left_socket
+from flowmetal.store.store_reads import StoreReads
+from flowmetal.store.transaction import ReadTransaction
+from flowmetal.store.watchers import Watchers
+from flowmetal.store.wire_codec import decode_results
+
+#: What a watcher is told where hints may have been missed, because another process began to commit.
+EVERYTHING: frozenset[Hint] = frozenset(
+    {("claims", 0), ("timer", 0), *(("ready", partition) for partition in range(PARTITIONS))}
+)
+
+
+class LmdbStore(StoreReads):
+    """One per folder and process; opening.py hands out handles.  Safe for threads.
+
+    Results and hints come on threads of the store, which other callers wait for: what they call must be short and
+    must not wait for a result itself.  `fault` is called at "before commit" and "after commit", for tests.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        options: LmdbOptions,
+        clock: Callable[[], int],
+        *,
+        create: bool,
+        fault: Callable[[str], None] | None = None,
+    ) -> None:
+        self.path = path
+        self.url = f"lmdb://{path}"
+        self.engine = LmdbEngine(path, options, create=create)
+        self.id = self.engine.id
+        self._clock = clock
+        self._latest = 0
+        self._fault = fault
+        self._clock_lock = threading.Lock()
+        self._role_lock = threading.RLock()
+        self._owner_lock = OwnerLock(path)
+        self._interpreters = InterpreterLocks(path)
+        self._watchers = Watchers()
+        self._committer: Committer | None = None
+        self._server: OwnerServer | None = None
+        self._link: Link | None = None
+        self._closed = False
+        self._forked = False
+        _open_stores.add(self)
+
+    def now(self) -> int:
+        """The time in ns; never goes back."""
+        with self._clock_lock:
+            self._latest = max(self._latest, self._clock())
+            return self._latest
+
+    @property
+    def role(self) -> str:
+        """"owner", "attached", or "reader" before the first write or watch."""
+        return "owner" if self._committer is not None else "attached" if self._link is not None else "reader"
+
+    # ---- writes --------------------------------------------------------------------------------------------------
+
+    def submit(self, commands: Sequence[Command]) -> Future[list[Any]]:
+        """The results once they are durable."""
+        future: Future[list[Any]] = Future()
+        try:
+            for command in commands:
+                if command.__class__ is Join:
+                    self._interpreters.hold(command.interpreter)
+                elif command.__class__ is Leave:
+                    self._drop_when_left(future, command.interpreter)
+            with self._role_lock:
+                self._take_role()
+                if self._committer is not None:
+                    self._committer.submit(commands_unit(tuple(commands), _settle(future)))
+                elif self._link is not None:
+                    self._link.submit(commands, future)
+        except StoreError as error:
+            future.set_exception(error)
+        return future
+
+    def watch(self, callback: Callable[[frozenset[Hint]], None]) -> Callable[[], None]:
+        """Calls back with what commits changed, those of other processes too."""
+        remove = self._watchers.add(callback)
+        try:
+            with self._role_lock:
+                self._take_role()
+                if self._link is not None:
+                    self._link.watch()
+        except StoreError:
+            remove()
+            raise
+        return remove
+
+    def close(self) -> None:
+        """Commits what is outstanding and lets go of the store; another process may take it over."""
+        with self._role_lock:
+            if self._closed:
+                return
+            self._closed = True
+            link, self._link = self._link, None
+        if link is not None:
+            link.close()
+        with self._role_lock:
+            server, committer = self._server, self._committer
+        if server is not None:
+            server.stop_reading()
+        if committer is not None:
+            committer.close()
+        if server is not None:
+            server.close()
+            self._owner_lock.write_info(None)
+        self._interpreters.release()
+        self.engine.close()
+        self._owner_lock.release()
+        _open_stores.discard(self)
+
+    def _drop_when_left(self, future: Future[list[Any]], interpreter: str) -> None:
+        def left(done: Future[list[Any]]) -> None:
+            if done.exception() is None:
+                self._interpreters.drop(interpreter)
+
+        future.add_done_callback(left)
+
+    # ---- roles ---------------------------------------------------------------------------------------------------
+
+    def _take_role(self) -> None:
+        self._check_open()
+        if self._committer is not None or self._link is not None:
+            return
+        if self._owner_lock.try_acquire():
+            self._own()
+        else:
+            self._link = Link(
+                self.path,
+                self.id,
+                lock=self._owner_lock,
+                on_hints=self._watchers.tell,
+                on_connected=lambda: self._watchers.tell(EVERYTHING),
+                on_owner=self._take_over,
+            )
+
+    def _own(self) -> None:
+        """Begins to commit.  The owner's lock is held."""
+        last = self._owner_lock.read_info()
+        if last is not None:
+            remove_left_socket(last.socket)
+        self.engine.become_writer()
+        self._committer = Committer(self.engine, self.now, self._interpreters.alive, self._tell, self._fault)
+        try:
+            self._server = OwnerServer(self.id, self._committer)
+        except OSError as error:
+            self._committer.close()
+            self._committer = None
+            self._owner_lock.release()
+            raise StoreError("S111", path=str(self.path), reason=f"no socket ({error})") from error
+        pid = os.getpid()
+        self._owner_lock.write_info(OwnerInfo(pid, process_start_time(pid), self._server.path))
+
+    def _take_over(self, link: Link) -> None:
+        """The link has the owner's lock: its batches go to a committer of our own, under the numbers they have."""
+        with self._role_lock:
+            if self._closed:
+                self._owner_lock.release()
+                return
+            self._own()
+            assert self._committer is not None
+            self._link = None
+            pending, link.pending = link.pending, {}
+            arrived = min(pending, default=1) - 1
+            for number, batch in sorted(pending.items()):
+                self._committer.submit(_batch_unit(link.client, number, arrived, batch))
+        self._watchers.tell(EVERYTHING)
+
+    def _tell(self, hints: frozenset[Hint]) -> None:
+        server = self._server
+        if server is not None:
+            server.tell(hints)
+        self._watchers.tell(hints)
+
+    # ---- reads ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self) -> Iterator[ReadTransaction]:
+        self._check_open()
+        with self.engine.reading() as transaction:
+            yield transaction
+
+    def _check_open(self) -> None:
+        if self._forked:
+            raise StoreError("S113", path=str(self.path))
+        if self._closed:
+            raise StoreError("S114", path=str(self.path))
+
+    def _engine_stats(self) -> dict[str, Any]:
+        committer = self._committer
+        counts = {} if committer is None else {"commits": committer.commits, "units": committer.units}
+        return {**self.engine.stats(), "role": self.role, **counts}
+
+    def forget_after_fork(self) -> None:
+        """In a child process: this store is the parent's."""
+        self._forked = True
+        self._owner_lock.forget()
+        self._interpreters.forget()
+
+
+def _settle(future: Future[list[Any]]) -> Callable[[Any, StoreError | None], None]:
+    def done(results: Any, error: StoreError | None) -> None:
+        if error is None:
+            future.set_result(results)
+        else:
+            future.set_exception(error)
+
+    return done
+
+
+def _batch_unit(client: bytes, number: int, arrived: int, batch: Batch) -> Unit:
+    def run(changes: Changes) -> bytes | None:
+        try:
+            return apply_batch(changes, client, number, arrived, batch.wire)
+        except StaleBatch:
+            return None
+
+    def done(results: bytes | None, error: StoreError | None) -> None:
+        if error is not None:
+            batch.future.set_exception(error)
+        elif results is not None:
+            batch.future.set_result(decode_results(batch.commands, results))
+
+    return Unit(run, done)
+
+
+_open_stores: weakref.WeakSet[LmdbStore] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for store in list(_open_stores):
+        store.forget_after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

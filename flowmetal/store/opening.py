@@ -1,0 +1,169 @@
+"""open_store: from an address to a store.  A folder that is open in this process already is shared."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from flowmetal.store.errors import StoreError
+from flowmetal.store.interface import Command, Hint, Store
+from flowmetal.store.lmdb_engine import LmdbOptions
+from flowmetal.store.lmdb_store import LmdbStore
+from flowmetal.store.memory import MemoryStore
+from flowmetal.store.store_reads import StoreReads
+from flowmetal.store.transaction import ReadTransaction
+
+
+def open_store(
+    url_or_path: str | Path, *, create: bool = True, clock: Callable[[], int] | None = None
+) -> Store:
+    """Opens `lmdb:///path`, a plain path (the same), or `memory:` (a new store that lives as long as the object).
+
+    `create` makes the store where there is none.  `clock` gives the time in ns, for tests.  Settings follow the path of
+    an `lmdb:` address: `?map_limit=BYTES&network=allow`; those of the first opening in a process count, and its clock.
+    StoreError with an S1xx code where it cannot be opened.
+    """
+    if isinstance(url_or_path, str) and url_or_path == "memory:":
+        return MemoryStore(clock or time.time_ns)
+    path, options = parse_address(url_or_path)
+    with _shared_lock:
+        store = _find_open(path)
+        if store is None:
+            store = LmdbStore(path, options, clock or time.time_ns, create=create)
+        return _share(store)
+
+
+def parse_address(url_or_path: str | Path) -> tuple[Path, LmdbOptions]:
+    """The absolute folder and the settings of an `lmdb:` address or a path; S109 for others."""
+    text = str(url_or_path)
+    refusal = StoreError("S109", url=text)
+    if not text or "\x00" in text:
+        raise refusal
+    if isinstance(url_or_path, Path) or not text.startswith("lmdb:"):
+        if not isinstance(url_or_path, Path) and ("://" in text or text.startswith(("memory:", "postgresql:"))):
+            raise refusal
+        return Path(os.path.abspath(text)), LmdbOptions()
+    parts = urlsplit(text)
+    if parts.netloc or parts.fragment or not parts.path or (text.startswith("lmdb://") and not parts.path[0] == "/"):
+        raise refusal
+    settings: dict[str, Any] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name == "map_limit" and value.isdecimal() and 1 << 20 <= int(value) <= 1 << 46:
+            settings["map_limit"] = int(value)
+        elif name == "network" and value == "allow":
+            settings["allow_network"] = True
+        else:
+            raise refusal
+    return Path(os.path.abspath(unquote(parts.path))), LmdbOptions(**settings)
+
+
+class StoreHandle(StoreReads):
+    """One opening of a store that this process may have open more than once."""
+
+    def __init__(self, store: LmdbStore) -> None:
+        self.store = store
+        self.id = store.id
+        self.url = store.url
+        self._closed = False
+        self._watches: list[Callable[[], None]] = []
+
+    def now(self) -> int:
+        """The time of the store in ns."""
+        return self.store.now()
+
+    def submit(self, commands: Sequence[Command]) -> Future[list[Any]]:
+        """See Store."""
+        if self._closed:
+            future: Future[list[Any]] = Future()
+            future.set_exception(StoreError("S114", path=str(self.store.path)))
+            return future
+        return self.store.submit(commands)
+
+    def watch(self, callback: Callable[[frozenset[Hint]], None]) -> Callable[[], None]:
+        """See Store."""
+        self._check_open()
+        remove = self.store.watch(callback)
+        self._watches.append(remove)
+        return remove
+
+    def close(self) -> None:
+        """Ends this opening and its watches; the last one closes the store."""
+        with _shared_lock:
+            if self._closed:
+                return
+            self._closed = True
+            for remove in self._watches:
+                remove()
+            _unshare(self.store)
+
+    @contextmanager
+    def _reading(self) -> Iterator[ReadTransaction]:
+        self._check_open()
+        with self.store._reading() as transaction:
+            yield transaction
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("S114", path=str(self.store.path))
+
+    def _engine_stats(self) -> dict[str, Any]:
+        return self.store._engine_stats()
+
+
+# ---- sharing within the process ----------------------------------------------------------------------------------
+
+_shared_lock = threading.RLock()
+_shared: dict[tuple[int, int], tuple[LmdbStore, int]] = {}
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _find_open(path: Path) -> LmdbStore | None:
+    identity = _identity(path)
+    found = _shared.get(identity) if identity is not None else None
+    return found[0] if found is not None else None
+
+
+def _share(store: LmdbStore) -> StoreHandle:
+    for identity, (known, count) in _shared.items():
+        if known is store:
+            _shared[identity] = (store, count + 1)
+            return StoreHandle(store)
+    identity_now = _identity(store.path)
+    if identity_now is not None:
+        _shared[identity_now] = (store, 1)
+    return StoreHandle(store)
+
+
+def _unshare(store: LmdbStore) -> None:
+    for identity, (known, count) in _shared.items():
+        if known is store:
+            if count > 1:
+                _shared[identity] = (store, count - 1)
+                return
+            del _shared[identity]
+            break
+    store.close()
+
+
+def _after_fork() -> None:
+    """In a child process the parent's stores are not ours: opening their folders opens them anew."""
+    global _shared_lock
+    _shared_lock = threading.RLock()
+    _shared.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

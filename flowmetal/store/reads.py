@@ -1,0 +1,271 @@
+"""The reads of a store, written once over a read transaction of whatever engine there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from flowmetal.store.codec import (
+    LIVE,
+    STATUS_CODES,
+    STATUS_NAMES,
+    decode_inbox,
+    decode_log,
+    decode_number,
+    decode_process,
+    decode_request,
+    process_record,
+    request_record,
+)
+from flowmetal.store.errors import StoreError, check_name
+from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
+from flowmetal.store.interface import STATUSES as STATUS_WORDS
+from flowmetal.store.interface import InboxEvent, LogEntry, ProcessRecord, Request
+from flowmetal.store.layout import (
+    ARTIFACTS,
+    ATTRIBUTES,
+    CHECKPOINTS,
+    DEPLOYED,
+    DUE,
+    FORMAT,
+    IDS,
+    INBOX,
+    LOG,
+    META,
+    PROCESSES,
+    QUEUE,
+    READY,
+    REQUESTS,
+    RESULTS,
+    SPACE_NAMES,
+    STATUSES,
+    read_ready_key,
+    read_u64,
+    status_key,
+    u16,
+    u64,
+    u64_pair,
+)
+from flowmetal.store.transaction import ReadTransaction
+
+#: Items in one answer: no read holds a state of the store for long.
+MAX_ITEMS = 10_000
+#: Bytes of log entries in one answer.
+MAX_LOG_BYTES = 64 << 20
+_LAST = (1 << 63) - 1
+#: Keys read at a time where most of what is read may be left out.
+_PAGE = 256
+
+
+def _is_pid(pid: int) -> bool:
+    return pid.__class__ is int and 0 < pid <= _LAST
+
+
+def _key_of(name: str) -> bytes | None:
+    """The key of a name, or None where it is one that nothing has."""
+    try:
+        return check_name("a name", name)
+    except StoreError:
+        return None
+
+
+def process(transaction: ReadTransaction, pid: int) -> ProcessRecord | None:
+    """The record of a process."""
+    if not _is_pid(pid):
+        return None
+    data = transaction.get(PROCESSES, u64(pid))
+    if data is None:
+        return None
+    return process_record(pid, decode_process(data), transaction.get(ATTRIBUTES, u64(pid)))
+
+
+def process_by_id(transaction: ReadTransaction, id: str) -> ProcessRecord | None:
+    """The record of the process that was started with an id."""
+    key = _key_of(id)
+    pid = None if key is None else transaction.get(IDS, key)
+    return None if pid is None else process(transaction, read_u64(pid))
+
+
+def processes(
+    transaction: ReadTransaction, *, after: int, limit: int, statuses: Iterable[str], newest_first: bool
+) -> list[ProcessRecord]:
+    """Processes by pid.  `after` leaves out it and what comes before it in the order of the answer; 0 nothing."""
+    wanted = frozenset((statuses,) if isinstance(statuses, str) else statuses)
+    unknown = wanted.difference(STATUS_WORDS)
+    if unknown:
+        raise StoreError("S206", reason=f"there is no status {min(unknown)!r}")
+    limit = max(0, min(limit, MAX_ITEMS))
+    found: list[ProcessRecord] = []
+    for pid in _candidates(transaction, after, wanted, newest_first) if limit else ():
+        record = process(transaction, pid)
+        if record is not None and (not wanted or record.status in wanted):
+            found.append(record)
+            if len(found) == limit:
+                break
+    return found
+
+
+def _candidates(
+    transaction: ReadTransaction, after: int, wanted: frozenset[str], newest_first: bool
+) -> Iterator[int]:
+    """Pids in order, of processes that may have one of the statuses."""
+    if wanted == {"ready"}:  # these have an index of their own; there may be very many that wait
+        yield from _ready_live(transaction, after, newest_first)
+        return
+    indexes = [(STATUSES, status_key(code, 0)[:1]) for code in {STATUS_CODES[status] for status in wanted}]
+    while True:
+        pids: list[int] = []
+        ends = []  # how far each index that has more was read
+        for space, prefix in indexes or [(PROCESSES, b"")]:
+            page = _pids(transaction, space, prefix, after, newest_first)
+            pids += page
+            if len(page) == _PAGE:
+                ends.append(page[-1])
+        if not ends:
+            yield from sorted(pids, reverse=newest_first)
+            return
+        if newest_first:
+            after = max(ends)
+            yield from sorted((pid for pid in pids if pid >= after), reverse=True)
+        else:
+            after = min(ends)
+            yield from sorted(pid for pid in pids if pid <= after)
+
+
+def _pids(transaction: ReadTransaction, space: str, prefix: bytes, after: int, newest_first: bool) -> list[int]:
+    """A page of pids from an index whose keys are `prefix` and the pid."""
+    if newest_first:
+        start = prefix + u64(min(after, _LAST) - 1 if after > 0 else _LAST)
+    else:
+        start = prefix + u64(max(0, min(after, _LAST)) + 1)
+    items = transaction.scan(space, prefix, start=start, limit=_PAGE, reverse=newest_first)
+    return [read_u64(key, len(prefix)) for key, _ in items]
+
+
+def _ready_live(transaction: ReadTransaction, after: int, newest_first: bool) -> list[int]:
+    pids = sorted((read_u64(value) for _, value in transaction.scan(READY)), reverse=newest_first)
+    if after > 0:
+        pids = [pid for pid in pids if (pid < after if newest_first else pid > after)]
+    return pids
+
+
+def result(transaction: ReadTransaction, pid: int) -> bytes | None:
+    """What an ended process returned, or its error."""
+    return transaction.get(RESULTS, u64(pid)) if _is_pid(pid) else None
+
+
+def log(transaction: ReadTransaction, pid: int, start: int, limit: int) -> list[LogEntry]:
+    """Entries from a sequence on, never cut within a sequence; fewer than `limit` also where they are large."""
+    if not _is_pid(pid) or limit <= 0:
+        return []
+    entries: list[LogEntry] = []
+    size = 0
+    limit = min(limit, MAX_ITEMS)
+    key = u64_pair(pid, max(0, min(start, _LAST)))
+    while True:
+        page = transaction.scan(LOG, u64(pid), start=key, limit=min(_PAGE, limit + 1))
+        for item_key, value in page:
+            entry = decode_log(item_key, value)
+            if (len(entries) >= limit or size > MAX_LOG_BYTES) and entry.sequence != entries[-1].sequence:
+                return entries
+            entries.append(entry)
+            size += len(value)
+        if len(page) < min(_PAGE, limit + 1):
+            return entries
+        key = page[-1][0] + b"\x00"
+
+
+def checkpoint(transaction: ReadTransaction, pid: int, at: int | None) -> tuple[int, bytes] | None:
+    """The newest checkpoint at or before `at`."""
+    if not _is_pid(pid) or (at is not None and at < 0):
+        return None
+    start = u64_pair(pid, _LAST if at is None else min(at, _LAST))
+    found = transaction.scan(CHECKPOINTS, u64(pid), start=start, limit=1, reverse=True)
+    return (read_u64(found[0][0], 8), found[0][1]) if found else None
+
+
+def inbox(transaction: ReadTransaction, pid: int, limit: int) -> list[InboxEvent]:
+    """What has arrived, in order."""
+    if not _is_pid(pid):
+        return []
+    items = transaction.scan(INBOX, u64(pid), limit=max(0, min(limit, MAX_ITEMS)))
+    return [decode_inbox(key, value) for key, value in items]
+
+
+def ready(transaction: ReadTransaction, partitions: Iterable[int], limit: int) -> list[int]:
+    """Pids with something to do, the longest waiting first."""
+    wanted = sorted({partition for partition in partitions if 0 <= partition < PARTITION_COUNT})
+    limit = max(0, min(limit, MAX_ITEMS))
+    if not wanted or not limit:
+        return []
+    marks: list[tuple[int, int]] = []
+    position = 0
+    while position < len(wanted):
+        # One seek finds the next partition that has marks at all; most have none.
+        found = transaction.scan(READY, start=u16(wanted[position]), limit=1)
+        if not found:
+            break
+        partition = read_ready_key(found[0][0])[0]
+        while position < len(wanted) and wanted[position] < partition:
+            position += 1
+        if position < len(wanted) and wanted[position] == partition:
+            for key, value in transaction.scan(READY, u16(partition), limit=limit):
+                marks.append((read_ready_key(key)[1], read_u64(value)))
+            position += 1
+    marks.sort()
+    return [pid for _, pid in marks[:limit]]
+
+
+def next_due(transaction: ReadTransaction) -> int | None:
+    """When the earliest timer is due."""
+    first = transaction.scan(DUE, limit=1)
+    return read_u64(first[0][0]) if first else None
+
+
+def open_requests(transaction: ReadTransaction, pid: int) -> list[Request]:
+    """Requests of a process that are not over, by number."""
+    if not _is_pid(pid):
+        return []
+    items = transaction.scan(REQUESTS, u64(pid), limit=MAX_ITEMS)
+    return [request_record(pid, read_u64(key, 8), decode_request(value)) for key, value in items]
+
+
+def queued(transaction: ReadTransaction, effects: Sequence[str]) -> bool:
+    """Whether one of the queues has a request."""
+    for effect in effects:
+        key = _key_of(effect)
+        if key is not None and transaction.scan(QUEUE, key + b"\x00", limit=1):
+            return True
+    return False
+
+
+def artifact(transaction: ReadTransaction, hash: bytes) -> bytes | None:
+    """An artifact by its content hash."""
+    return transaction.get(ARTIFACTS, hash) if 0 < len(hash) <= 64 else None
+
+
+def deployed(transaction: ReadTransaction, name: str | None) -> dict[str, bytes]:
+    """Deployed names, or the one that is asked for."""
+    if name is None:
+        return {key.decode(): value for key, value in transaction.scan(DEPLOYED)}
+    key = _key_of(name)
+    value = None if key is None else transaction.get(DEPLOYED, key)
+    return {} if value is None else {name: value}
+
+
+def counter(transaction: ReadTransaction, name: str) -> int:
+    """A counter of META."""
+    data = transaction.get(META, b"counter:" + name.encode())
+    return 0 if data is None else decode_number(data)
+
+
+def stats(transaction: ReadTransaction) -> dict[str, Any]:
+    """{"format", "processes": by status, "entries": keys by space}; an engine adds what it knows."""
+    ready_count = counter(transaction, "ready")
+    counts = {name: counter(transaction, f"status:{code}") for code, name in enumerate(STATUS_NAMES)}
+    counts["waiting"] = counter(transaction, f"status:{LIVE}") - ready_count
+    return {
+        "format": FORMAT,
+        "processes": {"ready": ready_count, **counts},
+        "entries": {space: transaction.count(space) for space in SPACE_NAMES},
+    }

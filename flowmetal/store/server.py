@@ -1,0 +1,228 @@
+"""The owner's side of the local socket: takes batches of attached processes to the committer and answers them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from flowmetal.store.batches import CLIENT_BYTES, StaleBatch, apply_batch, forget_client, sweep_clients
+from flowmetal.store.changes import Changes
+from flowmetal.store.channel import Channel, ChannelClosed, Waker
+from flowmetal.store.commands import apply
+from flowmetal.store.committer import Committer, Unit
+from flowmetal.store.errors import StoreError
+from flowmetal.store.interface import Fire, Hint
+from flowmetal.store.wire_codec import (
+    BYE,
+    DONE,
+    GOODBYE,
+    HELLO,
+    HINTS,
+    PROTOCOL,
+    REFUSED,
+    SUBMIT,
+    WATCH,
+    WELCOME,
+    encode_facts,
+    encode_hints,
+    frame,
+)
+
+_log = logging.getLogger(__name__)
+
+SOCKET_NAME = "s"
+FOLDER_PREFIX = "flowmetal-"
+#: How long closing waits for clients to take their last answers.
+LINGER_SECONDS = 2.0
+#: Attached processes.
+MAX_CLIENTS = 1000
+
+
+class _Client:
+    __slots__ = ("channel", "id", "watches")
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.id = b""  # until HELLO
+        self.watches = False
+
+
+class OwnerServer:
+    """Listens, reads and writes on one thread; answers are sent from the committer's thread."""
+
+    def __init__(self, store_id: str, committer: Committer) -> None:
+        self._store_id = store_id
+        self._committer = committer
+        self._clients: dict[Channel, _Client] = {}
+        self._waker = Waker()
+        self._selector = selectors.DefaultSelector()
+        self._closing = False
+        # The path of a socket may have about 100 bytes: the folder of temporary files is short where the store's
+        # may not be.  mkdtemp makes folders that only this user can enter.
+        self._folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
+        self.path = os.path.join(self._folder, SOCKET_NAME)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(self.path)
+        self._listener.listen(128)
+        self._listener.setblocking(False)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._waker, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._run, name="flowmetal-owner", daemon=True)
+        self._thread.start()
+        self.housekeeping()
+
+    def housekeeping(self) -> None:
+        """Frees what processes that are gone have left: partitions, and batches."""
+        connected = frozenset(client.id for client in list(self._clients.values()))
+
+        def run(changes: Changes) -> None:
+            apply(changes, Fire(limit=0))
+            sweep_clients(changes, connected)
+
+        self._committer.submit(Unit(run, _ignore))
+
+    def tell(self, hints: frozenset[Hint]) -> None:
+        """Passes hints on to the clients that watch."""
+        watching = [client for client in list(self._clients.values()) if client.watches]
+        if watching:
+            message = frame(HINTS, encode_hints(hints))
+            for client in watching:
+                client.channel.send(message)
+
+    def stop_reading(self) -> None:
+        """Takes no more batches; what was taken goes on to be committed and answered."""
+        self._closing = True
+        self._waker.wake()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def close(self) -> None:
+        """Sends what is left to send, for a while, and ends all connections.  After stop_reading."""
+        give_up = time.monotonic() + LINGER_SECONDS
+        for channel in list(self._clients):
+            while channel.wants_write and not channel.closed and time.monotonic() < give_up:
+                channel.flush()
+                time.sleep(0.001)
+            channel.close()
+        self._listener.close()
+        self._selector.close()
+        self._waker.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # ---- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closing:
+            for channel in [channel for channel in self._clients if channel.closed]:
+                self._drop(channel)
+            for channel in self._clients:
+                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.wants_write else 0)
+                if self._selector.get_key(channel).events != events:
+                    self._selector.modify(channel, events)
+            for key, events in self._selector.select():
+                source: Any = key.fileobj
+                if source is self._waker:
+                    self._waker.clear()
+                elif source is self._listener:
+                    self._accept()
+                elif source in self._clients:
+                    if events & selectors.EVENT_WRITE:
+                        source.flush()
+                    if events & selectors.EVENT_READ:
+                        self._read(source)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        if len(self._clients) >= MAX_CLIENTS:
+            connection.close()
+            return
+        channel = Channel(connection, self._waker)
+        self._clients[channel] = _Client(channel)
+        self._selector.register(channel, selectors.EVENT_READ)
+
+    def _read(self, channel: Channel) -> None:
+        client = self._clients[channel]
+        try:
+            for message in channel.receive():
+                self._handle(client, message)
+        except ChannelClosed:
+            self._drop(channel)
+        except (TypeError, ValueError, IndexError) as error:
+            _log.warning("a client of the store sent what is no message: %s", error)
+            self._drop(channel)
+
+    def _drop(self, channel: Channel) -> None:
+        client = self._clients.pop(channel)
+        self._selector.unregister(channel)
+        channel.close()
+        if client.id:
+            self.housekeeping()  # it may have been an interpreter
+
+    def _handle(self, client: _Client, message: tuple[Any, ...]) -> None:
+        kind = message[0]
+        if kind == HELLO:
+            protocol, store_id, client_id = message[1:4]
+            if protocol != PROTOCOL or store_id != self._store_id or len(client_id) != CLIENT_BYTES:
+                client.channel.send(frame(GOODBYE, f"protocol {protocol}, not {PROTOCOL}"))
+                return
+            client.id = client_id
+            client.channel.send(frame(WELCOME, PROTOCOL, os.getpid()))
+        elif not client.id:
+            raise ValueError("a message before the first")
+        elif kind == SUBMIT:
+            number, arrived, commands = message[1:4]
+            self._submit(client, number, arrived, commands)
+        elif kind == WATCH:
+            client.watches = bool(message[1])
+        elif kind == BYE:
+            client_id = client.id
+            self._committer.submit(Unit(lambda changes: forget_client(changes, client_id), _ignore))
+        else:
+            raise ValueError(f"message {kind}")
+
+    def _submit(self, client: _Client, number: int, arrived: int, commands: bytes) -> None:
+        if not (0 < number < 1 << 62 and 0 <= arrived < number and isinstance(commands, bytes)):
+            raise ValueError("a batch that is none")
+        client_id, channel = client.id, client.channel
+
+        def run(changes: Changes) -> bytes | None:
+            try:
+                return apply_batch(changes, client_id, number, arrived, commands)
+            except StaleBatch:
+                return None
+
+        def done(results: bytes | None, error: StoreError | None) -> None:
+            if error is not None:
+                channel.send(frame(REFUSED, number, error.code, encode_facts(error.facts)))
+            elif results is not None:
+                channel.send(frame(DONE, number, results))
+
+        self._committer.submit(Unit(run, done))
+
+
+def remove_left_socket(path: str) -> None:
+    """Removes the socket of an owner that was killed, with its folder; only where both are what we make."""
+    folder = Path(path).parent
+    if folder.name.startswith(FOLDER_PREFIX) and Path(path).name == SOCKET_NAME:
+        try:
+            if folder.parent == Path(tempfile.gettempdir()) and folder.stat().st_uid == os.getuid():
+                Path(path).unlink(missing_ok=True)
+                folder.rmdir()
+        except OSError:
+            return
+
+
+def _ignore(results: Any, error: StoreError | None) -> None:
+    if error is not None and error.code != "S114":
+        _log.warning("housekeeping of the store failed: %s", error)

@@ -1,0 +1,98 @@
+"""StoreReads: the reads of the Store interface, over the read transactions of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from flowmetal.store import reads
+from flowmetal.store.interface import InboxEvent, LogEntry, ProcessRecord, Request
+from flowmetal.store.transaction import ReadTransaction
+
+
+class StoreReads:
+    """The reads; a subclass gives `_reading`, each use of which is one committed state."""
+
+    def _reading(self) -> AbstractContextManager[ReadTransaction]:
+        raise NotImplementedError
+
+    def process(self, pid: int) -> ProcessRecord | None:
+        """The record of a process, or None."""
+        with self._reading() as transaction:
+            return reads.process(transaction, pid)
+
+    def process_by_id(self, id: str) -> ProcessRecord | None:
+        """The record of the process that was started with this id, or None."""
+        with self._reading() as transaction:
+            return reads.process_by_id(transaction, id)
+
+    def processes(
+        self, *, after: int = 0, limit: int = 100, statuses: Iterable[str] = (), newest_first: bool = False
+    ) -> list[ProcessRecord]:
+        """Processes in order of pid, those beyond `after`; at most 10,000 at a time."""
+        with self._reading() as transaction:
+            return reads.processes(
+                transaction, after=after, limit=limit, statuses=statuses, newest_first=newest_first
+            )
+
+    def result(self, pid: int) -> bytes | None:
+        """The encoded result, or error, of a process that has ended."""
+        with self._reading() as transaction:
+            return reads.result(transaction, pid)
+
+    def log(self, pid: int, start: int = 0, limit: int = 1000) -> list[LogEntry]:
+        """Log entries from sequence `start` on, about `limit` of them, fewer where they are large (64 MiB).
+
+        Never cut within a sequence: the next read goes on at the last sequence plus one.
+        """
+        with self._reading() as transaction:
+            return reads.log(transaction, pid, start, limit)
+
+    def checkpoint(self, pid: int, at: int | None = None) -> tuple[int, bytes] | None:
+        """The newest checkpoint at or before `at`: (sequence, image), or None."""
+        with self._reading() as transaction:
+            return reads.checkpoint(transaction, pid, at)
+
+    def inbox(self, pid: int, limit: int = 1000) -> list[InboxEvent]:
+        """What has arrived for a process, in order."""
+        with self._reading() as transaction:
+            return reads.inbox(transaction, pid, limit)
+
+    def ready(self, partitions: Iterable[int], limit: int) -> list[int]:
+        """Pids with something to do, the longest waiting first."""
+        with self._reading() as transaction:
+            return reads.ready(transaction, partitions, limit)
+
+    def next_due(self) -> int | None:
+        """When the earliest timer (leases included) is due, or None."""
+        with self._reading() as transaction:
+            return reads.next_due(transaction)
+
+    def open_requests(self, pid: int) -> list[Request]:
+        """Requests of a process that are not over, by number."""
+        with self._reading() as transaction:
+            return reads.open_requests(transaction, pid)
+
+    def queued(self, effects: Sequence[str]) -> bool:
+        """Whether a Take of one of these effects would find something now."""
+        with self._reading() as transaction:
+            return reads.queued(transaction, effects)
+
+    def artifact(self, hash: bytes) -> bytes | None:
+        """An artifact by its content hash, or None."""
+        with self._reading() as transaction:
+            return reads.artifact(transaction, hash)
+
+    def deployed(self, name: str | None = None) -> dict[str, bytes]:
+        """Deployed names with the hashes of their artifacts, or the one of `name`."""
+        with self._reading() as transaction:
+            return reads.deployed(transaction, name)
+
+    def stats(self) -> dict[str, Any]:
+        """{"format", "engine", "id", "processes": by status, "entries": by key space, ...}."""
+        with self._reading() as transaction:
+            return {**reads.stats(transaction), **self._engine_stats()}
+
+    def _engine_stats(self) -> dict[str, Any]:
+        raise NotImplementedError

@@ -1,0 +1,43 @@
+"""What an engine provides: ordered key spaces under transactions.
+
+Commands are applied to a WriteTransaction and reads to a ReadTransaction; neither knows which engine it has.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class ReadTransaction(Protocol):
+    """One committed state (or, within a write transaction, that state with the writes so far)."""
+
+    def get(self, space: str, key: bytes) -> bytes | None: ...
+
+    def scan(
+        self,
+        space: str,
+        prefix: bytes = b"",
+        *,
+        start: bytes = b"",
+        stop: bytes = b"",
+        limit: int = 1 << 62,
+        reverse: bool = False,
+    ) -> list[tuple[bytes, bytes]]:
+        """At most `limit` items whose key begins with `prefix`, in order of key, from the first key >= `start`.
+
+        `stop`: only keys below it.  reverse: from the last such key down; with a `start`, from the last key <= `start`.
+        """
+
+    def count(self, space: str) -> int:
+        """The number of keys of a space, in constant time."""
+
+
+class WriteTransaction(ReadTransaction, Protocol):
+    """A change in the making.  `writes` counts puts and deletes, to tell whether there is something to commit."""
+
+    writes: int
+
+    def put(self, space: str, key: bytes, value: bytes) -> None: ...
+
+    def delete(self, space: str, key: bytes) -> bool:
+        """False where there was no such key."""

@@ -1,0 +1,194 @@
+"""Values to and from JSON-like Python data, for workers, HTTP and logs.
+
+Going out, keywords become their text, keys that are neither keyword nor string their printed form, instants and durations
+ISO 8601, ratios and decimals strings, bytes base64.  Coming in, mappings become maps whose keys are keywords where the text
+can be one.  Neither direction recurses; nesting deeper than DEPTH_MAX is refused, as other programs would not read it.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
+from math import isfinite
+from typing import Any
+from uuid import UUID
+
+from flowmetal.values.base import Value
+from flowmetal.values.errors import ErrorValue, fail
+from flowmetal.values.functions import BuiltinFn, Closure, Reduced
+from flowmetal.values.maps import Map
+from flowmetal.values.mutable import Cell, Promise, Resumption
+from flowmetal.values.printer import print_string
+from flowmetal.values.scalars import Char, Duration, Instant, Keyword, Pid, Regex, Symbol, keyword
+from flowmetal.values.seqs import Cons, LazySeq, List, Range
+from flowmetal.values.sets import Set
+from flowmetal.values.sorted import SortedMap, SortedSet
+from flowmetal.values.time_text import duration_text, instant_text
+from flowmetal.values.vector import Vector, VectorSeq
+
+DEPTH_MAX = 512  # nesting of JSON-like data; Python's own json module stops near 1000
+KEYWORD_TEXT_MAX = 256  # characters of a key that becomes a keyword; keywords are kept in a table
+
+_NAME = r"[A-Za-z_*+!?<>=&|%$.\u00a1-\ud7ff\ue000-\U0010ffff-][\w*+!?<>=&|%$.'#\u00a1-\ud7ff\ue000-\U0010ffff-]*"
+_KEYWORD_TEXT = re.compile(f"{_NAME}(?:/{_NAME})?")
+
+
+def is_keyword_text(text: str) -> bool:
+    """Whether ":" and this text reads as a keyword of that text."""
+    return len(text) <= KEYWORD_TEXT_MAX and _KEYWORD_TEXT.fullmatch(text) is not None and not re.search(r"\s", text)
+
+
+def _finite(value: float) -> float:
+    if not isfinite(value):
+        fail("type", f"{print_string(value)} cannot be written as JSON", value)
+    return value
+
+
+_SCALARS: dict[type, Callable[[Any], Any]] = {
+    type(None): lambda value: None,
+    bool: bool,
+    int: int,
+    str: str,
+    float: _finite,
+    Keyword: lambda value: value.text,
+    Symbol: lambda value: value.text,
+    Char: lambda value: value.text,
+    Fraction: print_string,
+    Decimal: str,
+    bytes: lambda value: b64encode(value).decode(),
+    Instant: instant_text,
+    Duration: duration_text,
+    UUID: str,
+    Regex: lambda value: value.pattern,
+    Pid: lambda value: value.number,
+}
+
+_SEQUENCES = frozenset({List, Cons, LazySeq, Range, Vector, VectorSeq, Set, SortedSet})
+_REFUSED = {
+    Closure: "a function",
+    BuiltinFn: "a function",
+    Cell: "a cell",
+    Promise: "a promise",
+    Resumption: "a resumption",
+    Reduced: "a reduced value",
+}
+
+
+def _place(path: list[Any]) -> str:
+    return " at " + "/".join(str(step) for step in path) if path else ""
+
+
+def _key_text(key: Value) -> str:
+    if key.__class__ is str:
+        return str(key)
+    return key.text if key.__class__ is Keyword else print_string(key)  # type: ignore[no-any-return]
+
+
+def _numbered(value: Any) -> Iterator[tuple[int, Value]]:
+    return enumerate(iter(value))
+
+
+def to_python(value: Value) -> Any:
+    """The value as None, bool, int, float, str, list and dict.
+
+    Raises an error of kind :type, naming the place, for functions, cells, promises and numbers JSON has not; of kind :argument
+    for a map two of whose keys have the same text; of kind :limit beyond DEPTH_MAX.  Raises NeedsRealize for lazy sequences.
+    """
+    root: list[Any] = []
+    stack: list[tuple[Any, Iterator[tuple[Any, Value]]]] = [(root, iter(((0, value),)))]
+    path: list[Any] = []
+    while stack:
+        holder, parts = stack[-1]
+        for step, part in parts:
+            kind = part.__class__
+            scalar = _SCALARS.get(kind)
+            if scalar is not None:
+                done = scalar(part)
+            elif kind in _SEQUENCES:
+                done = []
+                stack.append((done, _numbered(part)))
+            elif kind is Map or kind is SortedMap:
+                done = {}
+                stack.append((done, ((_key_text(key), item) for key, item in part.items())))
+            elif kind is ErrorValue:
+                done = {}
+                stack.append((done, iter((("kind", part.kind), ("message", part.message), ("data", part.data)))))
+            else:
+                place = _place([*path[1:], step] if path else [])
+                fail("type", f"{_REFUSED.get(kind, 'a value of the machine')} cannot leave the program{place}")
+            if holder.__class__ is list:
+                holder.append(done)
+            elif step in holder:
+                fail("argument", f"two keys of a map have the same text{_place([*path[1:], step])}")
+            else:
+                holder[step] = done
+            if stack[-1][0] is not holder:
+                path.append(step)
+                if len(stack) > DEPTH_MAX + 1:
+                    fail("limit", f"data is nested deeper than {DEPTH_MAX} levels")
+                break
+        else:
+            stack.pop()
+            if path:
+                path.pop()
+    return root[0]
+
+
+def _scalar_in(data: Any, path: list[Any]) -> Value:
+    kind = data.__class__
+    if data is None or kind is bool or kind is int or kind is bytes:
+        return data
+    if kind is float:
+        if not isfinite(data):
+            fail("type", f"NaN and infinities are not taken from outside{_place(path)}")
+        return data
+    if kind is str:
+        if any("\ud800" <= char <= "\udfff" for char in data) if not data.isascii() else False:
+            fail("type", f"a string with half of a surrogate pair{_place(path)}")
+        return data
+    fail("type", f"Python's {kind.__name__} has no counterpart in the language{_place(path)}")
+
+
+def _key_in(key: Any, path: list[Any]) -> Value:
+    if key.__class__ is not str:
+        fail("type", f"the key of an object is not a string{_place(path)}")
+    text = _scalar_in(key, path)
+    return keyword(text) if is_keyword_text(text) else text
+
+
+def from_python(data: Any) -> Value:
+    """The value of JSON-like data: dict -> map, list and tuple -> vector, scalars and bytes as they are.
+
+    Raises an error of kind :type, naming the place, for anything else, NaN and infinities; of kind :limit beyond DEPTH_MAX.
+    """
+    if not isinstance(data, dict | list | tuple):
+        return _scalar_in(data, [])
+    stack: list[tuple[Any, Iterator[tuple[Any, Any]], list[tuple[Any, Value]]]] = []
+    path: list[Any] = []
+    stack.append((data, _parts(data), []))
+    while True:
+        holder, parts, done = stack[-1]
+        for step, part in parts:
+            if isinstance(part, dict | list | tuple):
+                path.append(step)
+                if len(stack) >= DEPTH_MAX:
+                    fail("limit", f"data is nested deeper than {DEPTH_MAX} levels")
+                stack.append((part, _parts(part), []))
+                break
+            done.append((step, _scalar_in(part, [*path, step])))
+        else:
+            stack.pop()
+            if isinstance(holder, dict):
+                result: Value = Map.of([(_key_in(key, path), item) for key, item in done])
+            else:
+                result = Vector.of([item for _, item in done])
+            if not stack:
+                return result
+            stack[-1][2].append((path.pop(), result))
+
+
+def _parts(data: Any) -> Iterator[tuple[Any, Any]]:
+    return iter(data.items()) if isinstance(data, dict) else enumerate(data)

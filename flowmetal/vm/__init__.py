@@ -1,0 +1,109 @@
+"""The machine: runs a process of a program and writes down its state.
+
+Pure: it knows no clock, file, socket, thread, random number or environment.  What a program wants of the world comes out as
+an outcome of `run`, and what the world answers goes in through `settle`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowmetal.values import ErrorValue
+from flowmetal.vm.control import cancel_fiber, settle_promise, start_fiber
+from flowmetal.vm.image import IMAGE_VERSION, new_process, restore
+from flowmetal.vm.machine import run
+from flowmetal.vm.state import (
+    KIND_CANCELLED,
+    KIND_LIMIT,
+    CancelRequest,
+    Failed,
+    Fiber,
+    Finished,
+    Idle,
+    Limits,
+    Outcome,
+    OutOfFuel,
+    Performed,
+    Process,
+    Resume,
+)
+
+__all__ = [
+    "IMAGE_VERSION",
+    "KIND_CANCELLED",
+    "KIND_LIMIT",
+    "CancelRequest",
+    "Failed",
+    "Fiber",
+    "Finished",
+    "Idle",
+    "Limits",
+    "Outcome",
+    "OutOfFuel",
+    "Performed",
+    "Process",
+    "answer_now",
+    "answer_now_error",
+    "cancel",
+    "new_process",
+    "restore",
+    "run",
+    "settle",
+    "settle_error",
+    "start",
+]
+
+
+def start(process: Process, closure: Any, arguments: list[Any]) -> None:
+    """Makes a new process's first fiber, which calls `closure`.  LanguageError for a wrong number of arguments."""
+    start_fiber(process, None, closure, arguments)
+
+
+def settle(process: Process, number: int, value: Any) -> bool:
+    """An answer has come.  False: the request is not open any more."""
+    return _settle(process, number, (Resume.VALUE, value), now=False)
+
+
+def settle_error(process: Process, number: int, error: ErrorValue) -> bool:
+    """A request has failed for good.  False: it is not open any more."""
+    return _settle(process, number, (Resume.ERROR, error), now=False)
+
+
+def answer_now(process: Process, number: int, value: Any) -> bool:
+    """Answers the effect just performed: its fiber goes on before any other."""
+    return _settle(process, number, (Resume.VALUE, value), now=True)
+
+
+def answer_now_error(process: Process, number: int, error: ErrorValue) -> bool:
+    """As answer_now, with an error that the program may catch."""
+    return _settle(process, number, (Resume.ERROR, error), now=True)
+
+
+def _settle(process: Process, number: int, resume: tuple[int, Any], now: bool) -> bool:
+    waiting = process.request_waits.pop(number, None)
+    if waiting is not None:
+        fiber = process.fibers[waiting]
+        fiber.wait = None
+        fiber.resume = resume
+        fiber.changed = True
+        if now:
+            process.ready.appendleft(waiting)
+        else:
+            process.ready.append(waiting)
+        return True
+    promise = process.request_promises.pop(number, None)
+    if promise is None:
+        return False
+    if resume[0] == Resume.VALUE:
+        settle_promise(process, promise, resume[1], None)
+    else:
+        settle_promise(process, promise, None, resume[1])
+    return True
+
+
+def cancel(process: Process, reason: str | None) -> None:
+    """Cancels the process: its first fiber, and with the scopes it leaves all others."""
+    message = "the process was cancelled" + (f": {reason}" if reason else "")
+    fiber = process.fibers.get(1)
+    if fiber is not None:
+        cancel_fiber(process, fiber, ErrorValue(KIND_CANCELLED, message, reason))

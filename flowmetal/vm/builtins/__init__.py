@@ -1,0 +1,23 @@
+"""The builtins of the language: BUILTINS by permanent number, BY_NAME by name.  See registry.py for the rules."""
+
+from __future__ import annotations
+
+from flowmetal.vm.builtins import (  # noqa: F401 - importing a file registers what it defines
+    cells,
+    clock,
+    collections,
+    errors,
+    json,
+    names,
+    numbers,
+    octets,
+    predicates,
+    printing,
+    regex,
+    sequences,
+    sets,
+    strings,
+)
+from flowmetal.vm.builtins.registry import BUILTINS, BY_NAME, BuiltinInfo
+
+__all__ = ["BUILTINS", "BY_NAME", "BuiltinInfo"]

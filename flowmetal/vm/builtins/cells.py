@@ -1,0 +1,126 @@
+"""Cells (atoms), promises as values, and the marker that ends a reduction.
+
+A cell changes in one builtin call, so no other fiber sees it half changed.  Who changes one tells the process, so
+that the cell is in the next delta of its image.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowmetal.values import Cell, LazySeq, Promise, Reduced, Vector, equal, keyword
+from flowmetal.vm.builtins.check import wrong_type
+from flowmetal.vm.builtins.registry import builtin
+
+_PENDING, _DONE, _FAILED = keyword("pending"), keyword("done"), keyword("failed")
+STATES = {"pending": _PENDING, "done": _DONE, "failed": _FAILED, "seen": _FAILED}
+
+
+def cell_of(who: str, value: Any) -> Cell:
+    """The argument as a cell."""
+    if value.__class__ is not Cell:
+        wrong_type(who, "an atom", value)
+    return value  # type: ignore[no-any-return]
+
+
+@builtin(600, "cell", 1)
+def cell(value: Any) -> Cell:
+    """A new cell that holds a value."""
+    return Cell(value)
+
+
+@builtin(601, "cell-get", 1)
+def cell_get(value: Any) -> Any:
+    """What a cell holds."""
+    return cell_of("deref", value).value
+
+
+@builtin(602, "cell-set", 2, context=True)
+def cell_set(process: Any, target: Any, value: Any) -> Any:
+    """Makes a cell hold a value, which is the result."""
+    cell_of("reset!", target).value = value
+    process.touch(target)
+    return value
+
+
+@builtin(603, "cell-swap", 2, context=True)
+def cell_swap(process: Any, target: Any, value: Any) -> Vector:
+    """Makes a cell hold a value; the result is a vector of the old and the new one."""
+    old = cell_of("reset-vals!", target).value
+    target.value = value
+    process.touch(target)
+    return Vector.of((old, value))
+
+
+@builtin(604, "cell-compare-set", 3, context=True)
+def cell_compare_set(process: Any, target: Any, expected: Any, value: Any) -> bool:
+    """Makes a cell hold a value if it holds one equal to the expected one; whether it did."""
+    held = cell_of("compare-and-set!", target).value
+    if held is not expected and not equal(held, expected):
+        return False
+    target.value = value
+    process.touch(target)
+    return True
+
+
+@builtin(605, "cell?", 1)
+def is_cell(value: Any) -> bool:
+    """Whether the value is a cell."""
+    return value.__class__ is Cell
+
+
+@builtin(606, "promise?", 1)
+def is_promise(value: Any) -> bool:
+    """Whether the value is a promise."""
+    return value.__class__ is Promise
+
+
+@builtin(607, "promise-state", 1)
+def promise_state(value: Any) -> Any:
+    """:pending, :done or :failed."""
+    if value.__class__ is not Promise:
+        wrong_type("promise-state", "a promise", value)
+    return STATES[value.state]
+
+
+@builtin(608, "reduced", 1)
+def reduced(value: Any) -> Reduced:
+    """A value that ends the reduction whose step returns it."""
+    return Reduced(value)
+
+
+@builtin(609, "reduced?", 1)
+def is_reduced(value: Any) -> bool:
+    """Whether the value ends a reduction."""
+    return value.__class__ is Reduced
+
+
+@builtin(610, "unreduced", 1)
+def unreduced(value: Any) -> Any:
+    """The value inside a `reduced`; any other as it is."""
+    return value.value if value.__class__ is Reduced else value
+
+
+@builtin(611, "realized?", 1)
+def is_realized(value: Any) -> bool:
+    """Whether a lazy sequence has been looked at or a promise is settled."""
+    if value.__class__ is LazySeq:
+        return bool(value.state == "done")
+    if value.__class__ is Promise:
+        return bool(value.state != "pending")
+    wrong_type("realized?", "a lazy sequence or a promise", value)
+
+
+@builtin(612, "unsettled", 1)
+def unsettled(promises: Any) -> Vector:
+    """A vector of the promises of a vector that are pending still."""
+    return Vector.of([promise for promise in promises if promise.__class__ is Promise and promise.state == "pending"])
+
+
+@builtin(613, "first-failed", 1)
+def first_failed(promises: Any) -> Promise | None:
+    """The first promise of a vector that has failed, or nil."""
+    for promise in promises:
+        if promise.__class__ is Promise and promise.state in ("failed", "seen"):
+            return promise
+    return None

@@ -1,0 +1,400 @@
+"""Vectors, maps and sets: making them, looking into them, changing copies of them; and transients for building.
+
+Looking things up never calls the program: what takes a function (`update`, `group-by`) is written in the language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flowmetal import values
+from flowmetal.values import (
+    EMPTY_VECTOR,
+    ErrorValue,
+    Keyword,
+    List,
+    Map,
+    Set,
+    SortedMap,
+    SortedSet,
+    TransientMap,
+    TransientSet,
+    TransientVector,
+    Vector,
+    fail,
+    iterate,
+    keyword,
+    meta_of,
+    seq,
+    span_of,
+    takes_meta,
+    with_meta,
+    with_span,
+)
+from flowmetal.vm.builtins.check import index, integer, shown, wrong_type
+from flowmetal.vm.builtins.registry import add, builtin
+
+_MISSING = object()
+TRANSIENTS = frozenset((TransientVector, TransientMap, TransientSet))
+_ERROR_PARTS = {keyword(name): name for name in ("kind", "message", "data", "cause", "trace")}
+
+
+@builtin(400, "vector", 0, None)
+def vector(*items: Any) -> Vector:
+    """A vector of the arguments."""
+    return Vector.of(items)
+
+
+@builtin(401, "vec", 1)
+def vec(value: Any) -> Vector:
+    """A vector of the items of a collection."""
+    if value.__class__ is Vector:
+        return value  # type: ignore[no-any-return]
+    return Vector.of(list(iterate(value)))
+
+
+def pairs(who: str, items: Any) -> Iterator[tuple[Any, Any]]:
+    """Keys and values in turn as pairs."""
+    if len(items) % 2:
+        fail("argument", f"{who} needs a value for the key {shown(items[-1])}")
+    return zip(items[::2], items[1::2], strict=True)
+
+
+@builtin(402, "hash-map", 0, None)
+def hash_map(*items: Any) -> Map:
+    """A map of keys and values given in turn."""
+    return Map.of(pairs("hash-map", items))
+
+
+@builtin(403, "hash-set", 0, None)
+def hash_set(*items: Any) -> Set:
+    """A set of the arguments."""
+    return Set.of(items)
+
+
+@builtin(404, "set", 1)
+def to_set(value: Any) -> Set:
+    """A set of the items of a collection."""
+    return value if value.__class__ is Set else Set.of(list(iterate(value)))
+
+
+@builtin(405, "list", 0, None)
+def make_list(*items: Any) -> List:
+    """A list of the arguments."""
+    return List.of(items)
+
+
+@builtin(406, "sorted-map", 0, None)
+def sorted_map(*items: Any) -> SortedMap:
+    """A map of keys and values given in turn, kept in the order of its keys."""
+    made = SortedMap.of(())
+    for key, value in pairs("sorted-map", items):
+        made = made.assoc(key, value)
+    return made
+
+
+@builtin(407, "sorted-set", 0, None)
+def sorted_set(*items: Any) -> SortedSet:
+    """A set of the arguments, kept in order."""
+    made = SortedSet.of(())
+    for item in items:
+        made = made.conj(item)
+    return made
+
+
+def lookup(coll: Any, key: Any, default: Any) -> Any:
+    """What `get` gives: the value at a key, an item at an index, an element of a set; else the default."""
+    kind = coll.__class__
+    if kind is ErrorValue:
+        part = _ERROR_PARTS.get(key) if key.__class__ is Keyword else None
+        return default if part is None else getattr(coll, part)
+    if kind in TRANSIENTS:
+        if kind is not TransientVector:
+            return coll.get(key, default)
+        return coll.get(key) if key.__class__ is int and 0 <= key < len(coll) else default
+    return values.get(coll, key, default)
+
+
+@builtin(408, "get", 2, 3)
+def get(coll: Any, key: Any, default: Any = None) -> Any:
+    """The value at a key of a map, the item at an index, the element of a set; else the default."""
+    return lookup(coll, key, default)
+
+
+@builtin(409, "get-in", 2, 3)
+def get_in(coll: Any, path: Any, default: Any = None) -> Any:
+    """The value at the end of a path of keys; else the default."""
+    for key in list(iterate(path)):
+        coll = lookup(coll, key, _MISSING)
+        if coll is _MISSING:
+            return default
+    return coll
+
+
+@builtin(410, "contains?", 2)
+def contains(coll: Any, key: Any) -> bool:
+    """Whether a map has a key, a vector or string an index, a set an element."""
+    if coll.__class__ in TRANSIENTS:
+        return lookup(coll, key, _MISSING) is not _MISSING
+    return values.contains(coll, key)
+
+
+@builtin(411, "find", 2)
+def find(coll: Any, key: Any) -> Vector | None:
+    """The entry of a map (or index and item of a vector) at a key, or nil."""
+    found = lookup(coll, key, _MISSING)
+    return None if found is _MISSING else Vector.of((key, found))
+
+
+@builtin(412, "assoc", 3, None)
+def assoc(coll: Any, key: Any, value: Any, *more: Any) -> Any:
+    """A map or vector with values at keys, which are given in turn."""
+    coll = values.assoc(coll, key, value)
+    for another, its in pairs("assoc", more):
+        coll = values.assoc(coll, another, its)
+    return coll
+
+
+@builtin(413, "assoc-in", 3)
+def assoc_in(coll: Any, path: Any, value: Any) -> Any:
+    """A map with a value at the end of a path of keys; maps are made where the path leads to nothing."""
+    keys = list(iterate(path)) or [None]
+    levels = [coll]
+    for key in keys[:-1]:
+        levels.append(lookup(levels[-1], key, None))
+    for level, key in zip(reversed(levels), reversed(keys), strict=True):
+        value = values.assoc(level, key, value)
+    return value
+
+
+@builtin(414, "dissoc", 1, None)
+def dissoc(coll: Any, *keys: Any) -> Any:
+    """A map without some keys."""
+    for key in keys:
+        coll = values.dissoc(coll, key)
+    return coll
+
+
+@builtin(415, "conj", 0, None)
+def conj(*items: Any) -> Any:
+    """A collection with items added where that is cheapest: at the end of a vector, at the start of a list."""
+    if not items:
+        return EMPTY_VECTOR
+    coll = items[0]
+    for item in items[1:]:
+        coll = values.conj(coll, item)
+    return coll
+
+
+@builtin(416, "disj", 1, None)
+def disj(coll: Any, *items: Any) -> Any:
+    """A set without some elements."""
+    if coll is None:
+        return None
+    if coll.__class__ not in (Set, SortedSet):
+        wrong_type("disj", "a set", coll)
+    for item in items:
+        coll = coll.disj(item)
+    return coll
+
+
+add(417, "into", 2, 2, values.into, doc="A collection with the items of another added.")
+
+
+@builtin(418, "keys", 1)
+def keys(coll: Any) -> Any:
+    """The keys of a map in its order, or nil."""
+    return seq(Vector.of([key for key, _ in entries("keys", coll)]))
+
+
+@builtin(419, "vals", 1)
+def vals(coll: Any) -> Any:
+    """The values of a map in its order, or nil."""
+    return seq(Vector.of([value for _, value in entries("vals", coll)]))
+
+
+def entries(who: str, coll: Any) -> Iterator[tuple[Any, Any]]:
+    """The pairs of a map; of a collection of entries; of nil, none."""
+    if coll is None:
+        return iter(())
+    if coll.__class__ in (Map, SortedMap):
+        return coll.items()  # type: ignore[no-any-return]
+    return iter([_pair(who, item) for item in iterate(coll)])
+
+
+def _pair(who: str, item: Any) -> tuple[Any, Any]:
+    if item.__class__ is Vector and len(item) == 2:
+        return item.get(0), item.get(1)
+    wrong_type(who, "a map, or an entry of one", item)
+
+
+@builtin(420, "key", 1)
+def key_of_entry(entry: Any) -> Any:
+    """The key of a map's entry."""
+    return _pair("key", entry)[0]
+
+
+@builtin(421, "val", 1)
+def value_of_entry(entry: Any) -> Any:
+    """The value of a map's entry."""
+    return _pair("val", entry)[1]
+
+
+add(422, "peek", 1, 1, values.peek, doc="The last item of a vector, the first of a list; nil of an empty one.")
+add(423, "pop", 1, 1, values.pop, doc="A vector without its last item, a list without its first.")
+
+
+@builtin(424, "subvec", 2, 3)
+def subvec(coll: Any, start: Any, end: Any = None) -> Vector:
+    """The part of a vector from start up to end."""
+    if coll.__class__ is not Vector:
+        wrong_type("subvec", "a vector", coll)
+    stop = len(coll) if end is None else integer("subvec", end)
+    if not 0 <= integer("subvec", start) <= stop <= len(coll):
+        fail("index", f"subvec from {start} to {stop} is outside a vector of {len(coll)} items")
+    return coll.slice(start, stop)  # type: ignore[no-any-return]
+
+
+add(425, "empty", 1, 1, values.empty, doc="An empty collection of the same kind; nil of what is no collection.")
+
+
+@builtin(426, "zipmap", 2)
+def zipmap(names: Any, items: Any) -> Map:
+    """A map of keys from one collection to values from another."""
+    return Map.of(list(zip(iterate(names), iterate(items), strict=False)))
+
+
+@builtin(427, "select-keys", 2)
+def select_keys(coll: Any, names: Any) -> Map:
+    """The part of a map that has some keys."""
+    found = [(name, lookup(coll, name, _MISSING)) for name in iterate(names)]
+    return Map.of([(name, value) for name, value in found if value is not _MISSING])
+
+
+@builtin(428, "merge", 0, None)
+def merge(*maps: Any) -> Any:
+    """A map of the entries of all the maps; a later one wins."""
+    result: Any = None
+    for one in maps:
+        if one is None:
+            continue
+        result = one if result is None else values.conj(result, one)
+    return result
+
+
+@builtin(429, "frequencies", 1)
+def frequencies(coll: Any) -> Map:
+    """A map from each different item of a collection to how often it is there."""
+    counts = TransientMap(Map.of(()))
+    for item in iterate(coll):
+        counts.assoc(item, counts.get(item, 0) + 1)
+    return counts.persistent()
+
+
+@builtin(430, "rename-keys", 2)
+def rename_keys(coll: Any, names: Any) -> Any:
+    """A map with some keys renamed, as a map from old to new says."""
+    renamed = dissoc(coll, *[old for old, _ in entries("rename-keys", names)])
+    for old, new in entries("rename-keys", names):
+        value = lookup(coll, old, _MISSING)
+        if value is not _MISSING:
+            renamed = values.assoc(renamed, new, value)
+    return renamed
+
+
+@builtin(431, "map-invert", 1)
+def invert(coll: Any) -> Map:
+    """A map from the values of a map to their keys."""
+    return Map.of([(value, key) for key, value in entries("map-invert", coll)])
+
+
+@builtin(432, "meta", 1)
+def meta(value: Any) -> Any:
+    """The metadata of a value, a map, or nil."""
+    return meta_of(value)
+
+
+@builtin(433, "with-meta", 2)
+def set_meta(value: Any, data: Any) -> Any:
+    """The value with other metadata."""
+    if data is not None and data.__class__ is not Map:
+        wrong_type("with-meta", "a map or nil", data)
+    if not takes_meta(value):
+        wrong_type("with-meta", "a collection, a function or a symbol", value)
+    return with_meta(value, data)
+
+
+@builtin(434, "transient", 1)
+def transient(coll: Any) -> Any:
+    """A copy of a vector, map or set to be built on in place; it must not outlive the function that made it."""
+    kind = coll.__class__
+    if kind is Vector:
+        return TransientVector(coll)
+    if kind is Map:
+        return TransientMap(coll)
+    if kind is Set:
+        return TransientSet(coll)
+    wrong_type("transient", "a vector, a map or a set", coll)
+
+
+@builtin(435, "persistent!", 1)
+def persistent(coll: Any) -> Any:
+    """The collection that a transient has become."""
+    if coll.__class__ not in TRANSIENTS:
+        wrong_type("persistent!", "a transient", coll)
+    return coll.persistent()
+
+
+@builtin(436, "conj!", 2)
+def conj_in_place(coll: Any, value: Any) -> Any:
+    """Adds an item to a transient."""
+    if coll.__class__ is TransientMap:
+        coll.assoc(*_pair("conj!", value))
+    elif coll.__class__ in (TransientVector, TransientSet):
+        coll.conj(value)
+    else:
+        wrong_type("conj!", "a transient", coll)
+    return coll
+
+
+@builtin(437, "assoc!", 3)
+def assoc_in_place(coll: Any, key: Any, value: Any) -> Any:
+    """Sets a value in a transient map or vector."""
+    if coll.__class__ is TransientMap:
+        coll.assoc(key, value)
+    elif coll.__class__ is TransientVector:
+        if index("assoc!", key) > len(coll):
+            fail("index", f"assoc! at {key} is outside a vector of {len(coll)} items")
+        if key == len(coll):
+            coll.conj(value)
+        else:
+            coll.assoc(key, value)
+    else:
+        wrong_type("assoc!", "a transient map or vector", coll)
+    return coll
+
+
+@builtin(438, "dissoc!", 2)
+def dissoc_in_place(coll: Any, key: Any) -> Any:
+    """Takes a key out of a transient map."""
+    if coll.__class__ is not TransientMap:
+        wrong_type("dissoc!", "a transient map", coll)
+    coll.dissoc(key)
+    return coll
+
+
+@builtin(439, "disj!", 2)
+def disj_in_place(coll: Any, value: Any) -> Any:
+    """Takes an element out of a transient set."""
+    if coll.__class__ is not TransientSet:
+        wrong_type("disj!", "a transient set", coll)
+    coll.disj(value)
+    return coll
+
+
+@builtin(440, "with-place", 2)
+def with_place(value: Any, form: Any) -> Any:
+    """A form made by a macro, at the place in the source where another form stands."""
+    span = span_of(form)
+    return value if span is None or not takes_meta(value) else with_span(value, span)

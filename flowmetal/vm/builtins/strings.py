@@ -1,0 +1,365 @@
+"""Strings and characters.  Strings hold Unicode scalar values only, and count and index in code points."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from flowmetal.values import Char, Map, Regex, Vector, fail, iterate, print_string
+from flowmetal.vm.builtins.check import NUMBERS, index, integer, shown, string, text, wrong_type
+from flowmetal.vm.builtins.registry import builtin
+
+STRING_MAX = 1 << 26  # code points that one builtin may make at once: 64 M, a process's heap quota is smaller
+
+
+def display(value: Any) -> str:
+    """What `str` makes of one value: text as it is, nothing of nil, all else as it prints."""
+    kind = value.__class__
+    if kind is str:
+        return value  # type: ignore[no-any-return]
+    if value is None:
+        return ""
+    if kind is Char:
+        return value.text  # type: ignore[no-any-return]
+    return print_string(value)
+
+
+def _bounded(length: int, who: str) -> None:
+    if length > STRING_MAX:
+        fail("limit", f"{who} would make a string of {length} characters; {STRING_MAX} are allowed")
+
+
+@builtin(200, "str", 0, None)
+def to_string(*values: Any) -> str:
+    """The texts of values, joined; nil has none."""
+    return "".join([display(value) for value in values])
+
+
+@builtin(201, "subs", 2, 3)
+def subs(whole: Any, start: Any, end: Any = None) -> str:
+    """The part of a string from start up to end."""
+    string("subs", whole)
+    stop = len(whole) if end is None else integer("subs", end)
+    if not 0 <= integer("subs", start) <= stop <= len(whole):
+        fail("index", f"subs from {start} to {stop} is outside a string of {len(whole)} characters")
+    return whole[start:stop]  # type: ignore[no-any-return]
+
+
+@builtin(202, "string-join", 2)
+def join(separator: Any, parts: Any) -> str:
+    """The texts of a collection's items with a separator between them."""
+    return display(separator).join([display(part) for part in iterate(parts)])
+
+
+@builtin(203, "upper-case", 1)
+def upper_case(value: Any) -> str:
+    """A string in upper case."""
+    return text("upper-case", value).upper()
+
+
+@builtin(204, "lower-case", 1)
+def lower_case(value: Any) -> str:
+    """A string in lower case."""
+    return text("lower-case", value).lower()
+
+
+@builtin(205, "capitalize", 1)
+def capitalize(value: Any) -> str:
+    """A string with its first character in upper case and the others in lower case."""
+    whole = text("capitalize", value)
+    return whole[:1].upper() + whole[1:].lower()
+
+
+@builtin(206, "trim", 1)
+def trim(value: Any) -> str:
+    """A string without white space at its ends."""
+    return string("trim", value).strip()
+
+
+@builtin(207, "triml", 1)
+def trim_left(value: Any) -> str:
+    """A string without white space at its start."""
+    return string("triml", value).lstrip()
+
+
+@builtin(208, "trimr", 1)
+def trim_right(value: Any) -> str:
+    """A string without white space at its end."""
+    return string("trimr", value).rstrip()
+
+
+@builtin(209, "trim-newline", 1)
+def trim_newline(value: Any) -> str:
+    """A string without line ends at its end."""
+    return string("trim-newline", value).rstrip("\r\n")
+
+
+@builtin(210, "starts-with?", 2)
+def starts_with(whole: Any, part: Any) -> bool:
+    """Whether a string starts with another."""
+    return string("starts-with?", whole).startswith(text("starts-with?", part))
+
+
+@builtin(211, "ends-with?", 2)
+def ends_with(whole: Any, part: Any) -> bool:
+    """Whether a string ends with another."""
+    return string("ends-with?", whole).endswith(text("ends-with?", part))
+
+
+@builtin(212, "includes?", 2)
+def includes(whole: Any, part: Any) -> bool:
+    """Whether a string contains another."""
+    return text("includes?", part) in string("includes?", whole)
+
+
+@builtin(213, "index-of", 2, 3)
+def index_of(whole: Any, part: Any, start: Any = 0) -> int | None:
+    """Where a string or character first stands in a string, from an index on; nil if nowhere."""
+    found = string("index-of", whole).find(text("index-of", part), max(0, integer("index-of", start)))
+    return None if found < 0 else found
+
+
+@builtin(214, "last-index-of", 2, 3)
+def last_index_of(whole: Any, part: Any, start: Any = None) -> int | None:
+    """Where a string or character last stands in a string, up to an index; nil if nowhere."""
+    string("last-index-of", whole)
+    wanted = text("last-index-of", part)
+    if start is None:
+        found = whole.rfind(wanted)
+    else:
+        if integer("last-index-of", start) < 0:
+            return None
+        found = whole.rfind(wanted, 0, start + len(wanted))
+    return None if found < 0 else found
+
+
+@builtin(215, "string-replace", 3)
+def replace(whole: Any, match: Any, replacement: Any) -> str:
+    """A string with each occurrence of a string or character replaced."""
+    wanted, instead = text("replace", match), text("replace", replacement)
+    string("replace", whole)
+    _bounded(len(whole) + whole.count(wanted) * max(0, len(instead) - len(wanted)), "replace")
+    return whole.replace(wanted, instead)  # type: ignore[no-any-return]
+
+
+@builtin(216, "string-replace-first", 3)
+def replace_first(whole: Any, match: Any, replacement: Any) -> str:
+    """A string with the first occurrence of a string or character replaced."""
+    return string("replace-first", whole).replace(text("replace-first", match), text("replace-first", replacement), 1)
+
+
+@builtin(217, "string-split", 2, 3)
+def split(whole: Any, separator: Any, limit: Any = 0) -> Vector:
+    """The parts of a string between a separator string; without a limit, empty parts at the end are left out."""
+    string("split", whole)
+    between = text("split", separator)
+    integer("split", limit)
+    if not between:
+        return drop_empty_end(split_characters(whole, limit), limit)
+    return drop_empty_end(whole.split(between, limit - 1 if limit > 0 else -1), limit)
+
+
+def split_characters(whole: str, limit: int) -> list[str]:
+    """Splits at the empty separator: every character is a part, the last of `limit` parts takes the rest."""
+    if limit > 0 and limit < len(whole):
+        return [*whole[: limit - 1], whole[limit - 1 :]]
+    return [*whole, *([""] if limit != 0 and len(whole) else [])] if whole else [""]
+
+
+def drop_empty_end(parts: list[str], limit: int) -> Vector:
+    """As Java's split: with limit 0 no empty strings at the end, but one part at least for an empty whole."""
+    if limit == 0:
+        whole_empty = len(parts) == 1
+        while parts and not parts[-1] and not whole_empty:
+            parts.pop()
+    return Vector.of(parts)
+
+
+@builtin(218, "split-lines", 1)
+def split_lines(whole: Any) -> Vector:
+    """The lines of a string, which end with a line feed or a carriage return and a line feed."""
+    lines = string("split-lines", whole).replace("\r\n", "\n").split("\n")
+    return drop_empty_end(lines, 0)
+
+
+@builtin(219, "blank?", 1)
+def is_blank(value: Any) -> bool:
+    """Whether a string is nil, empty or only white space."""
+    return value is None or not string("blank?", value).strip()
+
+
+@builtin(220, "string-reverse", 1)
+def reverse(value: Any) -> str:
+    """A string with its characters in the opposite order."""
+    return string("reverse", value)[::-1]
+
+
+@builtin(221, "string-repeat", 2)
+def repeat(value: Any, times: Any) -> str:
+    """A string some times over."""
+    _bounded(len(string("repeat", value)) * index("repeat", times), "repeat")
+    return str(value * times)
+
+
+@builtin(222, "string-escape", 2)
+def escape(value: Any, replacements: Any) -> str:
+    """A string with each character that is a key of a map replaced by the text of its value."""
+    if not isinstance(replacements, Map):
+        wrong_type("escape", "a map from character to string", replacements)
+    table = {ord(k.text): display(v) for k, v in replacements.items() if k.__class__ is Char}
+    return string("escape", value).translate(table)
+
+
+@builtin(223, "char", 1)
+def char(value: Any) -> Char:
+    """The character of a code point; a character as it is."""
+    if value.__class__ is Char:
+        return value  # type: ignore[no-any-return]
+    code = integer("char", value)
+    if not 0 <= code < 0x110000 or 0xD800 <= code < 0xE000:
+        fail("argument", f"char needs the code point of a character, not {shown(value)}")
+    return Char(chr(code))
+
+
+@builtin(224, "pad-left", 2, 3)
+def pad_left(value: Any, width: Any, filler: Any = " ") -> str:
+    """The text of a value with a character put before it until it has a width."""
+    _bounded(index("pad-left", width), "pad-left")
+    return display(value).rjust(width, _filler("pad-left", filler))
+
+
+@builtin(225, "pad-right", 2, 3)
+def pad_right(value: Any, width: Any, filler: Any = " ") -> str:
+    """The text of a value with a character put after it until it has a width."""
+    _bounded(index("pad-right", width), "pad-right")
+    return display(value).ljust(width, _filler("pad-right", filler))
+
+
+def _filler(who: str, value: Any) -> str:
+    filler = text(who, value)
+    if len(filler) != 1:
+        fail("argument", f"{who} needs one character to fill with, not {shown(value)}")
+    return filler
+
+
+@builtin(226, "replace-kind", 1)
+def replace_kind(value: Any) -> str:
+    """How `replace` is to look at what it searches: "regex" or "text"."""
+    if value.__class__ is Regex:
+        return "regex"
+    text("replace", value)
+    return "text"
+
+
+# `format` has its own reader of directives: Python's is another language, and takes its width from hostile input.
+
+FORMAT_WIDTH_MAX = 10_000  # of one directive; wider is a mistake or an attack
+
+
+@builtin(227, "format", 1, None)
+def format_string(pattern: Any, *values: Any) -> str:
+    """A pattern with its directives (%s %d %f %e %x %X %o %c %b %n %%) filled in, with flags, width and precision."""
+    string("format", pattern)
+    out: list[str] = []
+    position, used, size = 0, 0, len(pattern)
+    while position < size:
+        start = pattern.find("%", position)
+        if start < 0:
+            out.append(pattern[position:])
+            break
+        out.append(pattern[position:start])
+        position = start + 1
+        flags = ""
+        while position < size and pattern[position] in "-0+, #":
+            flags += pattern[position]
+            position += 1
+        width, position = _digits(pattern, position)
+        precision: int | None = None
+        if position < size and pattern[position] == ".":
+            precision, position = _digits(pattern, position + 1)
+        if position >= size:
+            fail("argument", "format has a directive that does not end")
+        letter = pattern[position]
+        position += 1
+        if letter == "n":
+            out.append("\n")
+            continue
+        if letter == "%":
+            piece = "%"
+        else:
+            if used >= len(values):
+                fail("argument", f"format has no value for directive {used + 1} of its pattern")
+            piece = _directive(letter, flags, precision, width or 0, values[used])
+            used += 1
+        piece = piece.ljust(width or 0) if "-" in flags else piece.rjust(width or 0)
+        out.append(piece)
+    return "".join(out)
+
+
+def _digits(pattern: str, position: int) -> tuple[int | None, int]:
+    start = position
+    while position < len(pattern) and pattern[position] in "0123456789":
+        position += 1
+    if start == position:
+        return None, position
+    if position - start > 5 or int(pattern[start:position]) > FORMAT_WIDTH_MAX:
+        fail("limit", f"format takes widths up to {FORMAT_WIDTH_MAX}")
+    return int(pattern[start:position]), position
+
+
+def _directive(letter: str, flags: str, precision: int | None, width: int, value: Any) -> str:
+    """One filled directive, padded with zeros if asked; blanks are the caller's."""
+    if letter in "sS":
+        piece = "nil" if value is None else display(value)
+        piece = piece if precision is None else piece[:precision]
+        return piece.upper() if letter == "S" else piece
+    if letter in "bB":
+        return "false" if value is None or value is False else "true"
+    if letter == "c":
+        return char(value).text
+    if letter == "d":
+        whole = integer("format's %d", value)
+        return _signed(_grouped(print_string(abs(whole)), flags), whole < 0, flags, width)
+    if letter in "xXo":
+        whole = integer(f"format's %{letter}", value)
+        return _signed(f"{abs(whole):{letter}}", whole < 0, flags, width)
+    if letter in "feE":
+        if value.__class__ not in NUMBERS:
+            wrong_type(f"format's %{letter}", "a number", value)
+        return _point(letter, flags, 6 if precision is None else precision, width, value)
+    fail("argument", f"format does not know the directive %{letter}")
+
+
+def _point(letter: str, flags: str, precision: int, width: int, value: Any) -> str:
+    if value.is_nan() if value.__class__ is Decimal else value.__class__ is float and math.isnan(value):
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return _signed("Infinity", value < 0, flags.replace("0", ""), width)
+    negative = value < 0 or (value.__class__ is float and str(value).startswith("-"))
+    if letter in "eE":
+        return _signed(f"{abs(float(value)):.{precision}{letter}}", negative, flags, width)
+    exact = Decimal(repr(value)) if value.__class__ is float else value
+    if exact.__class__ is Decimal and abs(exact.adjusted()) > FORMAT_WIDTH_MAX:
+        fail("limit", f"format writes numbers of up to {FORMAT_WIDTH_MAX} digits")
+    # Half up on the decimal expansion, as Java does: the digits do not hang on binary rounding.
+    scaled = abs(Fraction(exact)) * 10**precision
+    digits = str((2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)).rjust(precision + 1, "0")
+    whole = digits[: len(digits) - precision]
+    below = "." + digits[len(digits) - precision :] if precision else ""
+    return _signed(_grouped(whole, flags) + below, negative, flags, width)
+
+
+def _grouped(digits: str, flags: str) -> str:
+    """Digits with a comma before each group of three, if asked."""
+    if "," not in flags:
+        return digits
+    head = len(digits) % 3
+    groups = [digits[start : start + 3] for start in range(head, len(digits), 3)]
+    return ",".join([digits[:head], *groups] if head else groups)
+
+
+def _signed(digits: str, negative: bool, flags: str, width: int) -> str:
+    sign = "-" if negative else "+" if "+" in flags else " " if " " in flags else ""
+    return sign + (digits.rjust(width - len(sign), "0") if "0" in flags and "-" not in flags else digits)

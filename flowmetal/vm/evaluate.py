@@ -1,0 +1,64 @@
+"""Running code at compile time: top-level forms and macros.
+
+What runs here is pure: an effect that leaves the program is an error, and so is waiting.  The compiler gets an instance handed
+in (it never imports the machine).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flowmetal.bytecode.program import Function, Program
+from flowmetal.values import Closure, ErrorValue, keyword
+from flowmetal.vm import machine
+from flowmetal.vm.control import start_fiber
+from flowmetal.vm.image import new_process
+from flowmetal.vm.state import Failed, Finished, Limits, OutOfFuel, Performed
+
+#: Calls and loop turns that one top-level form or macro call may take: some ten seconds.
+COMPILE_FUEL = 50_000_000
+
+
+class EvaluationFailed(Exception):
+    """A form or macro raised an error, performed an effect, or ran too long.  `error` is the language's error value."""
+
+    def __init__(self, error: ErrorValue) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class CompileTime:
+    """Implements the compiler's Evaluator."""
+
+    def __init__(self, fuel: int = COMPILE_FUEL) -> None:
+        self._fuel = fuel
+        self._limits = Limits()
+
+    def run(self, program: Program, function: Function) -> Any:
+        """Calls a function of no arguments and no captures."""
+        return self.call(program, Closure(function, ()), ())
+
+    def call(self, program: Program, closure: Any, arguments: Sequence[Any]) -> Any:
+        """Calls a function.  Raises EvaluationFailed."""
+        process = new_process(program, None, self._limits)
+        try:
+            start_fiber(process, None, closure, list(arguments))
+        except Exception as problem:
+            raise EvaluationFailed(_error_of(problem)) from None
+        outcome = machine.run(process, self._fuel)
+        if isinstance(outcome, Finished):
+            return outcome.value
+        if isinstance(outcome, Failed):
+            raise EvaluationFailed(outcome.error)
+        if isinstance(outcome, Performed):
+            message = f"{outcome.effect} is performed at compile time; effects belong inside functions"
+            raise EvaluationFailed(ErrorValue(keyword("compile/effect"), message, outcome.effect))
+        if isinstance(outcome, OutOfFuel):
+            raise EvaluationFailed(ErrorValue(keyword("compile/fuel"), "this takes too long to evaluate", None))
+        raise EvaluationFailed(ErrorValue(keyword("compile/wait"), "this waits for ever at compile time", None))
+
+
+def _error_of(problem: Exception) -> ErrorValue:
+    error = getattr(problem, "error", None)
+    return error if isinstance(error, ErrorValue) else ErrorValue(keyword("type"), str(problem), None)

@@ -1,0 +1,185 @@
+"""The state of a running program, as plain data: Process, Fiber, frames, outcomes.
+
+A frame at rest is an immutable tuple, so that "the same tuple" means "nothing at or below it has changed" to the
+image writer.  There are two shapes:
+
+    code frame      (RunCode, registers, pc, destination)
+                    pc is the next instruction; what the frame waits for goes to register `destination`.
+                    destination -1: no value is expected, the instruction at pc is run (a new frame, or one to be retried)
+    region frame    (None, kind, data): marks what holds for the frames above it, see Region
+
+Nothing here runs; machine.py and control.py do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from flowmetal.bytecode.program import Program
+from flowmetal.values import ErrorValue, Promise, keyword
+
+Frame = tuple[Any, ...]
+
+
+class Region:
+    """Kinds of region frame.  Those below 100 are the operand of `region` in the opcode table; the others are the machine's.
+
+    HANDLE data: map of effect name to clause.  SCOPE data: scope number.  SHIELD, ATOMIC: nil.  BIND: map of symbol to value.
+    CLAUSE data: the resumption of the handler clause that runs above it.
+    ABANDON data: (token, error or None, value): where the unwinding of an abandoned body ends, and what comes of it.
+    REALIZE data: the lazy sequence whose body runs above it.
+    """
+
+    HANDLE, SCOPE, SHIELD, BIND, ATOMIC = 1, 2, 3, 4, 5
+    CLAUSE, ABANDON, REALIZE = 100, 101, 102
+
+
+class Wait:
+    """What a suspended fiber waits for: `Fiber.wait` is None or (kind, what)."""
+
+    REQUEST, PROMISE, ANY, SCOPE, REALIZE = 1, 2, 3, 4, 5
+
+
+class Resume:
+    """What a fiber goes on with: `Fiber.resume` is (kind, value)."""
+
+    ENTER, VALUE, ERROR = 0, 1, 2
+
+
+KIND_CANCELLED = keyword("flowmetal/cancelled")
+KIND_LIMIT = keyword("flowmetal/limit")
+KIND_ABANDONED = keyword("flowmetal/abandoned")
+UNCATCHABLE = frozenset({KIND_LIMIT, KIND_ABANDONED})
+
+ENTER: tuple[int, Any] = (Resume.ENTER, None)
+
+
+@dataclass(slots=True)
+class Limits:
+    """Quotas of one process.  Reaching one is an error of kind :flowmetal/limit."""
+
+    fuel_per_turn: int = 2_000_000  # calls and loop turns before others get their turn
+    frames: int = 4_000_000  # nested calls of one fiber
+    heap_objects: int = 5_000_000  # heap objects that can be reached, counted at intervals
+    fibers: int = 100_000
+    requests: int = 100_000  # outstanding at once
+
+
+class Fiber:
+    """One line of execution inside a process."""
+
+    __slots__ = ("cancelled", "changed", "frames", "id", "promise", "regions", "resume", "saved", "scope", "wait")
+
+    def __init__(self, id: int, scope: int, promise: Promise) -> None:
+        self.id = id
+        self.scope = scope  # the scope that it ends with; 0 for the first fiber
+        self.promise = promise  # settled when the fiber ends
+        self.frames: list[Frame] = []
+        self.regions: list[int] = []  # where the region frames are in `frames`
+        self.wait: tuple[int, Any] | None = None
+        self.resume: tuple[int, Any] = ENTER
+        self.cancelled: ErrorValue | None = None  # raised at every suspension point from now on
+        self.saved: list[Frame] = []  # the frames as the last segment wrote them
+        self.changed = True  # since the last segment
+
+
+class Scope:
+    """A scope's living fibers and the failures nobody has awaited, in order.  Its number is in its region frame."""
+
+    __slots__ = ("failures", "fiber", "living")
+
+    def __init__(self, fiber: int) -> None:
+        self.fiber = fiber  # whose frames hold the region
+        self.living: dict[int, None] = {}  # fiber ids in the order they were started
+        self.failures: list[Promise] = []
+
+
+# ---- outcomes: why the machine handed control back ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """An effect that no handler of the program took.  It stays open until settled, or is answered at once."""
+
+    number: int
+    effect: str
+    payload: Any
+    options: Any  # a Map or None
+    fiber: int
+    waits: bool  # False: the program holds a promise and goes on
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """The program no longer wants the answer to an open request."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Every fiber waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The process's function has returned and all its fibers have ended."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An error left the process's function; kind :flowmetal/cancelled when it was cancelled."""
+
+    error: ErrorValue
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfFuel:
+    """The turn's fuel is used up; the process can go on in another turn."""
+
+
+Outcome = Performed | CancelRequest | Idle | Finished | Failed | OutOfFuel
+
+
+class Process:
+    """A running program: its fibers and what they share.  `image` (image.py) writes it down."""
+
+    __slots__ = (
+        "end", "fibers", "fuel", "globals", "heap_pause", "image", "limits", "next_fiber", "next_request", "next_scope", "next_token",
+        "opened", "outbox", "program", "ready", "request_promises", "request_waits", "scopes", "stepping", "table",
+        "touched", "waiters",
+    )  # fmt: skip
+
+    def __init__(self, program: Program, table: Any, limits: Limits) -> None:
+        self.program = program
+        self.table = table  # bytecode ProgramTable: how images name modules, functions, constants
+        self.limits = limits
+        self.fibers: dict[int, Fiber] = {}
+        self.ready: deque[int] = deque()
+        self.scopes: dict[int, Scope] = {}
+        self.request_waits: dict[int, int] = {}  # request number -> the fiber that waits for it
+        self.request_promises: dict[int, Promise] = {}  # request number -> promise, for `request`
+        self.waiters: dict[int, list[int]] = {}  # id() of a promise or lazy sequence -> fibers waiting for it
+        self.globals: dict[tuple[str, str], Any] = {}  # (module, name) -> this process's copy of a mutable global
+        self.next_fiber = 1
+        self.next_request = 1
+        self.next_scope = 1
+        self.next_token = 1
+        self.touched: list[Any] = []  # mutable objects changed since the last segment
+        self.opened: list[Promise] = []  # promises of requests opened since the last segment
+        self.outbox: deque[Outcome] = deque()
+        self.end: Finished | Failed | None = None
+        self.fuel = 0
+        self.stepping = False  # stop before every instruction
+        self.heap_pause = 0  # slices of fuel until the heap is counted again
+        self.image: Any = None
+
+    def touch(self, mutable: Any) -> None:
+        """Notes that a cell, lazy sequence, promise or resumption has changed, for the next segment."""
+        if not mutable.dirty:
+            mutable.dirty = True
+            self.touched.append(mutable)

@@ -1,0 +1,146 @@
+"""Settings from flowmetal.toml: what is read, and what is refused with which words."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from flowmetal.connectors.http_callback.secrets import load_secrets
+from flowmetal.diagnostics import FlowmetalError
+from flowmetal.server.config import ServerConfig, load_config, read_config
+
+FULL = """
+[project]
+name = "anything"
+
+[serve]
+host = "127.0.0.1"
+port = 9000
+public_url = "https://flow.example.com/"
+token_env = "TOKEN"
+
+[http]
+allow = ["127.0.0.1:8080", "*.inner.example", "10.0.0.0/8"]
+timeout_seconds = 10
+
+[endpoints.github]
+scheme = "github"
+secret_env = "GITHUB_SECRET"
+events = ["push"]
+start = "deploy/main"
+
+[endpoints.open]
+scheme = "none"
+insecure = true
+start = "deploy/main"
+program = "other"
+"""
+
+
+def read(text: str) -> ServerConfig:
+    return read_config(tomllib.loads(text))
+
+
+def test_everything_is_read() -> None:
+    config = read(FULL)
+    assert config.serve.port == 9000
+    assert config.base_url() == "https://flow.example.com"
+    assert config.http.allow == ("127.0.0.1:8080", "*.inner.example", "10.0.0.0/8")
+    assert config.http.timeout_seconds == 10.0
+    assert config.endpoints["github"].secret_env == ("GITHUB_SECRET",)
+    assert config.endpoints["github"].events == ("push",)
+    assert config.endpoints["open"].program == "other"
+    assert config.token({"TOKEN": " s3cret "}) == "s3cret"
+
+
+def test_an_empty_file_is_enough() -> None:
+    config = read("")
+    assert config == ServerConfig()
+    assert config.base_url() == "http://127.0.0.1:8080"
+    assert config.base_url(5555) == "http://127.0.0.1:5555"
+    assert config.token({}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("[serv]", "H201", "Did you mean `serve`?"),
+        ("[serve]\nprot = 1", "H201", "Did you mean `port`?"),
+        ("[http]\nallowed = []", "H201", "Did you mean `allow`?"),
+        ("[http]\nzzzzzz = []", "H201", "Settings here: allow,"),
+        ("[serve]\nport = \"80\"", "H202", "a whole number"),
+        ("[serve]\nport = true", "H202", "a whole number"),
+        ("[serve]\nport = 70000", "H202", "from 0 to 65535"),
+        ("[serve]\nhost = 1", "H202", "a string"),
+        ("[serve]\nmax_body_bytes = 0", "H202", "above zero"),
+        ("[serve]\npublic_url = \"flow.example\"", "H202", "begins with http"),
+        ("serve = 1", "H202", "a table"),
+        ("[http]\nallow = [\"a b\"]", "H202", "a host"),
+        ("[http]\nallow = [1]", "H202", "a list of strings"),
+        ("[http]\ntimeout_seconds = nan", "H202", "a number"),
+        ("[http]\nconcurrency = -1", "H202", "above zero"),
+        ("endpoints = 1", "H202", "a table of tables"),
+        ("[endpoints.x]\nscheme = \"none\"\nstart = \"a/b\"", "H204", "insecure = true"),
+        ("[endpoints.x]\nscheme = \"github\"\nstart = \"a/b\"", "H202", "secret_file"),
+        ("[endpoints.x]\nscheme = \"githup\"\nstart = \"a/b\"", "H202", "one of github"),
+        ("[endpoints.x]\nscheme = \"github\"\nsecret_env = \"S\"", "H202", "`start`"),
+        ("[endpoints.x]\nscheme = \"github\"\nsecret_env = \"S\"\nstart = \"main\"", "H202", "module/function"),
+        ("[endpoints.x]\nscheme = \"hmac\"\nsecret_env = \"S\"\nstart = \"a/b\"\nid_header = \"X Y\"", "H202", "header"),
+        ("[endpoints.x]\nsecret = \"S\"\nstart = \"a/b\"", "H201", "`secret`"),
+        ("[endpoints.\"x y\"]\nscheme = \"github\"", "H202", "letters"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, code: str, words: str) -> None:
+    with pytest.raises(FlowmetalError) as raised:
+        read(text)
+    shown = f"{raised.value} {raised.value.diagnostic.hint}"
+    assert raised.value.code == code
+    assert words in shown, shown
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "flow.example"])
+def test_an_open_address_needs_a_token(host: str) -> None:
+    with pytest.raises(FlowmetalError) as raised:
+        read(f'[serve]\nhost = "{host}"').token({})
+    assert raised.value.code == "H103"
+    assert read(f'[serve]\nhost = "{host}"\ntoken_env = "T"').token({"T": "x"}) == "x"
+
+
+@pytest.mark.parametrize("environment", [{}, {"T": ""}, {"T": "  "}])
+def test_a_token_that_is_named_must_be_there(environment: dict[str, str]) -> None:
+    with pytest.raises(FlowmetalError) as raised:
+        read('[serve]\ntoken_env = "T"').token(environment)
+    assert raised.value.code == "H203"
+
+
+def test_secrets_come_from_variables_and_files(tmp_path: Path) -> None:
+    path = tmp_path / "secrets"
+    path.write_text("first\n\n second \n")
+    text = f'[endpoints.x]\nscheme = "github"\nstart = "a/b"\nsecret_env = ["A", "B"]\nsecret_file = "{path}"'
+    endpoint = read(text).endpoints["x"]
+    assert load_secrets(endpoint, {"A": "a", "B": "b"}) == (b"a", b"b", b"first", b"second")
+    with pytest.raises(FlowmetalError) as raised:
+        load_secrets(endpoint, {"A": "a"})
+    assert "the variable B" in str(raised.value)
+    path.write_text("\n")
+    for problem in ("is empty", "cannot be read"):
+        with pytest.raises(FlowmetalError) as raised:
+            load_secrets(endpoint, {"A": "a", "B": "b"})
+        assert problem in str(raised.value)
+        path.unlink(missing_ok=True)
+
+
+def test_files(tmp_path: Path) -> None:
+    path = tmp_path / "flowmetal.toml"
+    with pytest.raises(FlowmetalError) as raised:
+        load_config(path)
+    assert raised.value.code == "H205"
+    for bad in (b"[serve", b"\xff"):
+        path.write_bytes(bad)
+        with pytest.raises(FlowmetalError) as raised:
+            load_config(path)
+        assert raised.value.code == "H205"
+    path.write_text(FULL)
+    assert load_config(path).serve.port == 9000

@@ -1,0 +1,81 @@
+"""Makes the virtual environment .venv and installs the project into it: `python3 tools/environment.py [dev]`.
+
+Works on a bare Debian, where `python3 -m venv` cannot install pip: then pip's own wheel is fetched from the package index,
+checked against the index's hash, and run from the file.  Does nothing when .venv is newer than what it is made of.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = ROOT / ".venv"
+PYTHON = ENVIRONMENT / "bin" / "python"
+INDEX = "https://pypi.org/simple/pip/"
+
+
+def main() -> None:
+    if sys.version_info < (3, 11):
+        raise SystemExit(f"flowmetal needs Python 3.11 or later; this is {sys.version.split()[0]}")
+    development = "dev" in sys.argv[1:]
+    stamp = ENVIRONMENT / ("stamp-dev" if development else "stamp")
+    newest = max(path.stat().st_mtime for path in sources())
+    if stamp.exists() and stamp.stat().st_mtime >= newest:
+        return
+    print(f"environment: {ENVIRONMENT}", file=sys.stderr)
+    pip = make_environment()
+    target = f"{ROOT}[dev]" if development else str(ROOT)
+    run([*pip, "install", "--quiet", "--disable-pip-version-check", target])
+    stamp.touch()
+
+
+def sources() -> list[Path]:
+    """What an installed copy depends on."""
+    return [
+        ROOT / "pyproject.toml",
+        *(ROOT / "flowmetal").rglob("*.py"),
+        *(ROOT / "stdlib").glob("*.fm"),
+        *(ROOT / "tools").glob("*.py"),
+    ]
+
+
+def make_environment() -> list[str]:
+    """The command that runs pip for .venv."""
+    if not PYTHON.exists():
+        made = subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], capture_output=True, check=False)
+        if made.returncode != 0:
+            shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+            run([sys.executable, "-m", "venv", "--without-pip", str(ENVIRONMENT)])
+    if subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0:
+        return [str(PYTHON), "-m", "pip"]
+    return [str(PYTHON), str(fetch_pip() / "pip")]
+
+
+def fetch_pip() -> Path:
+    """pip's newest wheel, checked against the hash that the index gives."""
+    request = urllib.request.Request(INDEX, headers={"Accept": "application/vnd.pypi.simple.v1+json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        files = json.load(answer)["files"]
+    wheels = [file for file in files if file["filename"].endswith("-py3-none-any.whl") and not file.get("yanked")]
+    newest = wheels[-1]
+    target = ENVIRONMENT / newest["filename"]
+    with urllib.request.urlopen(newest["url"], timeout=60) as answer:
+        data = answer.read()
+    if hashlib.sha256(data).hexdigest() != newest["hashes"]["sha256"]:
+        raise SystemExit("environment: the wheel of pip does not have the hash that the index gives")
+    target.write_bytes(data)
+    return target
+
+
+def run(command: list[str]) -> None:
+    if subprocess.run(command, check=False, env={**os.environ, "PIP_NO_INPUT": "1"}).returncode != 0:
+        raise SystemExit(f"environment: failed: {' '.join(command)}")
+
+
+if __name__ == "__main__":
+    main()
