@@ -42,7 +42,19 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 #: What the pure packages may not touch.
-IMPURE = {"time", "random", "secrets", "socket", "threading", "os", "subprocess", "asyncio", "tempfile", "shutil", "pathlib"}
+IMPURE = {
+    "time",
+    "random",
+    "secrets",
+    "socket",
+    "threading",
+    "os",
+    "subprocess",
+    "asyncio",
+    "tempfile",
+    "shutil",
+    "pathlib",
+}
 LINES_MAX = 650
 
 
@@ -101,7 +113,9 @@ def test_a_module_says_what_it_is_and_fits(path: Path) -> None:
 
 @pytest.mark.parametrize("page", ["bytecode", "store"])
 def test_generated_pages_are_current(page: str) -> None:
-    made = subprocess.run([sys.executable, "-m", f"flowmetal.{page}.document"], capture_output=True, text=True, check=True)
+    made = subprocess.run(
+        [sys.executable, "-m", f"flowmetal.{page}.document"], capture_output=True, text=True, check=True
+    )
     assert made.stdout == (ROOT / "docs" / f"{page}.md").read_text(), "run `make docs`"
 
 

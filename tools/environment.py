@@ -1,7 +1,8 @@
 """Makes the virtual environment .venv and installs the project into it: `python3 tools/environment.py [dev]`.
 
-Works on a bare Debian, where `python3 -m venv` cannot install pip: then pip's own wheel is fetched from the package index,
-checked against the index's hash, and run from the file.  Does nothing when .venv is newer than what it is made of.
+Works on a bare Debian, where `python3 -m venv` cannot install pip: then pip's own wheel is fetched from the package
+index, checked against the index's hash, and run from the file.  Does nothing when .venv is newer than what it is made
+of.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ INDEX = "https://pypi.org/simple/pip/"
 
 
 def main() -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - what runs this may be any Python
         raise SystemExit(f"flowmetal needs Python 3.11 or later; this is {sys.version.split()[0]}")
     development = "dev" in sys.argv[1:]
     stamp = ENVIRONMENT / ("stamp-dev" if development else "stamp")

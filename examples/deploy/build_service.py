@@ -2,9 +2,10 @@
 
     python build_service.py PORT JOURNAL
 
-The first request to each path is answered 503.  A request with an Idempotency-Key that was seen before gets the answer it got
-then, and changes nothing.  A build and an approval are answered later by POST to the callback URL of the request, again and
-again until a 2xx.  The journal is a file with a line of JSON for everything that happened: the demo and the tests read it.
+The first request to each path is answered 503.  A request with an Idempotency-Key that was seen before gets the
+answer it got then, and changes nothing.  A build and an approval are answered later by POST to the callback URL of
+the request, again and again until a 2xx.  The journal is a file with a line of JSON for everything that happened: the
+demo and the tests read it.
 """
 
 import json

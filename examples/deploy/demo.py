@@ -1,8 +1,8 @@
 """`make demo`: a push is built, approved and deployed while the interpreter is killed three times.
 
-Real parts only: `flowvm serve` in a process of its own, a build service and a worker in others, curl as the sender of a signed
-webhook.  The interpreter gets SIGKILL while the program waits for the build, while it sleeps, and between approval and deploy; it
-is started again each time.  At the end: a timeline, the result, and what the build service saw.
+Real parts only: `flowvm serve` in a process of its own, a build service and a worker in others, curl as the sender of
+a signed webhook.  The interpreter gets SIGKILL while the program waits for the build, while it sleeps, and between
+approval and deploy; it is started again each time.  At the end: a timeline, the result, and what the build service saw.
 """
 
 import hashlib

@@ -6,13 +6,14 @@ What is behind an index (a constant, the name of a global, the source line) stan
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from flowmetal.bytecode.assemble import PREFIXES
 from flowmetal.bytecode.opcodes import BY_NUMBER, REGION_KINDS, Operand
 from flowmetal.bytecode.program import UNBOUND, Code, Function, Global, Instruction, Module
 from flowmetal.bytecode.shape import jump_target
-from flowmetal.diagnostics import Span
+from flowmetal.diagnostics import FlowmetalError, Span
 from flowmetal.values import print_string
 
 VALUE_CHARACTERS = 60  # of a constant shown in a comment, so that a line can be read
@@ -32,7 +33,7 @@ def disassemble_module(module: Module) -> str:
     for site in module.effect_sites:
         place = f" at {site.span}" if site.span is not None else ""
         notes.append(f"may perform {site.effect} in {site.function}{place}")
-    notes += [f"global {_global(found)}" for found in module.globals.values()]
+    notes += [f"global {_global(module, name)}" for name in module.globals]
     notes += [f"function f{number} {_function(function)}" for number, function in enumerate(module.functions)]
     lines = [f"; {_one_line(note)}" for note in notes]
     for code in module.codes:
@@ -41,7 +42,11 @@ def disassemble_module(module: Module) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _global(found: Global) -> str:
+def _global(module: Module, name: str) -> str:
+    try:
+        found: Global = module.globals[name]
+    except FlowmetalError:
+        return f"{name}, which refers to another module"
     flags = [name for name in ("private", "macro", "dynamic", "mutable") if getattr(found, name)]
     if found.value is UNBOUND:
         flags.append("unbound")
@@ -129,13 +134,20 @@ def _instruction(instruction: Instruction, span: Span | None, labels: dict[int, 
 def _meaning(kind: Operand, operand: int, module: Module) -> str:
     """What an index refers to; nothing where it is out of range, since unverified code can be looked at too."""
     if kind is Operand.CONSTANT and operand < len(module.constants):
-        return print_string(module.constants[operand], limit=VALUE_CHARACTERS)
+        return _value(module.constants, operand)
     if kind is Operand.REFERENCE and operand < len(module.references):
         reference = module.references[operand]
         return f"{reference.module}/{reference.name}"
     if kind is Operand.FUNCTION and operand < len(module.functions):
         return module.functions[operand].name
     return ""
+
+
+def _value(constants: Sequence[Any], index: int) -> str:
+    try:
+        return print_string(constants[index], limit=VALUE_CHARACTERS)
+    except FlowmetalError:
+        return "of another module"  # an artifact that is not linked can be looked at too
 
 
 def _quoted(text: str) -> str:

@@ -22,15 +22,15 @@ This page is made from the opcode table (`flowmetal/bytecode/opcodes.py`) by `py
 a test keeps the two equal.  The instruction set has version {version}.
 
 A function has one *code* for each number of arguments.  A code is a flat list of instructions over numbered registers.
-At entry the registers hold the arguments, then (if the code is variadic) the list of the others or nil, then the captured
-values, then (if the code takes itself) the closure, and the rest is temporary.
+At entry the registers hold the arguments, then (if the code is variadic) the list of the others or nil, then the
+captured values, then (if the code takes itself) the closure, and the rest is temporary.
 
 Jumps go forward, except that `jump_back` goes to a `loop` before it.  Loops and try ranges nest.  A register is
-written before it is read on every way that leads to the read.  The verifier (`verify.py`) holds all of this in one pass over what
-is loaded, and the machine relies on it.
+written before it is read on every way that leads to the read.  The verifier (`verify.py`) holds all of this in one
+pass over what is loaded, and the machine relies on it.
 
-An instruction that *suspends* may be left and entered again later, so that an image of the process can hold a frame there;
-registers that nothing reads from there on are not written to the image (`liveness.py`).  One that *raises* may
+An instruction that *suspends* may be left and entered again later, so that an image of the process can hold a frame
+there; registers that nothing reads from there on are not written to the image (`liveness.py`).  One that *raises* may
 throw an error of the language.  One that *ends* never goes on at the next instruction.
 
 ## Limits
@@ -68,26 +68,32 @@ region's data, the second the function.
 ## Errors
 
 A row of a code's try table says: an error raised at an instruction from `start` up to, not including, `end` goes to
-`target` with the error in a register.  Rows stand innermost first.  A `catch` row takes the errors that programs may catch, a
-`finally` row whatever unwinds the frame.
+`target` with the error in a register.  Rows stand innermost first.  A `catch` row takes the errors that programs may
+catch, a `finally` row whatever unwinds the frame.
 
 ## The file
 
 A `.fmc` file is `FMC` and a zero byte, the format and the machine version as two 16-bit little-endian integers, a
-table of sections, and the SHA-256 of all before it, which is also the name of the artifact in a store.  A table is the number of its
-items, the offset of each item's end (all 32-bit little-endian), and the items one after the other.
+table, and the SHA-256 of all before it, which is also the name of the artifact in a store.  The table holds the
+manifest and one item a module, itself a table of two: core and debug part.  A table is the number of its items, the
+offset of each item's end (all 32-bit little-endian), and the items one after the other.
 
-| table | items |
+A module's core has these parts:
+
+| part | what it is |
 | --- | --- |
-| artifact | manifest, then one item a module |
-| module | core, debug |
-| core | header, names of globals, globals, functions, codes, references, constants, shared objects, own objects, states, sites |
-| debug | file and source text, spans and locals of each code, spans of globals and sites |
+| header | the module's name, the modules it requires and their hashes |
+| names, globals | the names it defines, in order, and what is known of each |
+| starts, functions, codes | its functions, and their codes in the order of the functions |
+| references | the globals it uses |
+| constants | the values its codes load |
+| shared | objects that cannot change; all processes of an interpreter share them |
+| own, states | objects from which something mutable is reached, and its state; each process has a copy |
+| sites | the call sites that make an effect possible |
 
-A module's hash is the SHA-256 of its core; `debug` can be stripped without changing it.  Modules name the modules they
-require by that hash.  Items are read when first asked, and checked then.  Objects that cannot change are shared
-by all processes of an interpreter; a global whose value holds a cell or another mutable object is kept as *own
-objects*, of which each process gets its copy.
+A module's hash is the SHA-256 of its core.  The debug part (source text, spans, names of locals) can be stripped
+without changing it.  Modules name the modules they require by hash.  A part is read when it is first asked, and
+checked then.
 """
 
 _TEXTS: dict[Operand, str] = {

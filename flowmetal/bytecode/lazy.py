@@ -6,9 +6,13 @@ They stand where a module that is being compiled has a list or a dict, and canno
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, MutableSequence
+from threading import RLock
 from typing import Any, Generic, NoReturn, TypeVar, overload
 
 Item = TypeVar("Item")
+
+#: Held while something is made, so that threads that share a module get the same objects of it.
+LOCK = RLock()
 
 _MISSING: Any = object()
 
@@ -34,7 +38,10 @@ class LazyList(MutableSequence[Item], Generic[Item]):
             return [self[number] for number in range(len(self._items))[index]]
         item = self._items[index]
         if item is _MISSING:
-            item = self._items[index] = self._make(index if index >= 0 else index + len(self._items))
+            with LOCK:
+                item = self._items[index]
+                if item is _MISSING:
+                    item = self._items[index] = self._make(index if index >= 0 else index + len(self._items))
         return item
 
     def __setitem__(self, index: int | slice, value: Any) -> NoReturn:

@@ -15,7 +15,7 @@ from flowmetal.bytecode.shape import SHAPES
 class Liveness:
     """What is live in one code.  `live_in[i]` is a bit mask of the registers live before instruction i."""
 
-    __slots__ = ("after_call", "live_in", "retry", "_innermost", "_unwinding")
+    __slots__ = ("_innermost", "_unwinding", "after_call", "live_in", "retry")
 
     def __init__(self, live_in: list[int], innermost: list[int], unwinding: list[int]) -> None:
         self.live_in = live_in

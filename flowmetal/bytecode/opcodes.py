@@ -60,6 +60,7 @@ REGION_KINDS: dict[int, tuple[str, str]] = {
     5: ("atomic", "nil; performing inside is refused"),
 }
 
+# fmt: off
 OPCODES: tuple[Opcode, ...] = (
     # Loading and moving.
     Opcode(1, "nil", (_W,), "Loads nil."),
@@ -90,18 +91,19 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode(31, "tail_call", (_R, _RS), "Calls a value in place of this frame.", ends=True, suspends=True, raises=True),
     Opcode(32, "call_global", (_W, _G, _RS), "Calls a global with arguments.", suspends=True, raises=True),
     Opcode(
-        33, "tail_call_global", (_G, _RS), "Calls a global in place of this frame.", ends=True, suspends=True, raises=True
+        33, "tail_call_global", (_G, _RS), "Calls a global in place of this frame.",
+        ends=True, suspends=True, raises=True,
     ),
     Opcode(34, "apply", (_W, _R, _R), "Calls a value with the items of a sequence.", suspends=True, raises=True),
     Opcode(
         35, "tail_apply", (_R, _R), "Calls a value with the items of a sequence in place of this frame.",
         ends=True, suspends=True, raises=True,
-    ),  # fmt: skip
+    ),
     Opcode(
         36, "builtin", (_W, Operand.BUILTIN, _RS),
         "Calls a builtin; an unrealized lazy sequence it meets is realized and the instruction is run again.",
         suspends=True, raises=True,
-    ),  # fmt: skip
+    ),
     # Arithmetic and comparison, two operands, the language's own number rules.
     Opcode(40, "add", (_W, _R, _R), "Adds two numbers.", suspends=True, raises=True),
     Opcode(41, "subtract", (_W, _R, _R), "Subtracts the second number from the first.", suspends=True, raises=True),
@@ -121,27 +123,27 @@ OPCODES: tuple[Opcode, ...] = (
         61, "end_finally", (_R,),
         "Ends a `finally` body: goes on if the register holds nil, else throws again what it holds.",
         suspends=True, raises=True,
-    ),  # fmt: skip
+    ),
     # Effects, handlers and fibers.
     Opcode(70, "perform", (_W, _R, _R, _R), "Performs an effect: name, payload, options; waits for the answer.",
-           suspends=True, raises=True),  # fmt: skip
+           suspends=True, raises=True),
     Opcode(71, "request", (_W, _R, _R, _R), "As `perform`, but gives a promise of the answer and goes on.",
-           suspends=True, raises=True),  # fmt: skip
-    Opcode(72, "region", (_W, Operand.REGION, _R, _R), "Calls a function of no arguments inside a region; see the table.",
-           suspends=True, raises=True),  # fmt: skip
+           suspends=True, raises=True),
+    Opcode(72, "region", (_W, Operand.REGION, _R, _R),
+           "Calls a function of no arguments inside a region; see the table.", suspends=True, raises=True),
     Opcode(73, "async", (_W, _R), "Starts a fiber on a function of no arguments and gives its promise.",
-           suspends=True, raises=True),  # fmt: skip
+           suspends=True, raises=True),
     Opcode(74, "await", (_W, _R), "Waits for a promise and gives its value or throws its error.",
-           suspends=True, raises=True),  # fmt: skip
+           suspends=True, raises=True),
     Opcode(75, "await_any", (_W, _R), "Waits until one promise of a vector is settled and gives its index.",
-           suspends=True, raises=True),  # fmt: skip
+           suspends=True, raises=True),
     Opcode(76, "cancel", (_W, _R), "Cancels what settles a promise: a fiber, or an outstanding request.",
-           suspends=True, raises=True),  # fmt: skip
+           suspends=True, raises=True),
 )
+# fmt: on
 
 BY_NUMBER: dict[int, Opcode] = {opcode.number: opcode for opcode in OPCODES}
 BY_NAME: dict[str, Opcode] = {opcode.name: opcode for opcode in OPCODES}
-
 
 
 class _Numbers(type):
@@ -152,7 +154,7 @@ class _Numbers(type):
 
 
 class Op(metaclass=_Numbers):
-    """Wire numbers by mnemonic, for the emitter and the machine: `Op.call`; Python's keywords take a final underscore."""
+    """Wire numbers by mnemonic: `Op.call`; what is a keyword of Python has an underscore behind it, `Op.return_`."""
 
 
 for _opcode in OPCODES:

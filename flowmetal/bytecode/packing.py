@@ -1,4 +1,4 @@
-"""Small records as bytes, strictly read: the msgpack side of the artifact format.
+"""Small records as bytes, strictly read.
 
 A record is a short flat list of scalars and byte strings; whatever is long stands in tables (table.py) or in packed
 integers (flat.py), so that no length in a hostile file makes a reader take memory before the bytes are there.
@@ -8,27 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgpack
-
 from flowmetal.bytecode.table import Table, pack_table
 from flowmetal.diagnostics import FlowmetalError
+from flowmetal.values import CodecError, pack, unpack
 
 FIELDS_MAX = 16  # of a record; a length beyond it is refused before memory is taken
-
-_UNREADABLE = (ValueError, TypeError, OverflowError, msgpack.UnpackException)
 
 
 def pack_record(*fields: Any) -> bytes:
     """The bytes of a record of None, booleans, integers, strings and bytes."""
-    return bytes(msgpack.packb(fields))
+    return pack(fields)
 
 
 def unpack_record(data: memoryview, place: str, *kinds: type | tuple[type, ...]) -> list[Any]:
     """The fields of a record, each of its kind exactly.  Errors: B005."""
     try:
-        found = msgpack.unpackb(data, max_array_len=FIELDS_MAX, max_map_len=0, max_ext_len=0)
-    except _UNREADABLE as error:
-        raise FlowmetalError("B005", place=place, problem="is not a record") from error
+        found = unpack(bytes(data), FIELDS_MAX)
+    except CodecError as error:
+        raise FlowmetalError("B005", place=place, problem=f"is not a record: {error.problem}") from error
     if found.__class__ is not list or len(found) != len(kinds):
         raise FlowmetalError("B005", place=place, problem="is not a record of the right length")
     for position, (field, kind) in enumerate(zip(found, kinds, strict=True)):

@@ -21,7 +21,7 @@ class Try:
     """A row of a code's handler table, innermost first.
 
     An error raised at an instruction `start <= index < end` goes to `target` with the error in `register`.
-    kind "catch" takes errors that programs may catch; kind "finally" takes everything that unwinds, abandoning included.
+    kind "catch" takes errors that programs may catch; kind "finally" takes all that unwinds, abandoning included.
     """
 
     start: int
@@ -108,7 +108,6 @@ class Global:
     contract: Any = None  # a value (map with :args and :return as quoted forms) or None
     effect: str | None = None  # the effect name, for what `defeffect` defines
     span: Span | None = None
-    mutable: bool = False
 
 
 class _Mark:

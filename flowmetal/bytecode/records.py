@@ -16,9 +16,6 @@ from flowmetal.diagnostics import FlowmetalError, Span
 _KINDS = ("catch", "finally")
 _TEXT = (str, type(None))
 
-#: A function's body as its function knows it: index of the code, parameters, variadic.
-ArityRow = tuple[int, int, bool]
-
 
 def encode_code(code: Code) -> bytes:
     """A code without spans and locals."""
@@ -56,11 +53,14 @@ def decode_code(data: memoryview, place: str) -> Code:
         takes_self,
         registers,
         decode_instructions(unpack_integers(instructions, place), place),
-        tuple(Try(*flat[start : start + 4], _KINDS[flat[start + 4]]) for start in range(0, len(flat), 5)),
+        tuple(
+            Try(start, end, target, register, _KINDS[kind])
+            for start, end, target, register, kind in (flat[at : at + 5] for at in range(0, len(flat), 5))
+        ),
     )
 
 
-def encode_function(function: Function, captures: int, arities: Iterable[ArityRow]) -> bytes:
+def encode_function(function: Function, captures: int, arities: Iterable[tuple[int, bool]]) -> bytes:
     """A function with what its calls need to know of its bodies."""
     rows = [int(number) for row in arities for number in row]
     return pack_record(
@@ -68,15 +68,14 @@ def encode_function(function: Function, captures: int, arities: Iterable[ArityRo
     )
 
 
-def decode_function(data: memoryview, place: str) -> tuple[Function, int, list[ArityRow]]:
-    """A function, the captures of its closures, and its arities."""
+def decode_function(data: memoryview, place: str) -> tuple[Function, list[tuple[int, bool]]]:
+    """A function, and the parameters and variadic of each of its bodies; which codes those are the caller knows."""
     name, captures, rows, doc, effects, open = unpack_record(data, place, str, int, bytes, _TEXT, bytes, bool)
     flat = unpack_integers(rows, place)
-    if len(flat) % 3 or not all(variadic in (0, 1) for variadic in flat[2::3]):
+    if len(flat) % 2 or not all(variadic in (0, 1) for variadic in flat[1::2]):
         raise FlowmetalError("B005", place=place, problem="does not have a list of arities")
-    arities = [(flat[start], flat[start + 1], bool(flat[start + 2])) for start in range(0, len(flat), 3)]
-    effects = tuple(unpack_texts(effects, place))
-    return Function(name, tuple(row[0] for row in arities), doc, effects, open), captures, arities
+    arities = [(flat[start], bool(flat[start + 1])) for start in range(0, len(flat), 2)]
+    return Function(name, (), doc, tuple(unpack_texts(effects, place)), open, captures=captures), arities
 
 
 # ---- debug tables ------------------------------------------------------------------------------------------------
@@ -147,5 +146,6 @@ def decode_code_debug(data: memoryview, code: Code, files: Sequence[str], place:
     if len(numbers) != 3 * len(names):
         raise FlowmetalError("B005", place=place, problem="does not have one row for each local")
     code.locals = tuple(
-        LocalName(name, *numbers[3 * index : 3 * index + 3]) for index, name in enumerate(names)
+        LocalName(name, numbers[3 * index], numbers[3 * index + 1], numbers[3 * index + 2])
+        for index, name in enumerate(names)
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from flowmetal.bytecode.flat import LAYOUTS
@@ -24,7 +25,7 @@ from flowmetal.bytecode.opcodes import (
     Operand,
 )
 from flowmetal.bytecode.program import Code, Function, Instruction, Module
-from flowmetal.bytecode.shape import SHAPES
+from flowmetal.bytecode.shape import SHAPES, register_written
 from flowmetal.diagnostics import FlowmetalError
 
 #: Least and greatest number of arguments of a builtin (None: any number), or None if there is no such builtin.
@@ -77,7 +78,7 @@ def verify_arities(name: str, arities: Sequence[tuple[int, bool]]) -> None:
     """Checks the parameter counts of a function's bodies: rising, the variadic one last.  Errors: B120."""
     if not arities:
         raise FlowmetalError("B120", place=name, problem="has no body")
-    for (before, variadic), (after, last_variadic) in zip(arities, arities[1:], strict=False):
+    for (before, variadic), (after, last_variadic) in pairwise(arities):
         if variadic:
             raise FlowmetalError("B120", place=name, problem="has a body after the one that takes any number")
         if after < before or (after == before and not last_variadic):
@@ -261,7 +262,7 @@ class _Verifier:
     def flow(self) -> None:
         """Definite assignment.  Jumps go forward but to loop heads, so one pass sees every way before its end."""
         code = self.code
-        written = {instruction[shape.write] for instruction in code.instructions if (shape := SHAPES[instruction[0]]).write}
+        written = {register_written(instruction) for instruction in code.instructions}
         if not self.own.keys().isdisjoint(written | {row.register for row in code.tries}):
             self.own = {}
         self.closures = dict(self.own)

@@ -67,7 +67,9 @@ def report(problem: BaseException) -> int:
 
         sys.stderr.write(json.dumps({"error": to_json(problem.diagnostic)}) + "\n")
     else:
-        sys.stderr.write(render(problem.diagnostic, sources, color=sys.stderr.isatty() and not os.environ.get("NO_COLOR")))
+        sys.stderr.write(
+            render(problem.diagnostic, sources, color=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+        )
     return exit_code(problem.code)
 
 

@@ -98,7 +98,9 @@ def explain(code: Annotated[str, typer.Argument(help="A code, as in [A101].")], 
 
     if code.upper() not in all_codes():
         near = suggest(code.upper(), all_codes())
-        common.usage("U103", what="the code", found=code, expected=f"one of the catalogue{f', perhaps {near}' if near else ''}")
+        common.usage(
+            "U103", what="the code", found=code, expected=f"one of the catalogue{f', perhaps {near}' if near else ''}"
+        )
     typer.echo(explain_code(code.upper()))
 
 

@@ -1,4 +1,5 @@
-"""What `flowvm serve` does: opens the store, joins interpreter, connectors and server, and runs until it is told to stop."""
+"""What `flowvm serve` does: opens the store, joins interpreter, connectors and server, and runs until it is told to
+stop."""
 
 from __future__ import annotations
 

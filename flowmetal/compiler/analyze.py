@@ -15,7 +15,18 @@ from flowmetal.compiler.building import Builder
 from flowmetal.compiler.evaluation import Evaluator
 from flowmetal.compiler.forms import FORMS
 from flowmetal.compiler.names import HARD_FORMS, Names, Percent, Special, Target
-from flowmetal.compiler.nodes import Binding, BuiltinCall, Collection, Const, Do, FunctionScope, GlobalRead, Local, Node
+from flowmetal.compiler.nodes import (
+    Binding,
+    BuiltinCall,
+    Collection,
+    Const,
+    Do,
+    FunctionScope,
+    GlobalRead,
+    Let,
+    Local,
+    Node,
+)
 from flowmetal.compiler.nodes import Target as RecurTarget
 from flowmetal.compiler.report import Reporter
 from flowmetal.compiler.scopes import Scope, use
@@ -54,6 +65,7 @@ class Analyzer:
         self.file = file
         self.span: Span | None = None
         self.pending = calls.PendingCalls()
+        self.defined: dict[str, Span | None] = {}  # names of the module that have their definition, and where
         self._depth = 0
         self._gensyms = 0
 
@@ -87,6 +99,10 @@ class Analyzer:
         """Reads a binding from the function of `scope`."""
         use(scope.function, binding)
         return Local(self.span, binding)
+
+    def let(self, bindings: list[tuple[Binding, Node]], body: Node) -> Node:
+        """A body under bindings."""
+        return Let(self.span, bindings, body) if bindings else body
 
     def builtin(self, name: str, *arguments: Node) -> Node:
         """A call of a builtin that the compiler itself relies on."""
@@ -203,7 +219,7 @@ class Analyzer:
             if not resolved.definition.macro:
                 return calls.known(self, head, resolved, items, scope)
             self.check_private(head, resolved)
-            expansion = expand.expand(self, head, resolved, form, items, scope)
+            expansion = expand.expand(self, head, resolved, form, scope)
             if not is_list(expansion) or not items_of(expansion):
                 return self.analyze(expansion, scope, target)
             form, items = expansion, items_of(expansion)

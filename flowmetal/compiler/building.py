@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from flowmetal.bytecode.program import Code, EffectSite, Function, Global, Module, Program, Reference
+from flowmetal.diagnostics import Span
 from flowmetal.values import BuiltinFn, Keyword, Symbol
 
 
@@ -21,6 +22,8 @@ class Facts:
     references: dict[Reference, None] = field(default_factory=dict)
     constants: list[Any] = field(default_factory=list)
     inner: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    sites: list[EffectSite] = field(default_factory=list)
+    named: list[tuple[Reference, Span | None]] = field(default_factory=list)  # every place that names a global
     open: bool = False
 
 
@@ -85,10 +88,6 @@ class Builder:
         code.module = self.module
         self.module.codes.append(code)
         return code.index
-
-    def site(self, site: EffectSite) -> None:
-        """Notes a call site of an effect."""
-        self.module.effect_sites.append(site)
 
     def find(self, reference: Reference) -> Global | None:
         """The global a reference means."""

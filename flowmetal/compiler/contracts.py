@@ -1,8 +1,8 @@
 """Contracts: ascriptions as checks.
 
-A contract is a predicate, or a shape made of them: `{:id string?}` (a map with these keys), `[line?]` (a sequence of),
-`[a? b?]` (a vector of just these), `(maybe c)`, `(enum v ...)`, `(or c ...)`, `(and c ...)`, a set of the values allowed.
-It becomes a form that is true or false; when it is false, `flowmetal.core/contract-failed` throws.
+A contract is a predicate, or a shape made of them: `{:id string?}` (a map with these keys), `[line?]` (a sequence
+of), `[a? b?]` (a vector of just these), `(maybe c)`, `(enum v ...)`, `(or c ...)`, `(and c ...)`, a set of the values
+allowed.  It becomes a form that is true or false; when it is false, `flowmetal.core/contract-failed` throws.
 """
 
 from __future__ import annotations

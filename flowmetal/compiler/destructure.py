@@ -53,158 +53,152 @@ class Contract:
 
 
 def bind_pattern(
-    analyzer: Analyzer, scope: Scope, pattern: Any, value: Node, bindings: Bindings, contract: Contract | None
+    analyzer: Analyzer,
+    scope: Scope,
+    pattern: Any,
+    value: Node,
+    bindings: Bindings,
+    *,
+    contract: Contract | None = None,
 ) -> None:
     """Adds to `bindings` what binds a pattern to a value, names visible in `scope`; a contract is checked first."""
-    before = analyzer.span
-    analyzer.span = analyzer.span_at(pattern)
-    if contract is not None:
-        whole = _whole(analyzer, scope, "checked", value, bindings)
-        check = check_node(analyzer, scope, text_of(pattern), whole, contract.form)
-        value = Do(analyzer.span, [check], analyzer.read(scope, whole))
-    if pattern.__class__ is Symbol:
-        _bind_name(analyzer, scope, pattern, value, bindings)
-    elif pattern.__class__ is Vector:
-        _bind_vector(analyzer, scope, items_of(pattern), value, bindings)
-    elif pattern.__class__ is Map:
-        _bind_map(analyzer, scope, pattern, value, bindings)
-    else:
-        analyzer.error("A117", pattern=text_of(pattern))
-    analyzer.span = before
+    _Binder(analyzer, scope, bindings).bind(pattern, value, contract)
 
 
-def _bind_name(analyzer: Analyzer, scope: Scope, symbol: Symbol, value: Node, bindings: Bindings) -> None:
-    if symbol.namespace is not None or symbol.name == "&":
-        analyzer.error("A117", pattern=text_of(symbol))
-        return
-    bindings.append((analyzer.bind(scope, symbol.name, analyzer.span), value))
+class _Binder:
+    """Takes patterns apart; what it binds goes to `bindings` in the order in which it is evaluated."""
 
+    def __init__(self, analyzer: Analyzer, scope: Scope, bindings: Bindings) -> None:
+        self.analyzer = analyzer
+        self.scope = scope
+        self.bindings = bindings
 
-def _whole(analyzer: Analyzer, scope: Scope, base: str, value: Node, bindings: Bindings) -> Binding:
-    binding = analyzer.hidden(scope, base)
-    bindings.append((binding, value))
-    return binding
-
-
-# ---- vectors ----------------------------------------------------------------------------------------------------
-
-
-def _bind_vector(analyzer: Analyzer, scope: Scope, items: list[Any], value: Node, bindings: Bindings) -> None:
-    whole = _whole(analyzer, scope, "vector", value, bindings)
-    walks = any(is_symbol(item, "&") for item in items)
-    rest: Binding | None = None
-    if walks:
-        rest = _whole(analyzer, scope, "seq", analyzer.builtin("seq", analyzer.read(scope, whole)), bindings)
-    position, index = 0, 0
-    while position < len(items):
-        item = items[position]
-        following = items[position + 1] if position + 1 < len(items) else None
-        if is_symbol(item, "&"):
-            if position + 1 >= len(items) or rest is None:
-                analyzer.error("A117", pattern="&")
-                return
-            bind_pattern(analyzer, scope, following, analyzer.read(scope, rest), bindings, None)
-            position += 2
-            continue
-        if item.__class__ is Keyword and item.text == "as":
-            if following.__class__ is not Symbol:
-                analyzer.error("A117", pattern=":as")
-                return
-            bind_pattern(analyzer, scope, following, analyzer.read(scope, whole), bindings, None)
-            position += 2
-            continue
-        if rest is not None:
-            node = analyzer.builtin("first", analyzer.read(scope, rest))
-            bind_pattern(analyzer, scope, item, node, bindings, None)
-            more = [later for later in items[position + 1 :] if not _is_as(later)]
-            if more:
-                rest = _whole(analyzer, scope, "seq", analyzer.builtin("next", analyzer.read(scope, rest)), bindings)
+    def bind(self, pattern: Any, value: Node, contract: Contract | None = None) -> None:
+        """Binds a pattern to a value."""
+        analyzer = self.analyzer
+        before = analyzer.span
+        analyzer.span = analyzer.span_at(pattern)
+        if contract is not None:
+            whole = self._hidden("checked", value)
+            check = check_node(analyzer, self.scope, text_of(pattern), whole, contract.form)
+            value = Do(analyzer.span, [check], self._read(whole))
+        if pattern.__class__ is Symbol:
+            self._name(pattern, value)
+        elif pattern.__class__ is Vector:
+            self._vector(items_of(pattern), value)
+        elif pattern.__class__ is Map:
+            self._map(pattern, value)
         else:
-            nil = Const(analyzer.span, None)
-            node = analyzer.builtin("nth", analyzer.read(scope, whole), Const(analyzer.span, index), nil)
-            bind_pattern(analyzer, scope, item, node, bindings, None)
-        position += 1
-        index += 1
+            analyzer.error("A117", pattern=text_of(pattern))
+        analyzer.span = before
+
+    def _name(self, symbol: Symbol, value: Node) -> None:
+        if symbol.namespace is not None or symbol.name == "&":
+            self.analyzer.error("A117", pattern=text_of(symbol))
+            return
+        self.bindings.append((self.analyzer.bind(self.scope, symbol.name, self.analyzer.span), value))
+
+    def _hidden(self, base: str, value: Node) -> Binding:
+        binding = self.analyzer.hidden(self.scope, base)
+        self.bindings.append((binding, value))
+        return binding
+
+    def _read(self, binding: Binding) -> Node:
+        return self.analyzer.read(self.scope, binding)
+
+    # ---- vectors --------------------------------------------------------------------------------------------------
+
+    def _vector(self, items: list[Any], value: Node) -> None:
+        builtin = self.analyzer.builtin
+        whole = self._hidden("vector", value)
+        rest: Binding | None = None
+        if any(is_symbol(item, "&") for item in items):
+            rest = self._hidden("seq", builtin("seq", self._read(whole)))
+        position, index = 0, 0
+        while position < len(items):
+            item = items[position]
+            if is_symbol(item, "&") or _is_as(item):
+                source = whole if _is_as(item) else rest
+                named = items[position + 1] if position + 1 < len(items) else None
+                if source is None or named is None or (_is_as(item) and named.__class__ is not Symbol):
+                    self.analyzer.error("A117", pattern=text_of(item))
+                    return
+                self.bind(named, self._read(source))
+                position += 2
+                continue
+            if rest is not None:
+                self.bind(item, builtin("first", self._read(rest)))
+                if any(not _is_as(later) for later in items[position + 1 :]):
+                    rest = self._hidden("seq", builtin("next", self._read(rest)))
+            else:
+                span = self.analyzer.span
+                self.bind(item, builtin("nth", self._read(whole), Const(span, index), Const(span, None)))
+            position += 1
+            index += 1
+
+    # ---- maps -----------------------------------------------------------------------------------------------------
+
+    def _map(self, pattern: Any, value: Node) -> None:
+        analyzer = self.analyzer
+        whole = self._hidden("map", analyzer.builtin("destructure-map", value))
+        defaults = self._defaults(pattern)
+        for key, target in pattern.items():
+            if key.__class__ is not Keyword:
+                node = self._lookup(whole, analyzer.analyze(target, self.scope), key, defaults)
+                self.bind(key, node)
+            elif key.name in _NAMES and target.__class__ is Vector:
+                for name in items_of(target):
+                    self._listed(key, name, whole, defaults)
+            elif key.text not in ("or", "as"):
+                analyzer.error("A117", pattern=text_of(key))
+        name = pattern.get(keyword("as"))
+        if name is not None:
+            self.bind(name, self._read(whole))
+
+    def _defaults(self, pattern: Any) -> dict[str, Any]:
+        """The `:or` of a map pattern: name to the form of its default."""
+        table = pattern.get(keyword("or"))
+        found: dict[str, Any] = {}
+        if table is None:
+            return found
+        span = self.analyzer.span_at(table)
+        if table.__class__ is not Map:
+            self.analyzer.error("A117", span=span, pattern=":or")
+            return found
+        for key, form in table.items():
+            if key.__class__ is not Symbol or key.namespace is not None:
+                self.analyzer.error("A117", span=span, pattern=f":or {text_of(key)}")
+            else:
+                found[key.name] = form
+        return found
+
+    def _listed(self, kind: Keyword, name: Any, whole: Binding, defaults: dict[str, Any]) -> None:
+        """One name of `:keys`, `:strs` or `:syms`; a namespace may stand at the list (`:a/keys`) or at the name."""
+        analyzer = self.analyzer
+        if name.__class__ not in (Symbol, Keyword):
+            analyzer.error("A117", pattern=text_of(name))
+            return
+        before = analyzer.span
+        analyzer.span = analyzer.span_at(name)
+        namespace = name.namespace or kind.namespace
+        key: Any
+        if kind.name == "keys":
+            key = keyword(f"{namespace}/{name.name}" if namespace else name.name)
+        elif kind.name == "strs":
+            key = name.name
+        else:
+            key = Symbol(namespace, name.name)
+        local = Symbol(None, name.name)
+        self._name(local, self._lookup(whole, Const(analyzer.span, key), local, defaults))
+        analyzer.span = before
+
+    def _lookup(self, whole: Binding, key: Node, target: Any, defaults: dict[str, Any]) -> Node:
+        builtin = self.analyzer.builtin
+        if target.__class__ is Symbol and target.namespace is None and target.name in defaults:
+            default = self.analyzer.analyze(defaults[target.name], self.scope)
+            return builtin("get", self._read(whole), key, default)
+        return builtin("get", self._read(whole), key)
 
 
 def _is_as(form: Any) -> bool:
     return form.__class__ is Keyword and form.text == "as"
-
-
-# ---- maps -------------------------------------------------------------------------------------------------------
-
-
-def _bind_map(analyzer: Analyzer, scope: Scope, pattern: Any, value: Node, bindings: Bindings) -> None:
-    converted = analyzer.builtin("destructure-map", value)
-    whole = _whole(analyzer, scope, "map", converted, bindings)
-    defaults = _defaults(analyzer, pattern)
-    for key, target in pattern.items():
-        if key.__class__ is Keyword and key.text in ("or", "as"):
-            continue
-        if key.__class__ is Keyword and key.name in _NAMES and target.__class__ is Vector:
-            for name in items_of(target):
-                _bind_listed(analyzer, scope, key, name, whole, defaults, bindings)
-        elif key.__class__ is Keyword:
-            analyzer.error("A117", pattern=text_of(key))
-        else:
-            node = _lookup(analyzer, scope, whole, analyzer.analyze(target, scope), key, defaults)
-            bind_pattern(analyzer, scope, key, node, bindings, None)
-    name = pattern.get(keyword("as"))
-    if name is not None:
-        bind_pattern(analyzer, scope, name, analyzer.read(scope, whole), bindings, None)
-
-
-def _defaults(analyzer: Analyzer, pattern: Any) -> dict[str, Any]:
-    """The `:or` of a map pattern: name to the form of its default."""
-    table = pattern.get(keyword("or"))
-    if table is None:
-        return {}
-    if table.__class__ is not Map:
-        analyzer.error("A117", span=analyzer.span_at(table), pattern=":or")
-        return {}
-    found: dict[str, Any] = {}
-    for key, form in table.items():
-        if key.__class__ is not Symbol or key.namespace is not None:
-            analyzer.error("A117", span=analyzer.span_at(table), pattern=f":or {text_of(key)}")
-        else:
-            found[key.name] = form
-    return found
-
-
-def _bind_listed(
-    analyzer: Analyzer,
-    scope: Scope,
-    kind: Keyword,
-    name: Any,
-    whole: Binding,
-    defaults: dict[str, Any],
-    bindings: Bindings,
-) -> None:
-    """One name of `:keys`, `:strs` or `:syms`; a namespace may stand at the list (`:a/keys`) or at the name."""
-    if name.__class__ not in (Symbol, Keyword):
-        analyzer.error("A117", pattern=text_of(name))
-        return
-    before = analyzer.span
-    analyzer.span = analyzer.span_at(name)
-    namespace = name.namespace or kind.namespace
-    text = f"{namespace}/{name.name}" if namespace else name.name
-    key: Any
-    if kind.name == "keys":
-        key = keyword(text)
-    elif kind.name == "strs":
-        key = name.name
-    else:
-        key = Symbol(namespace, name.name)
-    local = Symbol(None, name.name)
-    node = _lookup(analyzer, scope, whole, Const(analyzer.span, key), local, defaults)
-    _bind_name(analyzer, scope, local, node, bindings)
-    analyzer.span = before
-
-
-def _lookup(
-    analyzer: Analyzer, scope: Scope, whole: Binding, key: Node, target: Any, defaults: dict[str, Any]
-) -> Node:
-    source = analyzer.read(scope, whole)
-    if target.__class__ is Symbol and target.namespace is None and target.name in defaults:
-        return analyzer.builtin("get", source, key, analyzer.analyze(defaults[target.name], scope))
-    return analyzer.builtin("get", source, key)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from flowmetal.bytecode.program import Function, Program
-from flowmetal.values import Closure
+from flowmetal.values import Value
 
 
 class BuiltinRow(Protocol):
@@ -32,8 +32,8 @@ class Evaluator(Protocol):
         """Calls a function of no arguments and no captures."""
         ...
 
-    def call(self, program: Program, closure: Closure, args: Sequence[Any]) -> Any:
-        """Calls a closure."""
+    def call(self, program: Program, function: Value, args: Sequence[Any]) -> Any:
+        """Calls a closure or another value that can be called."""
         ...
 
 

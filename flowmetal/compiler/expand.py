@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from flowmetal.bytecode.program import UNBOUND
 from flowmetal.compiler.names import CORE, Target
 from flowmetal.compiler.scopes import Scope
-from flowmetal.compiler.shapes import is_list
+from flowmetal.compiler.shapes import is_list, items_of
 from flowmetal.diagnostics import Label
-from flowmetal.values import Closure, ErrorValue, LazySeq, List, Map, Set, Symbol, Vector, iterate, print_string
+from flowmetal.values import Closure, ErrorValue, LazySeq, List, Map, Set, Symbol, Vector, iterate
 
 if TYPE_CHECKING:
     from flowmetal.compiler.analyze import Analyzer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HIDDEN_PARAMETERS = 2
 
 
-def expand(analyzer: Analyzer, head: Symbol, found: Target, form: Any, items: list[Any], scope: Scope) -> Any:
+def expand(analyzer: Analyzer, head: Symbol, found: Target, form: Any, scope: Scope) -> Any:
     """The form a macro call stands for; nil after an error, which is reported."""
     definition = found.definition
     closure = definition.value
@@ -29,6 +29,7 @@ def expand(analyzer: Analyzer, head: Symbol, found: Target, form: Any, items: li
         analyzer.error("M104", span=analyzer.span_at(head), name=str(head))
         return None
     environment = Map.of([(Symbol(None, name), True) for name in scope.visible()])
+    items = items_of(form)
     call = form if form.__class__ is List else List.of(items)
     try:
         expansion = analyzer.evaluate.call(analyzer.builder.program, closure, [call, environment, *items[1:]])
@@ -76,8 +77,3 @@ def realize(analyzer: Analyzer, form: Any) -> None:
             pending.extend(part for pair in current.items() for part in pair)
         elif is_list(current) or current.__class__ in (Vector, Set):
             pending.extend(iterate(current))
-
-
-def shown(value: Any) -> str:
-    """A value in a message."""
-    return print_string(value, limit=80)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from flowmetal.bytecode.program import Global, Module
+from flowmetal.bytecode.program import UNBOUND, Global, Module
 from flowmetal.compiler.evaluation import BuiltinRow
 from flowmetal.diagnostics import suggest
 from flowmetal.values import Symbol
@@ -18,12 +18,12 @@ from flowmetal.values import Symbol
 CORE = "flowmetal.core"
 
 #: Names that mean the special form wherever they stand at the head of a list.
-HARD_FORMS = frozenset(
-    "def defn defn- defmacro defeffect fn fn* let let* letfn letfn* loop loop* recur if do quote syntax-quote throw try "
-    "catch finally ns".split()
-)
+HARD_FORMS = frozenset((
+    "def", "defn", "defn-", "defmacro", "defeffect", "fn", "fn*", "let", "let*", "letfn", "letfn*", "loop", "loop*",
+    "recur", "if", "do", "quote", "syntax-quote", "throw", "try", "catch", "finally", "ns",
+))  # fmt: skip
 #: Names that a local or a global of the module may take; syntax-quote writes them as `flowmetal.core/perform`.
-SOFT_FORMS = frozenset("perform request handle binding".split())
+SOFT_FORMS = frozenset(("perform", "request", "handle", "binding"))
 
 #: Functions of the core that are one instruction when called with these numbers of arguments.
 #: Value: mnemonic and whether the two arguments change places.
@@ -53,8 +53,6 @@ OPERATIONS: Mapping[str, tuple[int, str]] = {
     "await-any": (1, "await_any"),
     "cancel": (1, "cancel"),
 }
-#: Operations that the analyzer makes nodes of their own for.
-SPECIAL_OPERATIONS = frozenset("apply region perform request throw vector map set".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +146,12 @@ class Names:
         source = self.module if module == self.module.name else self.libraries.get(module)
         found = None if source is None else source.globals.get(name)
         return None if found is None else Target(module, found)
+
+    def declare_broken(self, symbol: object) -> None:
+        """Makes a name known whose definition could not be read."""
+        if isinstance(symbol, Symbol):
+            name = symbol.name if symbol.namespace is None else f"{symbol.namespace}/{symbol.name}"
+            self.module.globals.setdefault(name, Global(name, UNBOUND))
 
     def module_named(self, namespace: str) -> str | None:
         """Full name of the module that a namespace of a symbol means, or None."""

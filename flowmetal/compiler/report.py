@@ -32,6 +32,11 @@ class Reporter:
         """Reports an error of the catalogue."""
         self.add(Diagnostic(code, span, facts, labels))
 
+    def drop(self, code: str) -> None:
+        """Forgets the diagnostics of a code."""
+        self.diagnostics = [diagnostic for diagnostic in self.diagnostics if diagnostic.code != code]
+        self.errors = sum(diagnostic.level == "error" for diagnostic in self.diagnostics)
+
     def in_order(self) -> list[Diagnostic]:
         """All diagnostics by place."""
 

@@ -47,7 +47,10 @@ def items_of(form: Any) -> list[Any]:
 def span_within(form: Any, fallback: Span | None) -> Span | None:
     """The span of a form; the fallback for atoms and for what a macro made."""
     found = span_of(form)
-    return found if isinstance(found, Span) else fallback
+    if not isinstance(found, Span):
+        return fallback
+    # The reader's spans of collections know their children; what is compiled needs the place only.
+    return found if found.__class__ is Span else Span(*found)
 
 
 def is_symbol(form: Any, name: str) -> bool:
@@ -63,7 +66,11 @@ def text_of(form: Any) -> str:
 def constant_of(form: Any) -> Any:
     """The value of a quoted form: sequences become lists, spans are dropped, what the author put into `^` stays."""
     if form.__class__ is Symbol:
-        return with_meta(Symbol(form.namespace, form.name), meta_of(form)) if form.meta is not None else form
+        if form.meta is None:
+            return form
+        meta = meta_of(form)
+        plain = Symbol(form.namespace, form.name)
+        return plain if meta is None else with_meta(plain, meta)
     if not isinstance(form, _COLLECTIONS):
         return form
     made: Any
@@ -73,7 +80,8 @@ def constant_of(form: Any) -> Any:
         items: list[Any] = []
         for item in iterate(form):
             items.append(constant_of(item))
-        made = Vector.of(items) if form.__class__ is Vector else Set.of(items) if form.__class__ is Set else List.of(items)
+        kind = form.__class__
+        made = Vector.of(items) if kind is Vector else Set.of(items) if kind is Set else List.of(items)
     meta = meta_of(form)
     return made if meta is None else with_meta(made, meta)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeVar
 
-from flowmetal.connectors.http_request.guard import BadRule, parse_rule
+from flowmetal.connectors.guard import BadRule, parse_rule
 from flowmetal.diagnostics import FlowmetalError, suggest
 
 MIB = 1024 * 1024

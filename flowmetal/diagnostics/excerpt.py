@@ -110,4 +110,5 @@ def _cell(character: str) -> tuple[str, int]:
         return character, 0
     if category[0] == "C" or category in ("Zl", "Zp"):
         return "\ufffd", 1
-    return character, 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    width = 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return (" " * width if category == "Zs" else character), width

@@ -1,4 +1,4 @@
-"""What arrives for a process, applied to it: answers, errors, lost attempts, timers, messages, and a person's commands."""
+"""What arrives for a process, applied to it: answers, errors, lost attempts, timers, messages, a person's commands."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from flowmetal.engine import effects, events
 from flowmetal.engine.draft import Draft
-from flowmetal.engine.lines import LINE_MAX, error_line
+from flowmetal.engine.lines import LINE_MAX, error_line, plain_error
 from flowmetal.engine.live import NEVER, Open, exhausted, start_process
 from flowmetal.engine.policies import Again, Decision, Throw, after_error, after_lost
 from flowmetal.store.interface import InboxEvent
-from flowmetal.values import ErrorValue, LanguageError, decode_value, encode_value, keyword, print_string
+from flowmetal.values import CodecError, ErrorValue, LanguageError, encode_value, keyword, print_string
 from flowmetal.vm import KIND_CANCELLED, cancel
 
 #: What is taken from the inbox of a paused process; everything else waits there until it goes on.
@@ -19,6 +19,7 @@ CONTROL_KINDS = frozenset({"resume", "retry", "cancel"})
 
 KIND_ERROR = keyword("error")
 KIND_TIMEOUT = keyword("timeout")
+KIND_UNREADABLE = keyword("flowmetal/unreadable")
 KIND_LOST = keyword("lost")
 KIND_STATUS = keyword("http/status")
 
@@ -39,8 +40,7 @@ def apply(draft: Draft, item: InboxEvent, go_on: Callable[[], None]) -> None:
         case "timer":
             _timer(draft, item.number, item.data)
         case "message":
-            number = receiver(draft)
-            draft.settle(number, decode_value(item.data), events.MessageReceived(draft.now, number, item.data))
+            _message(draft, receiver(draft), item.data)
         case "cancel":
             _cancel(draft, item.data, go_on)
         case "pause":
@@ -67,8 +67,11 @@ def _start(draft: Draft, arguments: bytes) -> None:
     draft.entry(events.Started(draft.now, live.function, arguments))
     try:
         start_process(live, arguments, draft.setting.limits)
-    except LanguageError as error:
-        draft.end("failed", events.Failed(draft.now, encode_value(error.error)), error.error)
+    except LanguageError as failed:
+        draft.end("failed", events.Failed(draft.now, encode_value(failed.error)), failed.error)
+    except CodecError as problem:
+        error = ErrorValue(KIND_UNREADABLE, f"the arguments cannot be read: {problem}"[:LINE_MAX], None)
+        draft.end("failed", events.Failed(draft.now, encode_value(error)), error)
 
 
 def _answer(draft: Draft, number: int, attempt: int, data: bytes) -> None:
@@ -76,13 +79,17 @@ def _answer(draft: Draft, number: int, attempt: int, data: bytes) -> None:
     if opened is None:
         draft.late(number, "answer")
         return
-    value = decode_value(data)
+    try:
+        value = draft.decode(data)
+    except CodecError as problem:
+        _unreadable(draft, number, problem)
+        return
     retry = opened.policy.retry
     if retry is not None and retry.takes_answer(value):
         error = ErrorValue(KIND_STATUS, f"{opened.request.effect} answered with a status to try again", value)
         decision = after_error(opened.policy, draft.live.pid, number, attempt, error)
         if not isinstance(decision, Throw):
-            _decide(draft, opened, attempt, error, encode_value(error), decision)
+            _decide(draft, opened, attempt, error, decision)
             return
     draft.settle(number, value, events.Answered(draft.now, number, data))
 
@@ -92,12 +99,30 @@ def _error(draft: Draft, number: int, attempt: int, data: bytes) -> None:
     if opened is None:
         draft.late(number, "error")
         return
-    error = decode_value(data)
+    try:
+        error = draft.decode(data)
+    except CodecError as problem:
+        _unreadable(draft, number, problem)
+        return
     if error.__class__ is not ErrorValue:
         error = ErrorValue(KIND_ERROR, print_string(error, limit=LINE_MAX), error)
-        data = encode_value(error)
     decision = after_error(opened.policy, draft.live.pid, number, attempt, error)
-    _decide(draft, opened, attempt, error, data, decision)
+    _decide(draft, opened, attempt, error, decision)
+
+
+def _message(draft: Draft, number: int, data: bytes) -> None:
+    try:
+        message = draft.decode(data)
+    except CodecError as problem:
+        _unreadable(draft, number, problem)
+        return
+    draft.settle(number, message, events.MessageReceived(draft.now, number, data))
+
+
+def _unreadable(draft: Draft, number: int, problem: CodecError) -> None:
+    """An answer whose bytes are no value: an error of the program's call, and not retried, since it took effect."""
+    error = ErrorValue(KIND_UNREADABLE, f"the answer cannot be read: {problem}"[:LINE_MAX], None)
+    draft.settle_error(number, error, events.AnsweredError(draft.now, number, encode_value(error)))
 
 
 def _lost(draft: Draft, number: int, attempt: int) -> None:
@@ -108,14 +133,13 @@ def _lost(draft: Draft, number: int, attempt: int) -> None:
     message = f"the worker of {opened.request.effect} vanished; whether it took effect is not known"
     error = ErrorValue(KIND_LOST, message, None)
     decision = after_lost(opened.policy, draft.live.pid, number, attempt)
-    _decide(draft, opened, attempt, error, encode_value(error), decision)
+    _decide(draft, opened, attempt, error, decision)
 
 
-def _decide(
-    draft: Draft, opened: Open, attempt: int, error: ErrorValue, data: bytes, decision: Decision
-) -> None:
+def _decide(draft: Draft, opened: Open, attempt: int, error: ErrorValue, decision: Decision) -> None:
     """Does what the policy says about a failed attempt."""
     number = opened.request.number
+    data = draft.encode(plain_error(error))
     if isinstance(decision, Throw):
         draft.settle_error(number, error, events.AnsweredError(draft.now, number, data))
         return
@@ -141,11 +165,18 @@ def _timer(draft: Draft, number: int, data: bytes) -> None:
     draft.settle_error(number, error, events.TimedOut(draft.now, number, encode_value(error)))
 
 
+def _reason(data: bytes) -> str | None:
+    try:
+        value = decode_value(data) if data else None
+    except CodecError:
+        return None
+    return value if value.__class__ is str else None
+
+
 def _cancel(draft: Draft, reason: bytes, go_on: Callable[[], None]) -> None:
     live = draft.live
     draft.entry(events.CancelAsked(draft.now, reason or _NIL))
-    value = decode_value(reason) if reason else None
-    text = value if value.__class__ is str else None
+    text = _reason(reason)
     go_on()
     if live.process is None:
         error = ErrorValue(KIND_CANCELLED, "the process was cancelled before it began", text)

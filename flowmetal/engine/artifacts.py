@@ -9,18 +9,109 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from flowmetal.bytecode.fmc import Artifact, decode_artifact, link
-from flowmetal.bytecode.program import Module, Program
-from flowmetal.bytecode.verify import verify_module
+from flowmetal.bytecode.fmc import Artifact, decode_artifact
+from flowmetal.bytecode.link import link, verify_artifact
+from flowmetal.bytecode.program import Module
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.engine.library import Library, open_library, standard_library
-from flowmetal.store.interface import PutArtifact, Store
-from flowmetal.vm.builtins import BUILTINS
+from flowmetal.engine.live import Loaded, loaded
+from flowmetal.engine.stdlib import Library, builtin_arity, open_library, standard_library
+from flowmetal.store.interface import Command, PutArtifact, Store
 
-#: What a pointer to a library begins with; the hash of the library's bundle follows.
+#: What a pointer to a library's bundle begins with; the content hash of the bundle follows.
 POINTER = b"FML\x00"
 
-#: Programs kept linked in memory.
+#: Programs and libraries kept in memory.
 PROGRAMS_MAX = 256
+LIBRARIES_MAX = 16
+
+#: Puts an artifact into a store under a name -> its content hash.
+Deployer = Callable[[Store, str, bytes], bytes]
+
+
+class Programs:
+    """The programs of a store, linked and kept.  Safe for threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._programs: OrderedDict[bytes, Loaded] = OrderedDict()
+        self._libraries: OrderedDict[bytes, Library] = OrderedDict()
+
+    def get(self, hash: bytes) -> Loaded:
+        """The program with a content hash.
+
+        Raises FlowmetalError: V302 where the store does not have it, B0xx where it or a library cannot be read.
+        """
+        with self._lock:
+            found = self._programs.get(hash)
+            if found is not None:
+                self._programs.move_to_end(hash)
+                return found
+            data = self._store.artifact(hash)
+            if data is None:
+                raise FlowmetalError("V302", hash=hash.hex())
+            program = loaded(link(decode_artifact(data, builtin_arity), self._library_module))
+            self._programs[hash] = program
+            if len(self._programs) > PROGRAMS_MAX:
+                self._programs.popitem(last=False)
+            return program
+
+    def _library_module(self, name: str, hash: bytes) -> Module | None:
+        """A library module: the store's, or that of this installation where it is the same one."""
+        own = standard_library().modules.get(name)
+        if own is not None and own.hash == hash:
+            return own
+        pointer = self._store.artifact(hash)
+        if pointer is None or not pointer.startswith(POINTER):
+            return None
+        return self._library(pointer[len(POINTER) :]).modules.get(name)
+
+    def _library(self, hash: bytes) -> Library:
+        found = self._libraries.get(hash)
+        if found is None:
+            data = self._store.artifact(hash)
+            if data is None:
+                raise FlowmetalError("V302", hash=hash.hex())
+            found = self._libraries[hash] = open_library(data)
+            if len(self._libraries) > LIBRARIES_MAX:
+                self._libraries.popitem(last=False)
+        return found
+
+
+def open_artifact(data: bytes) -> Artifact:
+    """Decodes an artifact and verifies all of its code.  Raises FlowmetalError B0xx, B1xx, B2xx."""
+    return verify_artifact(data, builtin_arity, _from_here)
+
+
+def deploy(store: Store, data: bytes, name: str | None = None) -> bytes:
+    """Verifies an artifact and puts it into a store with the library it needs -> its content hash.
+
+    Durable when it returns.  `name` is what it is deployed as, by default the name of its main module.  Raises
+    FlowmetalError, StoreError.
+    """
+    artifact = open_artifact(data)
+    commands: list[Command] = []
+    library = standard_library()
+    commands.append(PutArtifact(library.hash, library.data))
+    for module in library.modules.values():
+        if module.hash is not None:
+            commands.append(PutArtifact(module.hash, POINTER + library.hash))
+    commands.append(PutArtifact(artifact.hash, data, name or artifact.name))
+    store.submit(commands).result()
+    return artifact.hash
+
+
+def deployer(store: Store) -> Deployer:
+    """`deploy` as the HTTP server wants it."""
+
+    def put(store: Store, name: str, data: bytes) -> bytes:
+        return deploy(store, data, name)
+
+    return put
+
+
+def _from_here(name: str, hash: bytes) -> Module | None:
+    module = standard_library().modules.get(name)
+    return module if module is not None and module.hash == hash else None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flowmetal.bytecode.link import ProgramTable
 from flowmetal.engine import effects, events
 from flowmetal.engine.events import Event
 from flowmetal.engine.lines import error_line, plain_error
@@ -51,14 +52,14 @@ class Call:
     not_before: int = 0
 
 
-def call_of(request: Request, attempt: int) -> Call:
+def call_of(request: Request, attempt: int, table: ProgramTable | None = None) -> Call:
     """The call of a stored in-process request, for its attempt `attempt`."""
     return Call(
         request.pid,
         request.number,
         request.effect,
-        decode_value(request.payload),
-        decode_value(request.options) if request.options else None,
+        decode_value(request.payload, table),
+        decode_value(request.options, table) if request.options else None,
         request.idempotency_key,
         attempt,
         request.not_before,
@@ -86,6 +87,14 @@ class Draft:
         self.unsaved = False  # something from outside went into the process since its last segment
         self.checkpoint: bytes | None = None
         self.result: bytes | None = None
+
+    def encode(self, value: Any) -> bytes:
+        """A value's bytes; functions are named by the program's modules.  LanguageError for what cannot leave."""
+        return encode_value(value, self.live.program.table)
+
+    def decode(self, data: bytes) -> Any:
+        """The value of bytes that have arrived."""
+        return decode_value(data, self.live.program.table)
 
     # ---- the log and the image
 
@@ -157,7 +166,7 @@ class Draft:
         opened.request = replace(request, attempt=attempt, state=state, worker="", not_before=due, lease_until=0)
         self.requests[request.number] = opened.request
         if in_process(request):
-            self.calls.append(call_of(opened.request, attempt + 1))
+            self.calls.append(call_of(opened.request, attempt + 1, self.live.program.table))
 
     def _token(self, number: int) -> str | None:
         opened = self.live.open.get(number)

@@ -160,5 +160,3 @@ def sleep_until(payload: Any, now: int) -> int:
         return max(0, payload.ns)
     fail("argument", f"sleep takes a duration or an instant, not {print_string(payload, limit=80)}")
     raise AssertionError
-
-

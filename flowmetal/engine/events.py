@@ -222,7 +222,7 @@ KINDS: dict[int, tuple[str, type[Any]]] = {
 class _Shape:
     """What encoding and decoding need of one kind, worked out once."""
 
-    __slots__ = ("number", "name", "make", "read", "types")
+    __slots__ = ("make", "name", "number", "read", "types")
     _types: ClassVar[dict[str, type[Any]]] = {"int": int, "str": str, "bytes": bytes}
 
     def __init__(self, number: int, name: str, make: type[Any]) -> None:

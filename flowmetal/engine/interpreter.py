@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.engine.artifacts import Loaded, Programs
-from flowmetal.engine.effects import Surroundings
-from flowmetal.engine.live import Live, in_process, load
+from flowmetal.engine.artifacts import Programs
 from flowmetal.engine.draft import FUEL, Call, Setting, call_of
+from flowmetal.engine.effects import Surroundings
+from flowmetal.engine.live import Live, Loaded, in_process, load
 from flowmetal.engine.turns import Outcome, pause_turn, take_turn
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import (
@@ -527,7 +527,11 @@ class Interpreter:
             read_inbox = True
             try:
                 live = load(self.store, record, self.programs, self.config.limits)
-            except (FlowmetalError, LanguageError) as error:
+            except StoreError:
+                raise
+            except Exception as error:
+                if not isinstance(error, (FlowmetalError, LanguageError)):
+                    logger.exception("process %d cannot be loaded", pid)
                 self._pause(record, error)
                 return None
             self._keep_hot(live)

@@ -1,4 +1,4 @@
-"""Lines of text in a process's record: what it waits for, why it stopped; and errors made fit to leave their process."""
+"""Lines of text in a process's record (what it waits for, why it stopped); errors made fit to leave their process."""
 
 from __future__ import annotations
 

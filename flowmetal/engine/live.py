@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowmetal.bytecode.link import ProgramTable
 from flowmetal.bytecode.program import Program
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.effects import HELD
@@ -40,9 +41,22 @@ def in_process(request: Request) -> bool:
     return not request.queued and request.effect not in HELD
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A linked program with the table by which its images name modules, functions and constants."""
+
+    program: Program
+    table: ProgramTable
+
+
+def loaded(program: Program) -> Loaded:
+    """A program ready to be run."""
+    return Loaded(program, ProgramTable(program))
+
+
 @dataclass(slots=True)
 class Open:
-    """A request that has no answer yet: as it was put into the store, its options understood, and a due time to show."""
+    """A request that has no answer yet: as the store has it, its options understood, and when it ends by itself."""
 
     request: Request
     policy: Policy
@@ -54,7 +68,7 @@ class Live:
     """A process in memory.  `process` is None before its first event and after its last."""
 
     pid: int
-    program: Program
+    program: Loaded
     function: str
     process: Process | None
     sequence: int  # number of its next log entry
@@ -82,7 +96,7 @@ def find_function(program: Program, name: str) -> Closure:
 
 
 def load(
-    store: Store, record: ProcessRecord, program_of: Callable[[bytes], Program], limits: Limits | None = None
+    store: Store, record: ProcessRecord, program_of: Callable[[bytes], Loaded], limits: Limits | None = None
 ) -> Live:
     """A live process as the store's commits left it.
 
@@ -103,11 +117,12 @@ def load(
         _restore(live, store, program, None, limits or Limits())
         live.catching_up = True
         for request in store.open_requests(record.pid):
-            live.open[request.number] = Open(request, policy_of(request), request.not_before)
+            until = request.not_before if request.state == "held" and not exhausted(request) else 0
+            live.open[request.number] = Open(request, policy_of(request), until)
     return live
 
 
-def restore_at(store: Store, record: ProcessRecord, program: Program, at: int, limits: Limits | None = None) -> Live:
+def restore_at(store: Store, record: ProcessRecord, program: Loaded, at: int, limits: Limits | None = None) -> Live:
     """The process as it was after log entry `at`, for looking at; the entries past its last segment are not applied."""
     live = Live(record.pid, program, record.function, None, at + 1, attributes=dict(record.attributes))
     _restore(live, store, program, at, limits or Limits())
@@ -138,7 +153,7 @@ def entries_from(store: Store, pid: int, start: int) -> Iterator[LogEntry]:
             return
 
 
-def _restore(live: Live, store: Store, program: Program, at: int | None, limits: Limits) -> None:
+def _restore(live: Live, store: Store, program: Loaded, at: int | None, limits: Limits) -> None:
     found = store.checkpoint(live.pid, None if at is None else at + 1)
     first, image = found if found is not None else (0, None)
     segments: list[bytes] = []
@@ -154,14 +169,14 @@ def _restore(live: Live, store: Store, program: Program, at: int | None, limits:
         live.checkpoint_bytes = len(image)
         segments.insert(0, image)
     if segments:
-        live.process = restore(program, program_table(program), segments, limits)
+        live.process = restore(program.program, program.table, segments, limits)
     else:
         closure, arguments = _call_of_start(store, live.pid, program)
-        live.process = new_process(program, program_table(program), limits)
+        live.process = new_process(program.program, program.table, limits)
         start(live.process, closure, arguments)
 
 
-def _call_of_start(store: Store, pid: int, program: Program) -> tuple[Closure, list[Any]]:
+def _call_of_start(store: Store, pid: int, program: Loaded) -> tuple[Closure, list[Any]]:
     first = store.log(pid, 0, 1)
     try:
         event = decode_event(first[0].event) if first else None
@@ -169,18 +184,18 @@ def _call_of_start(store: Store, pid: int, program: Program) -> tuple[Closure, l
         raise FlowmetalError("V301", pid=pid, reason=str(error)) from None
     if not isinstance(event, Started):
         raise FlowmetalError("V301", pid=pid, reason="its first event is not a start")
-    arguments = decode_value(event.arguments)
+    arguments = decode_value(event.arguments, program.table)
     if arguments.__class__ is not Vector:
         raise FlowmetalError("V301", pid=pid, reason="its arguments are not a vector")
-    return find_function(program, event.function), list(arguments)
+    return find_function(program.program, event.function), list(arguments)
 
 
 def start_process(live: Live, arguments: bytes, limits: Limits) -> None:
     """Makes the process of a live one that has not begun.  LanguageError for a missing function or wrong arity."""
-    values = decode_value(arguments)
+    values = decode_value(arguments, live.program.table)
     if values.__class__ is not Vector:
         fail("type", "the arguments of a process are a vector")
-    closure = find_function(live.program, live.function)
-    process = new_process(live.program, program_table(live.program), limits)
+    closure = find_function(live.program.program, live.function)
+    process = new_process(live.program.program, live.program.table, limits)
     start(process, closure, list(values))
     live.process = process

@@ -16,13 +16,13 @@ def perform(draft: Draft, process: Process, performed: Performed) -> None:
     """Does what one performed effect asks for; what is wrong with it becomes an error of the program's call."""
     number = performed.number
     try:
-        payload = encode_value(performed.payload)
+        payload = draft.encode(performed.payload)
         answer = effects.LOCAL.get(performed.effect)
         if answer is None:
             _open(draft, process, performed, payload)
             return
         value = answer(performed.payload, draft.local)
-        encoded = encode_value(value)
+        encoded = draft.encode(value)
     except LanguageError as error:
         answer_now_error(process, number, error.error)
         data = encode_value(plain_error(error.error))
@@ -37,7 +37,7 @@ def _open(draft: Draft, process: Process, performed: Performed, payload: bytes) 
     """Opens a request: to the queue, to a function of this interpreter, or held until a timer or delivery."""
     surroundings, pid = draft.setting.surroundings, draft.live.pid
     number, effect = performed.number, performed.effect
-    options = encode_value(performed.options)
+    options = draft.encode(performed.options)
     policy = read_options(performed.options)
     key = policy.key or f"{surroundings.store_id}-{pid}-{number}"
     timers: list[Timer] = []
@@ -60,9 +60,7 @@ def _open(draft: Draft, process: Process, performed: Performed, payload: bytes) 
         not_before = until
     elif effect in draft.setting.functions:
         state, queued = "held", False
-    request = Request(
-        pid, number, effect, payload, options, key, not_before=not_before, state=state, queued=queued
-    )
+    request = Request(pid, number, effect, payload, options, key, not_before=not_before, state=state, queued=queued)
     if not queued and effect not in effects.HELD:
         draft.calls.append(Call(pid, number, effect, performed.payload, performed.options, key))
     draft.live.open[number] = Open(request, policy, until)

@@ -67,7 +67,7 @@ class Retry:
         return status_of(value) in self.on
 
     def delay(self, pid: int, number: int, attempt: int) -> int:
-        """Nanoseconds to wait after the failed attempt `attempt` (from 1): backoff * factor^(attempt-1), with jitter."""
+        """Nanoseconds to wait after failed attempt `attempt` (from 1): backoff * factor^(attempt-1), with jitter."""
         try:
             planned = min(float(self.max_delay), self.backoff * self.factor ** (attempt - 1))
         except OverflowError:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flowmetal.engine.artifacts import Loaded, deploy
+from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.effects import CALLBACK
 from flowmetal.engine.events import Event, decode_event
 from flowmetal.engine.interpreter import Config, Function, Interpreter
-from flowmetal.engine.live import entries_from
+from flowmetal.engine.live import Loaded, entries_from
 from flowmetal.store.interface import FINAL_STATUSES, Complete, Deliver, Hint, Post, Request, Start, Take
 from flowmetal.store.memory import MemoryStore
 from flowmetal.values import ErrorValue, LanguageError, Vector, decode_value, encode_value, keyword
@@ -121,7 +121,7 @@ class Simulation:
                 self.crash()
 
     def run(self, pid: int | None = None, *, until: int | None = None, crash_each_step: bool = False) -> None:
-        """Runs until the process `pid` has ended (None: all), or nothing more can happen, or the clock is at `until`."""
+        """Runs until process `pid` has ended (None: all), nothing more can happen, or the clock is at `until`."""
         for _ in range(ROUNDS_MAX):
             self.settle(crash_each_step)
             if pid is not None:

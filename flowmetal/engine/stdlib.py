@@ -1,8 +1,8 @@
 """The standard library as the engine has it: the modules of stdlib.fmc, from the package or built from source once.
 
 An installed package carries `flowmetal/stdlib/stdlib.fmc`.  In a source tree the library is compiled from `stdlib/*.fm`
-and kept in the user's cache folder, under a name made of the hashes of those sources and of the code that compiles them,
-so that a change of either compiles it again.
+and kept in the user's cache folder, under a name made of the hashes of those sources and of the code that compiles
+them, so that a change of either compiles it again.
 """
 
 from __future__ import annotations
@@ -11,24 +11,27 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from flowmetal.bytecode.fmc import decode_artifact, encode_artifact
-from flowmetal.bytecode.program import Module
+from flowmetal.bytecode.link import link
+from flowmetal.bytecode.program import Function, Module, Program
 from flowmetal.compiler import compile_project
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.vm.builtins import BUILTINS
-from flowmetal.vm.evaluate import CompileTime
+from flowmetal.values import Closure, LanguageError
+from flowmetal.vm.builtins.registry import BUILTINS
+from flowmetal.vm.evaluate import CompileTime, EvaluationFailed
 
-#: The library's module that an artifact of it is named after.
+#: The library's module that its bundle is named after.
 MAIN = "flowmetal.core"
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
-#: What decides how the library's sources compile.
+#: Packages that decide how the library's sources compile.
 _COMPILED_BY = ("bytecode", "compiler", "values", "vm")
 
 
@@ -41,12 +44,39 @@ class Library:
     modules: dict[str, Module]
 
 
+class Evaluate:
+    """The compiler's evaluator, made of the machine."""
+
+    def __init__(self) -> None:
+        self._machine = CompileTime()
+
+    def run(self, program: Program, function: Function) -> Any:
+        """See flowmetal.compiler."""
+        try:
+            return self._machine.run(program, function)
+        except EvaluationFailed as failed:
+            raise LanguageError(failed.error) from None
+
+    def call(self, program: Program, closure: Closure, args: Sequence[Any]) -> Any:
+        """See flowmetal.compiler."""
+        try:
+            return self._machine.call(program, closure, args)
+        except EvaluationFailed as failed:
+            raise LanguageError(failed.error) from None
+
+
+def builtin_arity(number: int) -> tuple[int, int | None] | None:
+    """How many arguments a builtin takes, for the verifier; None for a number that no builtin has."""
+    row = BUILTINS.get(number)
+    return None if row is None else (row.min_args, row.max_args)
+
+
 _lock = threading.Lock()
 _loaded: Library | None = None
 
 
 def standard_library() -> Library:
-    """The standard library of this installation; loaded once.  FlowmetalError where there is none to be found."""
+    """The standard library of this installation; loaded once.  FlowmetalError B501 where there is none to be found."""
     global _loaded
     with _lock:
         if _loaded is None:
@@ -56,15 +86,15 @@ def standard_library() -> Library:
 
 def open_library(data: bytes) -> Library:
     """A library from the bytes of its bundle."""
-    artifact = decode_artifact(data)
-    return Library(data, artifact.hash, {module.name: module for module in artifact.modules})
+    artifact = decode_artifact(data, builtin_arity)
+    return Library(data, artifact.hash, link(artifact).modules)
 
 
-def build_library(folder: Path) -> bytes:
+def compile_stdlib(folder: Path) -> bytes:
     """Compiles the `.fm` files of a folder into the library's bundle.  Raises CompileFailed."""
     sources = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.fm"))}
-    modules = compile_project(sources, {}, CompileTime(), BUILTINS)
-    return encode_artifact(modules, MAIN, bundle=True)
+    modules = compile_project(sources, {}, Evaluate(), BUILTINS)
+    return encode_artifact(modules, MAIN, builtin_arity=builtin_arity)
 
 
 def _find_data() -> bytes:
@@ -73,11 +103,11 @@ def _find_data() -> bytes:
         return shipped.read_bytes()
     folder = _PACKAGE.parent / "stdlib"
     if not any(folder.glob("*.fm")):
-        raise FlowmetalError("B301", path=str(shipped))
+        raise FlowmetalError("B501", path=str(shipped))
     kept = _cache_folder() / f"stdlib-{_fingerprint(folder)}.fmc"
     with contextlib.suppress(OSError):
         return kept.read_bytes()
-    data = build_library(folder)
+    data = compile_stdlib(folder)
     _keep(kept, data)
     return data
 
@@ -89,7 +119,7 @@ def _cache_folder() -> Path:
 
 def _keep(path: Path, data: bytes) -> None:
     """Writes a file in one piece; a folder that cannot be written only costs the time of compiling again."""
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         try:
@@ -99,8 +129,6 @@ def _keep(path: Path, data: bytes) -> None:
         except BaseException:
             os.unlink(temporary)
             raise
-    except OSError:
-        return
 
 
 def _fingerprint(folder: Path) -> str:

@@ -58,9 +58,7 @@ def take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Sett
     return _outcome(draft, epoch, more)
 
 
-def pause_turn(
-    record: ProcessRecord, inbox: Sequence[InboxEvent], epoch: int, now: int, error: ErrorValue
-) -> Turn:
+def pause_turn(record: ProcessRecord, inbox: Sequence[InboxEvent], epoch: int, now: int, error: ErrorValue) -> Turn:
     """The turn that pauses a process which the engine itself cannot run.  One that was to be cancelled ends instead."""
     cancelled = any(item.kind == "cancel" for item in inbox)
     data = encode_value(plain_error(error))
@@ -162,7 +160,7 @@ def _run(draft: Draft) -> bool:
 
 def _finished(draft: Draft, value: Any) -> None:
     try:
-        data = encode_value(value)
+        data = draft.encode(value)
     except LanguageError as error:
         _failed(draft, error.error)
         return

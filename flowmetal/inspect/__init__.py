@@ -1,11 +1,12 @@
-"""Looking at processes: their state now or at a past step, and their history, as data for the CLI, the API and the UI."""
+"""Looking at processes: their state now or at a past step, and their history, as data for CLI, API and UI."""
 
-from flowmetal.inspect.history import HistoryLine, history
+from flowmetal.inspect.history import History, HistoryLine, history
 from flowmetal.inspect.state import FiberView, FrameView, Inspection, RequestView, inspect_process
 
 __all__ = [
     "FiberView",
     "FrameView",
+    "History",
     "HistoryLine",
     "Inspection",
     "RequestView",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from flowmetal.engine.events import EventError, decode_event, describe, kind_of
-from flowmetal.engine.live import entries_from
 from flowmetal.engine.lines import instant_text
+from flowmetal.engine.live import entries_from
 from flowmetal.store.interface import Store
 
 
@@ -34,14 +35,44 @@ class HistoryLine:
         }
 
 
-def history(store: Store, pid: int, start: int = 0, limit: int | None = None) -> list[HistoryLine]:
+@dataclass(frozen=True, slots=True)
+class History:
+    """The events of one process, in order; `more` if there are more after them."""
+
+    pid: int
+    lines: tuple[HistoryLine, ...]
+    more: bool
+
+    def __iter__(self) -> Iterator[HistoryLine]:
+        return iter(self.lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {"pid": self.pid, "events": [line.to_json() for line in self.lines], "more": self.more}
+
+    def to_text(self) -> str:
+        """A line an event: number, time, text."""
+        width = len(str(self.lines[-1].sequence)) if self.lines else 1
+        rows = [
+            f"{line.sequence:>{width}}  {instant_text(line.time) if line.time else '-':<24}  {line.text}"
+            for line in self.lines
+        ]
+        if self.more:
+            rows.append("...")
+        return "\n".join(rows)
+
+
+def history(store: Store, pid: int, start: int = 0, limit: int | None = None) -> History:
     """The events of a process from sequence number `start` on.  An event that cannot be read is a line that says so."""
     lines: list[HistoryLine] = []
     for entry in entries_from(store, pid, start):
         if entry.part:
             continue
         if limit is not None and len(lines) >= limit:
-            break
+            return History(pid, tuple(lines), True)
         size = len(entry.event) + len(entry.segment)
         try:
             event = decode_event(entry.event)
@@ -50,4 +81,4 @@ def history(store: Store, pid: int, start: int = 0, limit: int | None = None) ->
             continue
         number = getattr(event, "number", 0)
         lines.append(HistoryLine(entry.sequence, event.time, kind_of(event), describe(event), number, size))
-    return lines
+    return History(pid, tuple(lines), False)

@@ -14,11 +14,11 @@ from flowmetal.bytecode.liveness import live_after_call, live_retry
 from flowmetal.bytecode.program import Code
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine import events
-from flowmetal.engine.artifacts import Loaded, Programs
-from flowmetal.engine.events import EventError, decode_event, value_text
-from flowmetal.engine.live import Live, entries_from, exhausted, load, restore_at
+from flowmetal.engine.artifacts import Programs
 from flowmetal.engine.draft import FUEL
+from flowmetal.engine.events import EventError, decode_event, value_text
 from flowmetal.engine.lines import instant_text
+from flowmetal.engine.live import Live, Loaded, entries_from, exhausted, load, restore_at
 from flowmetal.store.interface import FINAL_STATUSES, ProcessRecord, Store
 from flowmetal.values import Map, Promise, Vector, decode_value, print_string
 from flowmetal.vm import Fiber, run

@@ -157,7 +157,9 @@ class Changes:
         """A number for a ready mark: behind all that are waiting."""
         return self.next_number("arrivals")
 
-    def put_inbox(self, pid: int, row: ProcessRow, kind: str, number: int, attempt: int, data: bytes) -> None:
+    def put_inbox(
+        self, pid: int, row: ProcessRow, kind: str, data: bytes, *, number: int = 0, attempt: int = 0
+    ) -> None:
         """Puts an event into the inbox of a process that has not ended, and marks it ready."""
         check_size("an event", data)
         arrival = self.next_number("arrivals")
@@ -171,7 +173,7 @@ class Changes:
         row = self.load_process(pid)
         if row is None or row.status > PAUSED:
             return False
-        self.put_inbox(pid, row, kind, number, attempt, data)
+        self.put_inbox(pid, row, kind, data, number=number, attempt=attempt)
         return True
 
     def wants_turn(self, pid: int, status: int) -> bool:

@@ -25,7 +25,7 @@ class Waker:
     """Wakes a thread that selects: its `fileno` becomes readable after `wake`."""
 
     def __init__(self) -> None:
-        # Sockets rather than a pipe: a late `wake` fails on a closed socket; on a closed descriptor it could hit a file.
+        # Not a pipe: a late `wake` fails on a closed socket; on a closed descriptor it could hit a file.
         self._read, self._write = socket.socketpair()
         self._read.setblocking(False)
         self._write.setblocking(False)

@@ -18,13 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import lmdb
-
 from flowmetal.store.changes import Changes
 from flowmetal.store.commands import apply_all
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Command, Hint
-from flowmetal.store.lmdb_engine import LmdbEngine, LmdbTransaction, MapFull, TransactionFull
+from flowmetal.store.lmdb_engine import BadKey, LmdbEngine, LmdbError, LmdbTransaction, MapFull, TransactionFull
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +62,7 @@ class Committer:
         now: Callable[[], int],
         alive: Callable[[str], bool],
         on_hints: Callable[[frozenset[Hint]], None],
+        *,
         fault: Callable[[str], None] | None = None,
     ) -> None:
         self._engine = engine
@@ -142,7 +141,7 @@ class Committer:
                 if not self._one_by_one(group):
                     self._fail(group, StoreError("S206", reason="one list of commands changes too much at once"))
                 return
-            except lmdb.Error as error:
+            except LmdbError as error:
                 self._fail(group, self._failed_write(error))
                 return
         self.commits += 1
@@ -200,9 +199,9 @@ class Committer:
     def _run_unit(self, unit: Unit, changes: Changes) -> Any:
         try:
             return unit.run(changes)
-        except lmdb.BadValsizeError as error:  # of this unit's keys, not of the store
+        except BadKey as error:  # of this unit's keys, not of the store
             raise self._engine.error(error) from error
-        except (StoreError, lmdb.Error):
+        except (StoreError, LmdbError):
             raise
         except Exception as error:
             _log.exception("a command of the store failed")
@@ -216,7 +215,7 @@ class Committer:
             self._commit([unit])
         return True
 
-    def _failed_write(self, error: lmdb.Error) -> StoreError:
+    def _failed_write(self, error: LmdbError) -> StoreError:
         """A full disk is over some time.  After any other failed write the disk is in a state that nobody knows:
         asking it to sync again would say yes without having written."""
         failure = self._engine.error(error)

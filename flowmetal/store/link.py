@@ -159,12 +159,13 @@ class Link:
                         self._channel = None
                         self._alone_since = time.monotonic()
                     channel.close()
+        except StoreError as error:
+            self._refuse(error)
         except Exception as error:
             _log.exception("the link to the store's owner failed")
             self._refuse(StoreError("S307", reason=f"{type(error).__name__}: {error}"))
         finally:
-            if self._closing or self._refusal is not None:
-                self._waker.close()
+            self._waker.close()
 
     def _connect(self) -> socket.socket | None:
         self._owner = self._owner_lock.read_info()

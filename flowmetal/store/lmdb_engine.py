@@ -42,6 +42,10 @@ NEARLY_FULL_PERCENT = 90
 #: Keys of LMDB.
 MAX_KEY_BYTES = 511
 
+#: What commits may fail with, and what a put fails with whose key is not fit, for those who may not import lmdb.
+LmdbError = lmdb.Error
+BadKey = lmdb.BadValsizeError
+
 _FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DAMAGE = (
     lmdb.CorruptedError,

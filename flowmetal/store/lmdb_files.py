@@ -29,8 +29,9 @@ INTERPRETERS_FOLDER = "interpreters"
 
 #: File systems whose locks or mapped files are not those of one machine.
 NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs", "lustre", "gpfs", "9p"}
-    | {"beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.ceph", "fuse.juicefs", "fuse.gcsfuse", "fuse.rclone"}
+    {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs", "lustre", "gpfs"}
+    | {"9p", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.ceph", "fuse.juicefs"}
+    | {"fuse.gcsfuse", "fuse.rclone"}
 )
 
 #: Folders left by a process that was killed while it made a store are removed after this time.

@@ -169,17 +169,21 @@ class LmdbStore(StoreReads):
         last = self._owner_lock.read_info()
         if last is not None:
             remove_left_socket(last.socket)
-        self.engine.become_writer()
-        self._committer = Committer(self.engine, self.now, self._interpreters.alive, self._tell, self._fault)
+        committer = None
         try:
-            self._server = OwnerServer(self.id, self._committer)
-        except OSError as error:
-            self._committer.close()
-            self._committer = None
+            self.engine.become_writer()
+            committer = Committer(self.engine, self.now, self._interpreters.alive, self._tell, fault=self._fault)
+            self._server = OwnerServer(self.id, committer)
+            pid = os.getpid()
+            self._owner_lock.write_info(OwnerInfo(pid, process_start_time(pid), self._server.path))
+        except BaseException as error:
+            if committer is not None:
+                committer.close()
             self._owner_lock.release()
-            raise StoreError("S111", path=str(self.path), reason=f"no socket ({error})") from error
-        pid = os.getpid()
-        self._owner_lock.write_info(OwnerInfo(pid, process_start_time(pid), self._server.path))
+            if isinstance(error, OSError):
+                raise StoreError("S111", path=str(self.path), reason=f"no socket ({error})") from error
+            raise
+        self._committer = committer
 
     def _take_over(self, link: Link) -> None:
         """The link has the owner's lock: its batches go to a committer of our own, under the numbers they have."""

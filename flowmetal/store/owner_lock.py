@@ -16,7 +16,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from flowmetal.store.errors import StoreError
+from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.lmdb_files import INTERPRETERS_FOLDER, open_error
 
 OWNER_FILE = "owner.lock"
@@ -87,7 +87,8 @@ class InterpreterLocks:
         self._lock = threading.Lock()
 
     def _path(self, interpreter: str) -> Path:
-        return self._folder / (hashlib.sha256(interpreter.encode()).hexdigest()[:32] + ".lock")
+        name = check_name("the id of an interpreter", interpreter)
+        return self._folder / (hashlib.sha256(name).hexdigest()[:32] + ".lock")
 
     def hold(self, interpreter: str) -> None:
         """Takes the lock of an interpreter of this process; S112 where another process has it."""

@@ -112,7 +112,7 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
         transaction.put(IDS, id, u64(pid))
     if attributes:
         transaction.put(ATTRIBUTES, u64(pid), attributes)
-    changes.put_inbox(pid, row, "start", 0, 0, command.arguments)
+    changes.put_inbox(pid, row, "start", command.arguments)
     return pid, True
 
 

@@ -96,9 +96,11 @@ def deliver(changes: Changes, command: Deliver) -> str:
     return "accepted" if answer(changes, pid, number, "answer", command.data) else "duplicate"
 
 
-def answer(changes: Changes, pid: int, number: int, kind: str, data: bytes, state: int = ANSWERED) -> bool:
-    """Puts what settles a request into the inbox, unless something has: False then.  The request stays until a turn
-    closes it or puts it back."""
+def answer(changes: Changes, pid: int, number: int, kind: str, data: bytes, *, state: int = ANSWERED) -> bool:
+    """Puts what settles a request into the inbox, unless something has: False then.
+
+    The request stays until a turn closes it or puts it back.
+    """
     row = changes.load_request(pid, number)
     if row is None or row.state not in (QUEUED, TAKEN, HELD):
         return False

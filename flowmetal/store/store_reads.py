@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,11 +12,11 @@ from flowmetal.store.interface import InboxEvent, LogEntry, ProcessRecord, Reque
 from flowmetal.store.transaction import ReadTransaction
 
 
-class StoreReads:
+class StoreReads(ABC):
     """The reads; a subclass gives `_reading`, each use of which is one committed state."""
 
-    def _reading(self) -> AbstractContextManager[ReadTransaction]:
-        raise NotImplementedError
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[ReadTransaction]: ...
 
     def process(self, pid: int) -> ProcessRecord | None:
         """The record of a process, or None."""
@@ -94,5 +95,5 @@ class StoreReads:
         with self._reading() as transaction:
             return {**reads.stats(transaction), **self._engine_stats()}
 
-    def _engine_stats(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _engine_stats(self) -> dict[str, Any]: ...

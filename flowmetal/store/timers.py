@@ -37,7 +37,7 @@ def _lose(changes: Changes, pid: int, number: int, attempt: int) -> None:
     row = changes.load_request(pid, number)
     if row is None or row.state != TAKEN or row.attempt != attempt:
         return
-    answer(changes, pid, number, "lost", b"", LOST)
+    answer(changes, pid, number, "lost", b"", state=LOST)
 
 
 def _queue_again(changes: Changes, pid: int, number: int) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowmetal.values.base import Value
+from flowmetal.values.children import children_of
 from flowmetal.values.decoder import Decoder
 from flowmetal.values.encoder import Encoder, EventEncoder
-from flowmetal.values.errors import CodecError, fail
+from flowmetal.values.errors import CodecError, ErrorValue
 from flowmetal.values.functions import BuiltinFn, Closure
 from flowmetal.values.mutable import Cell, Promise
 from flowmetal.values.seqs import Cons, LazySeq, List, Range
@@ -37,6 +38,7 @@ __all__ = [
     "ModuleOwner",
     "ModuleTable",
     "Reader",
+    "children_of",
     "decode_value",
     "encode_value",
     "encoder_after",
@@ -73,14 +75,15 @@ def state_of(mutable: Any) -> list[Value]:
 
 
 def set_state(mutable: Any, values: Sequence[Value]) -> None:
-    """Gives a cell, lazy sequence or promise the state that `state_of` gave; CodecError if it can have no such state."""
+    """Gives a cell, lazy sequence or promise the state that `state_of` gave; CodecError if there is no such state."""
     kind = mutable.__class__
     if kind is Cell and len(values) == 1:
         mutable.value = values[0]
         return
     if kind is Promise and len(values) == 4:
         state, value, request, fiber = values
-        if state in ("pending", "done", "failed") and _natural(request) and _natural(fiber):
+        fits = state in ("pending", "done") or (state in ("failed", "seen") and value.__class__ is ErrorValue)
+        if fits and _natural(request) and _natural(fiber):
             mutable.state, mutable.value, mutable.request, mutable.fiber = state, value, request, fiber
             return
     if kind is LazySeq and len(values) == 2 and values[0] == "done":
@@ -100,11 +103,12 @@ def _natural(value: Value) -> bool:
 
 
 def encode_value(value: Value, modules: HashedModules | None = None) -> bytes:
-    """The bytes of a value that stands alone: msgpack `[root atom, record...]`, ids from 1; where it holds functions, a last
-    record names their modules by hash.
+    """The bytes of a value that stands alone: msgpack `[root atom, record...]`, ids from 1; where it holds functions,
+    a last record names their modules by hash.
 
-    Raises a LanguageError of kind :type for cells, promises and resumptions, and for functions without `modules`; NeedsRealize
-    for an unrealized lazy sequence; a realized one is written as a list.  Owner slots are neither read nor written.
+    Raises a LanguageError of kind :type for cells, promises and resumptions, and for functions without `modules`;
+    NeedsRealize for an unrealized lazy sequence; a realized one is written as a list.  Owner slots are neither read
+    nor written.
     """
     encoder = EventEncoder(modules)
     root = encoder.atom(value)

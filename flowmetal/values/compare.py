@@ -36,7 +36,7 @@ def compare(a: Value, b: Value) -> int:
     then item by item.  Raises an error of kind :type for values that have no order between them."""
     kind = a.__class__
     if kind is int and b.__class__ is int:
-        return (a > b) - (a < b)
+        return int(a > b) - int(a < b)
     if kind is not Vector or b.__class__ is not Vector:
         return _compare_flat(a, b)
     if len(a) != len(b):
@@ -67,7 +67,7 @@ def _compare_flat(a: Any, b: Any) -> int:
         order = _ORDERED[kind]
         if order is not None:
             a, b = order(a), order(b)
-        return (a > b) - (a < b)
+        return int(a > b) - int(a < b)
     if is_number(a) and is_number(b):
         return compare_numbers(a, b)
     fail("type", "these two values have no order between them", Vector((a, b)))

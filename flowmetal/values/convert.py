@@ -1,8 +1,9 @@
 """Values to and from JSON-like Python data, for workers, HTTP and logs.
 
-Going out, keywords become their text, keys that are neither keyword nor string their printed form, instants and durations
-ISO 8601, ratios and decimals strings, bytes base64.  Coming in, mappings become maps whose keys are keywords where the text
-can be one.  Neither direction recurses; nesting deeper than DEPTH_MAX is refused, as other programs would not read it.
+Going out, keywords become their text, keys that are neither keyword nor string their printed form, instants and
+durations ISO 8601, ratios and decimals strings, bytes base64.  Coming in, mappings become maps whose keys are
+keywords where the text can be one.  Neither direction recurses; nesting deeper than DEPTH_MAX is refused, as other
+programs would not read it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from flowmetal.values.errors import ErrorValue, fail
 from flowmetal.values.functions import BuiltinFn, Closure, Reduced
 from flowmetal.values.maps import Map
 from flowmetal.values.mutable import Cell, Promise, Resumption
+from flowmetal.values.numbers import INTEGER_BITS_MAX
 from flowmetal.values.printer import print_string
 from flowmetal.values.scalars import Char, Duration, Instant, Keyword, Pid, Regex, Symbol, keyword
 from flowmetal.values.seqs import Cons, LazySeq, List, Range
@@ -32,13 +34,21 @@ from flowmetal.values.vector import Vector, VectorSeq
 DEPTH_MAX = 512  # nesting of JSON-like data; Python's own json module stops near 1000
 KEYWORD_TEXT_MAX = 256  # characters of a key that becomes a keyword; keywords are kept in a table
 
-_NAME = r"[A-Za-z_*+!?<>=&|%$.\u00a1-\ud7ff\ue000-\U0010ffff-][\w*+!?<>=&|%$.'#\u00a1-\ud7ff\ue000-\U0010ffff-]*"
-_KEYWORD_TEXT = re.compile(f"{_NAME}(?:/{_NAME})?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_KEYWORD_TEXT = re.compile(r"(?:[^/]++/)?(?:[^/]++|/)")
+_NOT_IN_KEYWORD = re.compile(
+    r"[\s,()\[\]{}\"@^`~;\\\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]|::|^:|:$"
+)
 
 
 def is_keyword_text(text: str) -> bool:
     """Whether ":" and this text reads as a keyword of that text."""
-    return len(text) <= KEYWORD_TEXT_MAX and _KEYWORD_TEXT.fullmatch(text) is not None and not re.search(r"\s", text)
+    return (
+        len(text) <= KEYWORD_TEXT_MAX
+        and _KEYWORD_TEXT.fullmatch(text) is not None
+        and _NOT_IN_KEYWORD.search(text) is None
+    )
 
 
 def _finite(value: float) -> float:
@@ -84,7 +94,7 @@ def _place(path: list[Any]) -> str:
 def _key_text(key: Value) -> str:
     if key.__class__ is str:
         return str(key)
-    return key.text if key.__class__ is Keyword else print_string(key)  # type: ignore[no-any-return]
+    return key.text if key.__class__ is Keyword else print_string(key)
 
 
 def _numbered(value: Any) -> Iterator[tuple[int, Value]]:
@@ -94,8 +104,9 @@ def _numbered(value: Any) -> Iterator[tuple[int, Value]]:
 def to_python(value: Value) -> Any:
     """The value as None, bool, int, float, str, list and dict.
 
-    Raises an error of kind :type, naming the place, for functions, cells, promises and numbers JSON has not; of kind :argument
-    for a map two of whose keys have the same text; of kind :limit beyond DEPTH_MAX.  Raises NeedsRealize for lazy sequences.
+    Raises an error of kind :type, naming the place, for functions, cells, promises and numbers JSON has not; of kind
+    :argument for a map two of whose keys have the same text; of kind :limit beyond DEPTH_MAX.  Raises NeedsRealize
+    for lazy sequences.
     """
     root: list[Any] = []
     stack: list[tuple[Any, Iterator[tuple[Any, Value]]]] = [(root, iter(((0, value),)))]
@@ -137,19 +148,23 @@ def to_python(value: Value) -> Any:
     return root[0]
 
 
-def _scalar_in(data: Any, path: list[Any]) -> Value:
+def _scalar_in(data: Any, path: list[Any], *step: Any) -> Value:
     kind = data.__class__
-    if data is None or kind is bool or kind is int or kind is bytes:
+    if data is None or kind is bool or kind is bytes:
+        return data
+    if kind is str:
+        if not data.isascii() and _SURROGATE.search(data):
+            fail("type", f"a string with half of a surrogate pair{_place([*path, *step])}")
+        return data
+    if kind is int:
+        if data.bit_length() > INTEGER_BITS_MAX:
+            fail("limit", f"an integer of more than {INTEGER_BITS_MAX} bits{_place([*path, *step])}")
         return data
     if kind is float:
         if not isfinite(data):
-            fail("type", f"NaN and infinities are not taken from outside{_place(path)}")
+            fail("type", f"NaN and infinities are not taken from outside{_place([*path, *step])}")
         return data
-    if kind is str:
-        if any("\ud800" <= char <= "\udfff" for char in data) if not data.isascii() else False:
-            fail("type", f"a string with half of a surrogate pair{_place(path)}")
-        return data
-    fail("type", f"Python's {kind.__name__} has no counterpart in the language{_place(path)}")
+    fail("type", f"Python's {kind.__name__} has no counterpart in the language{_place([*path, *step])}")
 
 
 def _key_in(key: Any, path: list[Any]) -> Value:
@@ -159,12 +174,18 @@ def _key_in(key: Any, path: list[Any]) -> Value:
     return keyword(text) if is_keyword_text(text) else text
 
 
+def _is_nested(data: Any) -> bool:
+    kind = data.__class__
+    return kind is dict or kind is list or (isinstance(data, dict | list | tuple) and kind is not Keyword)
+
+
 def from_python(data: Any) -> Value:
     """The value of JSON-like data: dict -> map, list and tuple -> vector, scalars and bytes as they are.
 
-    Raises an error of kind :type, naming the place, for anything else, NaN and infinities; of kind :limit beyond DEPTH_MAX.
+    Raises an error of kind :type, naming the place, for anything else, NaN and infinities; of kind :limit beyond
+    DEPTH_MAX.
     """
-    if not isinstance(data, dict | list | tuple):
+    if not _is_nested(data):
         return _scalar_in(data, [])
     stack: list[tuple[Any, Iterator[tuple[Any, Any]], list[tuple[Any, Value]]]] = []
     path: list[Any] = []
@@ -172,13 +193,13 @@ def from_python(data: Any) -> Value:
     while True:
         holder, parts, done = stack[-1]
         for step, part in parts:
-            if isinstance(part, dict | list | tuple):
+            if _is_nested(part):
                 path.append(step)
                 if len(stack) >= DEPTH_MAX:
                     fail("limit", f"data is nested deeper than {DEPTH_MAX} levels")
                 stack.append((part, _parts(part), []))
                 break
-            done.append((step, _scalar_in(part, [*path, step])))
+            done.append((step, _scalar_in(part, path, step)))
         else:
             stack.pop()
             if isinstance(holder, dict):

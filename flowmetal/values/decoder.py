@@ -1,8 +1,8 @@
 """Reads atoms and object records back into values.  The input may be hostile: whatever is wrong raises CodecError, and
 nothing else, and memory is taken in proportion to the input only.
 
-Tables are checked to be what the writer makes (positions of keys, sizes, order, balance), so that no operation on a decoded
-value can fail in a way it does not on one made by a program.
+Tables are checked to be what the writer makes (positions of keys, sizes, order, balance), so that no operation on a
+decoded value can fail in a way it does not on one made by a program.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
 from flowmetal.values.sorted import SortedMap, SortedNode, SortedSet, balanced
 from flowmetal.values.vector import WIDTH, Vector, VectorNode, VectorSeq
-from flowmetal.values.wire import ATOM_CLASSES, DEFAULT_LIMITS, Limits, ModuleTable, Tag
+from flowmetal.values.wire import ATOM_CLASSES, DEFAULT_LIMITS, Limits, ModuleTable, Tag, read_ext
 
 _INNER = frozenset({VectorNode, HashLeaf, HashNode, SortedNode, dict})
 _RESTS = frozenset({List, Cons, LazySeq, Range, VectorSeq, Vector})
-_SHIFT_MAX = 30  # of vector nodes: 2**35 items
+_NODE_SHIFTS = range(5, 31, 5)  # of vector nodes; the highest holds 2**35 items
 
 _Fields = list[Any]
 
@@ -42,10 +42,13 @@ def _check(condition: bool, problem: str) -> None:
 class Decoder:
     """Reads the records of one table of objects, in the order of their ids.
 
-    `owner` is put into the owner slot of every object with its id in `oid`, so that an encoder with the same token goes on
-    where the table ends.  `objects` has everything read so far; `texts` and `blobs` the ids of long strings and bytes.
-    Mutable objects come out bare; `set_state` gives them their state once all records are read.
+    `owner` is put into the owner slot of every object with its id in `oid`, so that an encoder with the same token
+    goes on where the table ends.  `objects` has everything read so far; `texts` and `blobs` the ids of long strings
+    and bytes. Mutable objects come out bare; `set_state` gives them their state once all records are read.
     """
+
+    #: The `ext_hook` with which msgpack data has to be unpacked for a decoder.
+    ext_hook = staticmethod(read_ext)
 
     def __init__(self, owner: object, modules: ModuleTable | None = None, limits: Limits = DEFAULT_LIMITS) -> None:
         self.owner = owner
@@ -180,7 +183,7 @@ class Decoder:
     def vector_node(self, fields: _Fields) -> VectorNode:
         """VECTOR_NODE"""
         shift = fields[0]
-        _check(shift.__class__ is int and 5 <= shift <= _SHIFT_MAX and shift % 5 == 0, "a vector node has no such depth")
+        _check(shift.__class__ is int and shift in _NODE_SHIFTS, "a vector node has no such depth")
         children = tuple([self._node(field) for field in fields[1:]])
         for child in children:
             _check(child.__class__ is VectorNode and child.shift == shift - 5, "a vector node has a wrong child")
@@ -298,7 +301,7 @@ class Decoder:
         node = self._node(field)
         if node.__class__ is not SortedNode:
             raise CodecError("a sorted tree has a wrong node")
-        return node  # type: ignore[no-any-return]
+        return node
 
     def sorted_node(self, fields: _Fields) -> SortedNode:
         """SORTED_NODE"""

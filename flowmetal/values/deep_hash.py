@@ -1,8 +1,8 @@
 """The stable hash of composite values, without recursion, and keys made fit for tables.
 
-The hash of a value without lazy parts is cached in it.  A value with lazy parts is never cached and never becomes a key as it
-is: `settle` replaces its lazy sequences by lists, so that a table read back from an image needs nothing realized.
-Part of the image format, like hashing.py.
+The hash of a value without lazy parts is cached in it.  A value with lazy parts is never cached and never becomes a
+key as it is: `settle` replaces its lazy sequences by lists, so that a table read back from an image needs nothing
+realized. Part of the image format, like hashing.py.
 """
 
 from __future__ import annotations
@@ -169,13 +169,15 @@ def _rebuild(value: Any, parts: list[Any]) -> Value:
 def _without_laziness(value: Any) -> Value:
     """A copy of a wholly realized value in which lists stand for cons cells and lazy sequences."""
     stack: list[tuple[Any, Iterator[Any], list[Any]]] = [(value, _PLANS[value.__class__][2](value), [])]
+    part: Any
     while True:
         whole, parts, done = stack[-1]
         for part in parts:
-            if part.__class__ not in _PLANS or part.hash is not None:
+            plan = _PLANS.get(part.__class__)
+            if plan is None or part.hash is not None:
                 done.append(part)
             else:
-                stack.append((part, _PLANS[part.__class__][2](part), []))
+                stack.append((part, plan[2](part), []))
                 break
         else:
             stack.pop()

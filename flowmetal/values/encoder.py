@@ -1,5 +1,5 @@
-"""Writes values as atoms and object records: for images, where an object is written once in the life of its owner, and for
-events, where every value stands alone.
+"""Writes values as atoms and object records: for images, where an object is written once in the life of its owner,
+and for events, where every value stands alone.
 
 Neither form recurses.  Source spans are not written: they are places in a text, of use to the compiler alone.
 """
@@ -52,10 +52,11 @@ _Record = list[Any]
 class Encoder:
     """Writes values into one table of objects.
 
-    `owner` is the identity token of the table: it is put into `obj.owner` of what was written, with the id in `obj.oid`, so a
-    value met again costs a reference.  Ids are consecutive from `next_id`; `records` holds the records since the last
-    `drain`, the first of them with id `first_id`, and `mutables` the mutable objects among them, whose states the caller
-    writes (`state_of`), which may bring new records.  An object must not be encoded by two threads at once.
+    `owner` is the identity token of the table: it is put into `obj.owner` of what was written, with the id in
+    `obj.oid`, so a value met again costs a reference.  Ids are consecutive from `next_id`; `records` holds the
+    records since the last `drain`, the first of them with id `first_id`, and `mutables` the mutable objects among
+    them, whose states the caller writes (`state_of`), which may bring new records.  An object must not be encoded by
+    two threads at once.
     """
 
     def __init__(self, owner: object, next_id: int, modules: ModuleTable | None = None) -> None:
@@ -201,8 +202,9 @@ class Encoder:
 
 
 class EventEncoder(Encoder):
-    """Writes one value that stands alone: owner slots are left as they are, lazy sequences become lists, cells and the like
-    are refused, modules are named by their hash (`hashes`, in order of first use)."""
+    """Writes one value that stands alone: owner slots are left as they are, lazy sequences become lists, cells and
+    the like are refused, modules are named by their hash (`hashes`, in order of first use).
+    """
 
     def __init__(self, modules: HashedModules | None = None) -> None:
         super().__init__(self, 1, None)

@@ -1,13 +1,14 @@
 """Equality of values (`=`), without recursion over nesting.
 
-Numbers are equal within their kind only; sequences of every type are equal when their items are; maps and sets are equal
-by content, sorted or not; functions, cells and promises are equal to themselves.  A chain of a million nested vectors takes
-memory in proportion and no Python stack.
+Numbers are equal within their kind only; sequences of every type are equal when their items are; maps and sets are
+equal by content, sorted or not; functions, cells and promises are equal to themselves.  A chain of a million nested
+vectors takes memory in proportion and no Python stack.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isnan
 from typing import Any
 
 from flowmetal.values.base import LATE, MISSING, Value
@@ -52,7 +53,7 @@ _Pairs = Iterator[tuple[Any, Any]]
 def equal(a: Value, b: Value) -> bool:
     """Whether two values are equal.  Raises NeedsRealize at a lazy sequence that has to be looked into."""
     if a is b:
-        return a.__class__ is not float or a == a
+        return a.__class__ is not float or not isnan(a)
     kind = a.__class__
     if kind is b.__class__:
         if kind in KINDS:
@@ -80,7 +81,7 @@ def _equal_deep(a: Any, b: Any, nesting: int) -> bool:
         for x, y in stack[-1]:
             kind = x.__class__
             if x is y:
-                if kind is float and x != x:
+                if kind is float and isnan(x):
                     return False
                 continue
             if kind is y.__class__ and kind not in KINDS:
@@ -205,8 +206,8 @@ def _key_matches(candidates: list[tuple[Any, Any]], key: Any, nesting: int) -> I
 def _map_pairs(a: Any, b: Map, nesting: int) -> _Pairs:
     """Pairs of the entries of a map of any kind and a hashed one.
 
-    A composite key is not looked up (Python would compare it recursively): with one candidate of its hash the two keys must
-    be equal, so they become a pair like any other.
+    A composite key is not looked up (Python would compare it recursively): with one candidate of its hash the two
+    keys must be equal, so they become a pair like any other.
     """
     for key, value in a.items():
         if key.__class__ in KINDS:

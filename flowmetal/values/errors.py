@@ -28,6 +28,7 @@ class ErrorValue(Collection):
         data: Value = None,
         cause: ErrorValue | None = None,
         trace: Any = None,
+        *,
         meta: Any = None,
     ) -> None:
         self.kind = kind
@@ -41,7 +42,7 @@ class ErrorValue(Collection):
 
     def with_trace(self, trace: Any) -> ErrorValue:
         """The same error with another trace."""
-        return ErrorValue(self.kind, self.message, self.data, self.cause, trace, self.meta)
+        return ErrorValue(self.kind, self.message, self.data, self.cause, trace, meta=self.meta)
 
 
 class LanguageError(Exception):
@@ -57,8 +58,8 @@ def fail(kind: str, message: str, data: Value = None) -> NoReturn:
     raise LanguageError(ErrorValue(keyword(kind), message, data))
 
 
-class NeedsRealize(Exception):  # noqa: N818  a request to the machine, not an error
-    """An operation met an unrealized lazy sequence.
+class NeedsRealize(Exception):
+    """A request to the machine, not an error: an operation met an unrealized lazy sequence.
 
     `whole` asks for the entire sequence; else one cell is enough, and realizing up to `cells` of them at once saves
     runs of the instruction (the operation knows that it looks at no more).

@@ -26,9 +26,9 @@ class Closure(Heap):
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        if other.__class__ is not Closure or self.function is not other.function:  # type: ignore[attr-defined]
+        if other.__class__ is not Closure or self.function is not other.function:
             return False
-        theirs: tuple[Value, ...] = other.captures  # type: ignore[attr-defined]
+        theirs: tuple[Value, ...] = other.captures
         return len(self.captures) == len(theirs) and all(map(identical, self.captures, theirs))
 
     def __hash__(self) -> int:
@@ -49,7 +49,7 @@ class BuiltinFn:
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
-            other.__class__ is BuiltinFn and self.number == other.number  # type: ignore[attr-defined]
+            other.__class__ is BuiltinFn and self.number == other.number
         )
 
     def __hash__(self) -> int:

@@ -1,8 +1,9 @@
 """The hash trie under large maps and sets: 32-way nodes, leaves that are small dicts.
 
-Keys are dict keys (see keys.py).  A leaf is split when it grows past LEAF_MAX; once all 32 bits of the hash are used up it
-grows without bound, so that keys of equal hash share one leaf.  Iteration goes by hash and, within a leaf, by age; it depends
-on the entries and the order they came in, on nothing else.  Nodes are heap objects: a change makes one new node a level.
+Keys are dict keys (see keys.py).  A leaf is split when it grows past LEAF_MAX; once all 32 bits of the hash are used
+up it grows without bound, so that keys of equal hash share one leaf.  Iteration goes by hash and, within a leaf, by
+age; it depends on the entries and the order they came in, on nothing else.  Nodes are heap objects: a change makes
+one new node a level.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def leaf_of(node: Trie, place: int) -> dict[Any, Value]:
     return {} if below is None else below.table
 
 
-def assoc(node: Any, shift: int, place: int, key: Any, value: Value) -> Trie:
+def assoc(node: Any, shift: int, place: int, key: Any, value: Value) -> Any:
     """The trie with an entry added or changed, `place` being the hash of the key; the same one if nothing changed.
 
     The recursion is bounded by the depth of a trie, eight levels.
@@ -104,7 +105,7 @@ def assoc(node: Any, shift: int, place: int, key: Any, value: Value) -> Trie:
         else:
             below = assoc(child, shift + 5, place, key, value)
             if below is child:
-                return node  # type: ignore[no-any-return]
+                return node
             size = node.size + below.size - child.size
         changed = list(children)
         changed[index] = below
@@ -112,13 +113,13 @@ def assoc(node: Any, shift: int, place: int, key: Any, value: Value) -> Trie:
     table = node.table
     old = table.get(key, MISSING)
     if old is not MISSING and identical(old, value):
-        return node  # type: ignore[no-any-return]
+        return node
     table = table.copy()
     table[key] = value
     return build(table, shift)
 
 
-def dissoc(node: Any, shift: int, place: int, key: Any) -> Trie | None:
+def dissoc(node: Any, shift: int, place: int, key: Any) -> Any:
     """The trie without a key; the same one if it was not there, None if nothing is left.
 
     A node left with few entries becomes a leaf again, so that a map that shrinks does not stay spread out.
@@ -128,10 +129,10 @@ def dissoc(node: Any, shift: int, place: int, key: Any) -> Trie | None:
         index = (place >> shift) & 31
         child = children[index]
         if child is None:
-            return node  # type: ignore[no-any-return]
+            return node
         below = dissoc(child, shift + 5, place, key)
         if below is child:
-            return node  # type: ignore[no-any-return]
+            return node
         size = node.size - 1
         if size == 0:
             return None
@@ -140,7 +141,7 @@ def dissoc(node: Any, shift: int, place: int, key: Any) -> Trie | None:
         smaller = HashNode(tuple(changed), size, shift)
         return HashLeaf(dict(entries(smaller))) if size <= SMALL_MAX else smaller
     if key not in node.table:
-        return node  # type: ignore[no-any-return]
+        return node
     if node.size == 1:
         return None
     table = node.table.copy()

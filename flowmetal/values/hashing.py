@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from math import isnan
 from struct import Struct
 from typing import Any
 from uuid import UUID
@@ -45,7 +46,7 @@ def _hash_bool(value: bool) -> int:
 
 
 def _hash_float(value: float) -> int:
-    if value != value:
+    if isnan(value):
         return 0x7FF80000
     return crc32(_DOUBLE(value + 0.0), 0x2545F491)  # adding zero makes -0.0 the 0.0 it equals
 

@@ -1,8 +1,9 @@
 """Keys of the Python dicts that maps and sets are made of.
 
-Python holds 1, 1.0, True and Decimal(1) for one key; the language does not.  `key_of` boxes the kinds Python confuses and
-leaves all others as they are; `unkey` undoes it.  `identical` tells whether two values are the same for a program, by value
-for scalars: whether Python shares an object of two equal scalars must never show in a map or an image.
+Python holds 1, 1.0, True and Decimal(1) for one key; the language does not.  `key_of` boxes the kinds Python confuses
+and leaves all others as they are; `unkey` undoes it.  `identical` tells whether two values are the same for a
+program, by value for scalars: whether Python shares an object of two equal scalars must never show in a map or an
+image.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from math import copysign
+from math import copysign, isnan
 from typing import Any
 from uuid import UUID
 
@@ -32,8 +33,8 @@ class Boxed:
     def __eq__(self, other: object) -> bool:
         return (
             other.__class__ is Boxed
-            and self.kind is other.kind  # type: ignore[attr-defined]
-            and self.value == other.value  # type: ignore[attr-defined]
+            and self.kind is other.kind
+            and self.value == other.value
         )
 
     def __hash__(self) -> int:
@@ -80,8 +81,8 @@ def identical(a: Value, b: Value) -> bool:
     if kind in _BY_VALUE:
         return bool(a == b)
     if kind is float:
-        if a != a:
-            return bool(b != b)
+        if isnan(a):
+            return isnan(b)
         return bool(a == b and copysign(1.0, a) == copysign(1.0, b))
     if kind is Decimal:
         return bool(a.as_tuple() == b.as_tuple())

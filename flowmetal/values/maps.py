@@ -106,8 +106,8 @@ class Map(Collection):
         root = hash_trie.dissoc(self.root, 0, hash_key(key), key)
         if root is self.root:
             return self
-        if root.__class__ is HashLeaf and root.size <= SMALL_MAX:  # type: ignore[union-attr]
-            return Map(root.table, None, self.meta)  # type: ignore[union-attr]
+        if root.__class__ is HashLeaf and root.size <= SMALL_MAX:
+            return Map(root.table, None, self.meta)
         return Map(None, root, self.meta)
 
     def merge(self, other: Iterable[tuple[Value, Value]]) -> Map:

@@ -1,7 +1,7 @@
 """Metadata and source spans of values.
 
-The slot `meta` of a value holds None, a map, a bare span, or a Spanned of both.  The language sees the map only; spans are
-the compiler's.  Spans are opaque here: whatever is neither None, a map nor a Spanned is one.
+The slot `meta` of a value holds None, a map, a bare span, or a Spanned of both.  The language sees the map only;
+spans are the compiler's.  Spans are opaque here: whatever is neither None, a map nor a Spanned is one.
 """
 
 from __future__ import annotations

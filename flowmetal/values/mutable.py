@@ -33,9 +33,9 @@ class Cell(Mutable):
 class Promise(Mutable):
     """What a fiber or an outstanding request will give.
 
-    `state` is "pending", "done" (`value` is the result), "failed" (`value` is the error), or "seen": failed, and somebody
-    who awaited it has got the error.  `request` is the number of the
-    request that settles it, `fiber` the id of the fiber; 0 where there is none.
+    `state` is "pending", "done" (`value` is the result), "failed" (`value` is the error), or "seen": failed, and
+    somebody who awaited it has got the error.  `request` is the number of the request that settles it, `fiber` the id
+    of the fiber; 0 where there is none.
     """
 
     __slots__ = ("fiber", "request", "state", "value")
@@ -52,7 +52,8 @@ class Promise(Mutable):
 class Resumption(Mutable):
     """The rest of a computation that a handler's clause may resume once; all of it belongs to the machine.
 
-    `state` is "new" or "used", `fiber` the id of the fiber that performed, `frames` the frames cut off (empty once used).
+    `state` is "new" or "used", `fiber` the id of the fiber that performed, `frames` the frames cut off (empty once
+    used).
     """
 
     __slots__ = ("fiber", "frames", "state")

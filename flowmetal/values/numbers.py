@@ -1,15 +1,16 @@
 """Arithmetic and comparison of numbers: integer, ratio, decimal, float, in this order of contagion.
 
-Integers are exact and of any size up to INTEGER_BITS_MAX; dividing them gives a ratio where they do not divide.  Decimals
-are exact up to DECIMAL_DIGITS_MAX digits.  Floats follow IEEE 754.  A bool is never a number.  Errors are LanguageErrors of
-kind :type (not a number), :arithmetic (division by zero, no exact decimal) and :limit (a result too large to hold).
+Integers are exact and of any size up to INTEGER_BITS_MAX; dividing them gives a ratio where they do not divide.
+Decimals are exact up to DECIMAL_DIGITS_MAX digits.  Floats follow IEEE 754.  A bool is never a number.  Errors are
+LanguageErrors of kind :type (not a number), :arithmetic (division by zero, no exact decimal) and :limit (a result too
+large to hold).
 """
 
 from __future__ import annotations
 
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from fractions import Fraction
-from math import floor, inf, isfinite, nan
+from math import floor, inf, isfinite, isnan, nan
 from typing import Any, NoReturn
 
 from flowmetal.values.base import Value
@@ -141,7 +142,7 @@ def divide(a: Value, b: Value) -> Value:
 def _divide_float(x: float, y: float) -> float:
     if y:
         return x / y
-    if not x or x != x:
+    if not x or isnan(x):
         return nan
     negative = str(y).startswith("-") != (x < 0)
     return -inf if negative else inf
@@ -152,8 +153,8 @@ def _whole_quotient(level: int, x: Any, y: Any) -> int:
     if not y:
         fail("arithmetic", "division by zero")
     if level == _INT:
-        result = abs(x) // abs(y)
-        return result if (x < 0) == (y < 0) else -result
+        whole: int = abs(x) // abs(y)
+        return whole if (x < 0) == (y < 0) else -whole
     if level == _FLOAT:
         ratio = x / y
         if not isfinite(ratio):
@@ -202,13 +203,12 @@ def modulo(a: Value, b: Value) -> Value:
     return result if not result or (result > 0) == (b > 0) else add(result, b)
 
 
-def negate(a: Value) -> Value:
+def negate(a: Any) -> Value:
     """-a"""
-    if a.__class__ is int:
-        return -a
-    if a.__class__ is Decimal:
+    kind: type = a.__class__
+    if kind is Decimal:
         return a.copy_negate() if a else a
-    if a.__class__ not in _LEVEL:
+    if kind not in _LEVEL:
         _not_number(a, "-")
     return -a
 
@@ -223,11 +223,12 @@ def decrement(a: Value) -> Value:
     return subtract(a, 1)
 
 
-def absolute(a: Value) -> Value:
+def absolute(a: Any) -> Value:
     """The number without its sign."""
-    if a.__class__ not in _LEVEL:
+    kind: type = a.__class__
+    if kind not in _LEVEL:
         _not_number(a, "abs")
-    return a.copy_abs() if a.__class__ is Decimal else abs(a)
+    return a.copy_abs() if kind is Decimal else abs(a)
 
 
 def _ordered(a: Any, b: Any, name: str) -> tuple[Any, Any]:
@@ -286,9 +287,9 @@ def num_equal(a: Value, b: Value) -> bool:
 def compare_numbers(a: Value, b: Value) -> int:
     """-1, 0 or 1; 0 where one is not a number (##NaN), as in Clojure."""
     if a.__class__ is int and b.__class__ is int:
-        return (a > b) - (a < b)
+        return int(a > b) - int(a < b)
     x, y = _ordered(a, b, "compare")
-    return (x > y) - (x < y)
+    return int(x > y) - int(x < y)
 
 
 def to_integer(a: Value) -> int:

@@ -1,7 +1,7 @@
 """Values as text.  What is printed readably reads back equal, but for functions, cells, promises and errors.
 
-Nothing recurses: nested values are a stack of iterators.  With a `limit` the text stays bounded however large or nested the
-value is, and the work with it.
+Nothing recurses: nested values are a stack of iterators.  With a `limit` the text stays bounded however large or
+nested the value is, and the work with it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from math import isnan
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,13 @@ ELLIPSIS = "…"
 _REPR_LIMIT = 1000  # characters of Python's repr of a value, which is for debugging
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\f": "\\f"}
-_ESCAPED = re.compile('["\\\\\x00-\x1f\x7f\x85\u2028\u2029\ufeff]')
+# Control characters, those that turn the direction of text, and those that look like a line's end or like nothing.  Written
+# out, not asked of Python's Unicode tables, so that every version prints the same.
+_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]')
+_HIDDEN = re.compile(
+    r"[\x00-\x20\x7f-\xa0\u00ad\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180e\u2000-\u200f\u2028-\u202f"
+    r"\u205f-\u206f\u3000\u3164\ufeff\ufff9-\ufffb]"
+)
 _CHAR_NAMES = {
     "\n": "newline",
     " ": "space",
@@ -58,15 +65,12 @@ def char_text(value: Char) -> str:
     name = _CHAR_NAMES.get(text)
     if name is not None:
         return "\\" + name
-    if text.isprintable() and not text.isspace():
-        return "\\" + text
-    code = ord(text)
-    return f"\\u{code:04x}" if code <= 0xFFFF else "\\" + text
+    return f"\\u{ord(text):04x}" if _HIDDEN.match(text) else "\\" + text
 
 
 def float_text(value: float) -> str:
     """The shortest text that reads back as this float, in Clojure's form: 1.0, 1.0E10, ##Inf."""
-    if value != value:
+    if isnan(value):
         return "##NaN"
     if value in (float("inf"), float("-inf")):
         return "##Inf" if value > 0 else "##-Inf"
@@ -217,13 +221,16 @@ _PARTIAL = {
 }
 
 
-def print_string(value: Value, readably: bool = True, limit: int | None = None, realize: bool = True) -> str:
+def print_string(value: Value, readably: bool = True, limit: int | None = None, realize: bool | None = None) -> str:
     """The text of a value.
 
-    `readably` False prints strings and characters as they are (`str`, `println`), the nested ones as well.  `limit` is the
-    number of characters after which the text is cut off with an ellipsis.  An unrealized lazy sequence raises NeedsRealize,
-    or with `realize` False is printed as an ellipsis.  A cell inside itself is printed as `#cell …`.
+    `readably` False prints strings and characters as they are (`str`, `println`), the nested ones as well.  `limit`
+    is the number of characters after which the text is cut off with an ellipsis.  An unrealized lazy sequence raises
+    NeedsRealize, or is printed as an ellipsis if `realize` is False, which is the default for text with a limit.  A
+    cell inside itself is printed as `#cell …`.
     """
+    if realize is None:
+        realize = limit is None
     scalars = _READABLE if readably else _PLAIN
     composites = _COMPOSITE if realize else _PARTIAL
     out: list[str] = []

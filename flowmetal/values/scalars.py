@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import sys
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
-from msgpack import ExtType
-
 from flowmetal.values.base import Heap
+
+if TYPE_CHECKING:
+
+    class ExtType(NamedTuple):
+        """What msgpack's class of this name is; msgpack has no types."""
+
+        code: int
+        data: bytes
+
+else:
+    from msgpack import ExtType
 
 KEYWORD_EXT = 1
 """Extension code of a keyword in msgpack data."""
@@ -117,8 +126,8 @@ class Symbol(Heap):
     def __eq__(self, other: object) -> bool:
         return self is other or (
             other.__class__ is Symbol
-            and self.name == other.name  # type: ignore[attr-defined]
-            and self.namespace == other.namespace  # type: ignore[attr-defined]
+            and self.name == other.name
+            and self.namespace == other.namespace
         )
 
     def __hash__(self) -> int:
@@ -155,7 +164,7 @@ class Char:
         return char
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (other.__class__ is Char and self.text == other.text)  # type: ignore[attr-defined]
+        return self is other or (other.__class__ is Char and self.text == other.text)
 
     def __hash__(self) -> int:
         return mix(ord(self.text) ^ 0x3C6EF372)
@@ -182,7 +191,7 @@ class _Number:
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
-            other.__class__ is self.__class__ and self._number() == other._number()  # type: ignore[attr-defined]
+            other.__class__ is self.__class__ and self._number() == other._number()
         )
 
     def __hash__(self) -> int:
@@ -240,7 +249,7 @@ class Regex:
         self.pattern = pattern
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (other.__class__ is Regex and self.pattern == other.pattern)  # type: ignore[attr-defined]
+        return self is other or (other.__class__ is Regex and self.pattern == other.pattern)
 
     def __hash__(self) -> int:
         return mix(crc32(self.pattern.encode()) ^ 0x428A2F98)

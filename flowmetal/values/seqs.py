@@ -95,8 +95,8 @@ class Cons(Collection):
 class LazySeq(Collection):
     """A sequence that is computed when it is looked at.  Mutable; only the machine changes it.
 
-    `state` is "new", "running" (`owner_fiber` realizes it) or "done"; then `value` is a sequence that is not lazy, or None.
-    `dirty` says that it changed since it was last written to an image.
+    `state` is "new", "running" (`owner_fiber` realizes it) or "done"; then `value` is a sequence that is not lazy, or
+    None. `dirty` says that it changed since it was last written to an image.
     """
 
     __slots__ = ("dirty", "owner_fiber", "state", "thunk", "value")

@@ -1,7 +1,7 @@
 """Operations that treat every type alike: sequences, look-up, adding to collections.
 
-All are leaves: where they meet an unrealized lazy sequence they raise NeedsRealize and are run again.  Strings are sequences
-of characters, maps of entries (vectors of two), nil is empty.
+All are leaves: where they meet an unrealized lazy sequence they raise NeedsRealize and are run again.  Strings are
+sequences of characters, maps of entries (vectors of two), nil is empty.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ def _no_seq(value: Value) -> NoReturn:
 def is_seq(value: Value) -> bool:
     """Whether a value is a sequence (`seq?`): a list, cons cell, lazy sequence, range, or the sequence of a vector."""
     return value.__class__ in _SEQS
+
+
+def is_lookup(value: Value) -> bool:
+    """Whether a value is a function of its keys: a map or a set."""
+    kind = value.__class__
+    return kind is Map or kind is Set or kind is SortedMap or kind is SortedSet
 
 
 def is_seqable(value: Value) -> bool:
@@ -136,7 +142,9 @@ def is_empty(value: Value) -> bool:
 
 
 def iterate(value: Value) -> Iterator[Value]:
-    """A Python iterator over the items; raises NeedsRealize (of the whole) where it meets an unrealized lazy sequence."""
+    """A Python iterator over the items; raises NeedsRealize (of the whole) where it meets an unrealized lazy
+    sequence.
+    """
     kind = value.__class__
     if kind in _ITERABLE:
         return iter(value)
@@ -372,7 +380,7 @@ def empty(value: Value) -> Any:
 def to_vector(value: Value) -> Vector:
     """The items as a vector."""
     if value.__class__ is Vector:
-        return value  # type: ignore[no-any-return]
+        return value
     return Vector.of(iterate(value))
 
 

@@ -45,7 +45,7 @@ class Set(Collection):
             return len(table)
         return self.root.size  # type: ignore[union-attr]
 
-    def find(self, key: Any) -> None | Value:
+    def find(self, key: Any) -> Value:
         """None if the dict key (as `key_of` gives it) is there, else MISSING."""
         table = self.table
         if table is not None:
@@ -110,8 +110,8 @@ class Set(Collection):
         root = hash_trie.dissoc(self.root, 0, hash_key(item), item)
         if root is self.root:
             return self
-        if root.__class__ is HashLeaf and root.size <= SMALL_MAX:  # type: ignore[union-attr]
-            return Set(root.table, None, self.meta)  # type: ignore[union-attr]
+        if root.__class__ is HashLeaf and root.size <= SMALL_MAX:
+            return Set(root.table, None, self.meta)
         return Set(None, root, self.meta)
 
     def union(self, items: Iterable[Value]) -> Set:

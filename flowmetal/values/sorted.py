@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from flowmetal.values.base import MISSING, Collection, Heap, Value
+from flowmetal.values.base import Collection, Heap, Value
 from flowmetal.values.compare import compare
 from flowmetal.values.keys import identical, key_of
 from flowmetal.values.vector import Vector
@@ -17,9 +17,12 @@ _DELTA, _RATIO = 3, 2  # the balance parameters of Hirai and Yamamoto, proven to
 
 
 class SortedNode(Heap):
-    """A node of the tree: a key, its value (nil in a set) and two subtrees; `size` counts the keys from here on down."""
+    """A node of the tree: a key, its value (nil in a set) and two subtrees; `size` counts the keys from here on down.
+    """
 
     __slots__ = ("key", "left", "right", "size", "value")
+
+    size: int
 
     def __init__(self, key: Value, value: Value, left: SortedNode | None, right: SortedNode | None) -> None:
         self.key = key

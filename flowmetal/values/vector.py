@@ -1,7 +1,7 @@
 """Persistent vectors: a tuple of up to 32 items, beyond that a 32-way trie of visible nodes with a tail.
 
-The tail holds the last 1 to 32 items and the trie full blocks of 32, so that appending copies one small tuple.  Nodes are
-heap objects of their own: a changed item makes one new node a level, and an image writes only those.
+The tail holds the last 1 to 32 items and the trie full blocks of 32, so that appending copies one small tuple.  Nodes
+are heap objects of their own: a changed item makes one new node a level, and an image writes only those.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ class Vector(Collection):
         return chain(islice(items, start & 31, None), self.tail)
 
     def __reversed__(self) -> Iterator[Value]:
-        return reversed(tuple(self))
+        yield from reversed(tuple(self))
 
 
 EMPTY_VECTOR = Vector(())

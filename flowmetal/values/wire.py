@@ -1,9 +1,9 @@
 """The written form of values: tags, extension codes, scalars, and reading msgpack from hostile bytes.
 
-A value in a field is an *atom*: nil, bool, 64 bit integer, float, string and bytes as msgpack has them; other scalars as
-extension types; `[id]` for an object of the same table; `[m, "g", n]` for object n of the constants of module m.  Objects are
-*records*, flat arrays `[tag, field...]`, children before parents but for mutable objects, whose records hold the tag only.
-Tags and extension codes are permanent.
+A value in a field is an *atom*: nil, bool, 64 bit integer, float, string and bytes as msgpack has them; other scalars
+as extension types; `[id]` for an object of the same table; `[m, "g", n]` for object n of the constants of module m.
+Objects are *records*, flat arrays `[tag, field...]`, children before parents but for mutable objects, whose records
+hold the tag only. Tags and extension codes are permanent.
 """
 
 from __future__ import annotations
@@ -98,8 +98,9 @@ class Ext:
 
 
 class ModuleOwner:
-    """The owner of objects that belong to the constants of a module; their `oid` is their number there.  They are shared by
-    all processes and written as references, never copied."""
+    """The owner of objects that belong to the constants of a module; their `oid` is their number there.  They are
+    shared by all processes and written as references, never copied.
+    """
 
     __slots__ = ("module",)
 
@@ -334,8 +335,8 @@ def pack(data: Any) -> bytes:
 class Reader:
     """Reads msgpack piece by piece from bytes that may be hostile; every refusal is a CodecError.
 
-    Outer arrays are entered with `header`, whose count is checked against the bytes that are left; what `item` reads at once
-    has arrays of at most FIELDS_MAX, so that no false length takes memory.  Maps are not part of the format.
+    Outer arrays are entered with `header`, whose count is checked against the bytes that are left; what `item` reads
+    at once has arrays of at most FIELDS_MAX, so that no false length takes memory.  Maps are not part of the format.
     """
 
     def __init__(self, data: bytes, fields_max: int = FIELDS_MAX) -> None:

@@ -1,7 +1,7 @@
 """The machine: runs a process of a program and writes down its state.
 
-Pure: it knows no clock, file, socket, thread, random number or environment.  What a program wants of the world comes out as
-an outcome of `run`, and what the world answers goes in through `settle`.
+Pure: it knows no clock, file, socket, thread, random number or environment.  What a program wants of the world comes
+out as an outcome of `run`, and what the world answers goes in through `settle`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ __all__ = [
     "Finished",
     "Idle",
     "Limits",
-    "Outcome",
     "OutOfFuel",
+    "Outcome",
     "Performed",
     "Process",
     "answer_now",

@@ -1,8 +1,8 @@
 """Everything that moves control other than a plain call: unwinding, regions, handlers, fibers, promises, cancellation.
 
 The loop in machine.py calls in here for the rare ways; each function leaves the fiber's frames in a state that the loop
-can go on with, and says how by one of the modes below.  The meaning is docs/language.md's: handlers are deep and resume at
-most once, fibers end with their scope, cancellation is an error raised at suspension points.
+can go on with, and says how by one of the modes below.  The meaning is docs/language.md's: handlers are deep and
+resume at most once, fibers end with their scope, cancellation is an error raised at suspension points.
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ def check_promise(value: Any) -> Promise:
 
 
 def await_promise(process: Process, fiber: Fiber, frame: Frame, promise: Promise) -> tuple[bool, Any]:
-    """(True, value) of a settled promise, or (False, None) with the fiber suspended.  Raises a failed promise's error."""
+    """(True, value) of a settled promise, or (False, None) with the fiber suspended.  Raises a failed one's error."""
     if promise.state == "done":
         return True, promise.value
     if promise.state == "pending":
@@ -440,7 +440,7 @@ def enter_clause(
     resumption = Resumption()
     call = entry_frame(clause, [payload, resumption])
     resumption.fiber = fiber.id
-    resumption.frames = tuple(fiber.frames[index:]) + (frame,)
+    resumption.frames = (*fiber.frames[index:], frame)
     del fiber.frames[index:]
     while fiber.regions and fiber.regions[-1] >= index:
         fiber.regions.pop()
@@ -506,7 +506,8 @@ def unwind(
 ) -> tuple[int, Any, list[Any], int]:
     """Finds who takes an error raised at instruction `index` of `code` (None: only the frames below are asked).
 
-    Gives (mode, code, registers, pc) for ENTER, (mode, value, [], 0) for DELIVER, and STOP when the fiber waits or has ended.
+    Gives (mode, code, registers, pc) for ENTER, (mode, value, [], 0) for DELIVER, and STOP when the fiber waits or
+    has ended.
     """
     while True:
         if code is not None:

@@ -1,7 +1,7 @@
 """Running code at compile time: top-level forms and macros.
 
-What runs here is pure: an effect that leaves the program is an error, and so is waiting.  The compiler gets an instance handed
-in (it never imports the machine).
+What runs here is pure: an effect that leaves the program is an error, and so is waiting.  The compiler gets an
+instance handed in (it never imports the machine).
 """
 
 from __future__ import annotations

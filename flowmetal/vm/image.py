@@ -1,14 +1,15 @@
 """The image of a process: what is written after a step, and how a process is made again from it.
 
-A *segment* holds what changed since the last one: objects first reachable now, mutable objects whose state changed, the frames
-that moved (the unchanged part of a stack is a length), counters.  A *checkpoint* is a segment from nothing, with fresh object
-numbers.  A process is restored from its newest checkpoint and the segments after it, in order.
+A *segment* holds what changed since the last one: objects first reachable now, mutable objects whose state changed,
+the frames that moved (the unchanged part of a stack is a length), counters.  A *checkpoint* is a segment from
+nothing, with fresh object numbers.  A process is restored from its newest checkpoint and the segments after it, in
+order.
 
-    segment = [mask, first object number, objects, section, section ...]     one section for each bit of the mask, in order
+    segment = [mask, first object number, objects, section, section ...]
 
-The bits and sections are in SECTIONS below.  Values inside are the atoms of values/codec.py.  Frames:
+with one section for each bit of the mask, in order; the bits and sections are in SECTIONS below.  Values inside are the atoms of values/codec.py.  Frames:
 
-    code frame     [module, code, pc, 1 if it is entered else 0, live register, ...]     in ascending order of registers
+    code frame     [module, code, pc, 1 if it is entered else 0, live register, ...]    registers ascending
     region frame   [-kind, data]
 
 Everything is checked when it is read: an image is input from outside.
@@ -19,14 +20,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgpack
-
 from flowmetal.bytecode.liveness import live_after_call, live_retry
 from flowmetal.bytecode.opcodes import BY_NUMBER, Operand
 from flowmetal.bytecode.program import Program
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import Closure, CodecError, ErrorValue, LazySeq, Map, Promise, Resumption, Vector
-from flowmetal.values.codec import Decoder, Encoder, set_state, state_of
+from flowmetal.values.codec import Decoder, Encoder, encoder_after, pack, set_state, state_of, unpack
 from flowmetal.vm import control
 from flowmetal.vm.load import run_code
 from flowmetal.vm.state import Fiber, Frame, Limits, Process, Region, Resume, Scope, Wait
@@ -47,31 +46,36 @@ SECTIONS = (STATES, FIBERS, ENDED, READY, COUNTERS, SCOPES, OPENED, GLOBALS)
 IMAGE_VERSION = 1
 
 _REGION_KINDS = frozenset(
-    {Region.HANDLE, Region.SCOPE, Region.SHIELD, Region.BIND, Region.ATOMIC, Region.CLAUSE, Region.ABANDON, Region.REALIZE}
+    {
+        Region.HANDLE,
+        Region.SCOPE,
+        Region.SHIELD,
+        Region.BIND,
+        Region.ATOMIC,
+        Region.CLAUSE,
+        Region.ABANDON,
+        Region.REALIZE,
+    }
 )
 
 
 class Image:
     """Writes the image of one process.  Holds what the last segment said, so that the next one can say what changed."""
 
-    __slots__ = ("_counters", "_fiber_ids", "_globals", "_next_object", "_owner", "_process", "_ready", "_scopes")
+    __slots__ = ("_counters", "_encoder", "_fiber_ids", "_globals", "_process", "_ready", "_scopes")
 
     def __init__(self, process: Process) -> None:
         self._process = process
         self._reset(1)
 
     def _reset(self, next_object: int) -> None:
-        self._owner = object()  # objects written by this image carry it, see values/codec.py
-        self._next_object = next_object
+        # Objects written by this encoder carry its owner token, see values/encoder.py.
+        self._encoder = Encoder(object(), next_object, self._process.table)
         self._fiber_ids: list[int] = []
         self._ready: list[int] = []
         self._counters: tuple[int, ...] = (1, 1, 1, 1)
         self._scopes: dict[int, list[Any]] = {}
         self._globals: set[tuple[str, str]] = set()
-
-    def instantiate(self, key: tuple[str, str]) -> Any:
-        """A fresh copy, for this process, of a global whose value holds mutable objects."""
-        return self._process.table.instantiate(*key)
 
     def segment(self) -> bytes:
         """What changed since the last segment or checkpoint."""
@@ -80,7 +84,7 @@ class Image:
     def checkpoint(self, first_object: int | None = None) -> bytes:
         """The whole state, with fresh object numbers (from `first_object`; the default goes on counting)."""
         process = self._process
-        self._reset(self._next_object if first_object is None else first_object)
+        self._reset(self._encoder.next_id if first_object is None else first_object)
         for fiber in process.fibers.values():
             fiber.saved = []
             fiber.changed = True
@@ -89,7 +93,7 @@ class Image:
 
     def _write(self) -> bytes:
         process = self._process
-        encoder = Encoder(self._owner, self._next_object, process.table)
+        encoder = self._encoder
         atom = encoder.atom
         sections: dict[int, Any] = {}
 
@@ -128,15 +132,14 @@ class Image:
         if states:
             sections[STATES] = states
 
-        self._next_object = encoder.next_id
+        first, records, _ = encoder.drain()
         mask = 0
         rows = []
         for bit in SECTIONS:
             if bit in sections:
                 mask |= bit
                 rows.append(sections[bit])
-        packed: bytes = msgpack.packb([mask, encoder.first_id, encoder.records, *rows], use_bin_type=True)
-        return packed
+        return pack([mask, first, records, *rows])
 
     def _changed_scopes(self, encoder: Encoder) -> list[Any]:
         """Scopes whose unawaited failures differ from what the last segment said."""
@@ -152,13 +155,13 @@ class Image:
         return changed
 
     def _encode_states(self, encoder: Encoder) -> list[Any]:
-        """States of mutable objects that are new or changed; writing one can meet others, so until there are no more."""
+        """States of mutable objects that are new or changed; writing one can meet others, so it goes in rounds."""
         process = self._process
         states = []
         pending = []
         for mutable in process.touched:
             mutable.dirty = False
-            if mutable.owner is self._owner and mutable.oid < encoder.first_id:
+            if mutable.owner is encoder.owner and mutable.oid < encoder.first_id:
                 pending.append(mutable)
         process.touched = []
         while True:
@@ -206,7 +209,7 @@ class Image:
         _, registers, pc, destination = frame
         plain = code.code
         live = live_after_call(plain, pc) if destination >= 0 else live_retry(plain, pc)
-        row = [self._process.table.module_index(plain.module), plain.index, pc, 0 if destination >= 0 else 1]
+        row = [self._process.table.module_of(plain.module), plain.index, pc, 0 if destination >= 0 else 1]
         atom = encoder.atom
         for register in live:
             row.append(atom(registers[register]))
@@ -243,8 +246,7 @@ class _Restorer:
     def __init__(self, process: Process) -> None:
         self.process = process
         image: Image = process.image
-        self.owner = image._owner
-        self.decoder = Decoder(self.owner, process.table)
+        self.decoder = Decoder(image._encoder.owner, process.table)
         self.fibers: dict[int, list[Any]] = {}
         self.frames: dict[int, list[Any]] = {}
         self.states: dict[int, list[Any]] = {}
@@ -253,7 +255,6 @@ class _Restorer:
         self.globals: list[Any] = []
         self.ready: list[int] = []
         self.counters: tuple[int, ...] = (1, 1, 1, 1)
-        self.next_object = 1
 
     def restore(self, segments: Iterable[bytes]) -> None:
         for data in segments:
@@ -262,13 +263,12 @@ class _Restorer:
 
     def _read(self, data: bytes) -> None:
         parts = unpack(data)
+        if parts.__class__ is not list or len(parts) < 3 or parts[0].__class__ is not int or parts[0] < 0:
+            raise ValueError("not a segment")
         mask, first, objects, *rows = parts
         if mask >> len(SECTIONS) or mask.bit_count() != len(rows):
             raise ValueError("the sections do not match the mask")
-        if first < self.next_object:
-            raise ValueError("object numbers go back")
         self.decoder.add(first, objects)
-        self.next_object = first + len(objects)
         sections = dict(zip([bit for bit in SECTIONS if mask & bit], rows, strict=True))
         for oid, *state in sections.get(STATES, ()):
             self.states[oid] = state
@@ -314,6 +314,8 @@ class _Restorer:
             if fiber.scope:
                 process.scopes[fiber.scope].living[fiber.id] = None
             control.register_wait(process, fiber)
+            if fiber.wait is not None and fiber.wait[0] == Wait.SCOPE and fiber.wait[1] not in process.scopes:
+                raise ValueError("a fiber waits for a scope that is not there")
         for number, failures in self.scopes.items():
             if number in process.scopes:
                 process.scopes[number].failures = [_expect(value(atom), Promise) for atom in failures]
@@ -333,7 +335,7 @@ class _Restorer:
         """The writer goes on where the last segment ended."""
         process = self.process
         image: Image = process.image
-        image._next_object = self.next_object
+        image._encoder = encoder_after(self.decoder)
         image._fiber_ids = list(process.fibers)
         image._ready = list(self.ready)
         image._counters = self.counters
@@ -367,7 +369,7 @@ class _Restorer:
             if kind == Region.SCOPE:
                 self.process.scopes[data] = Scope(number)
         top = frames[-1]
-        if resume_kind == Resume.ENTER and (top[0] is None or top[3] >= 0):
+        if resume_kind == Resume.ENTER and wait_kind != Wait.REQUEST and (top[0] is None or top[3] >= 0):
             raise ValueError("a fiber has no frame to enter")
         fiber.saved = fiber.frames.copy()
         fiber.changed = False
@@ -404,19 +406,6 @@ class _Restorer:
         for register, atom in zip(live, live_values, strict=True):
             registers[register] = value(atom)
         return (run_code(code), registers, pc, destination)
-
-
-def unpack(data: bytes) -> list[Any]:
-    """The parts of a segment; ValueError for anything that is not one."""
-    try:
-        parts = msgpack.unpackb(
-            data, raw=False, strict_map_key=False, use_list=True, ext_hook=Decoder.ext_hook, max_ext_len=len(data)
-        )
-    except (msgpack.exceptions.UnpackException, RecursionError, UnicodeDecodeError) as problem:
-        raise ValueError(str(problem)) from None
-    if parts.__class__ is not list or len(parts) < 3 or parts[0].__class__ is not int or parts[0] < 0:
-        raise ValueError("not a segment")
-    return parts  # type: ignore[no-any-return]
 
 
 def _expect(value: Any, cls: type) -> Any:

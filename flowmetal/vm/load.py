@@ -1,7 +1,7 @@
 """Turns stored code into what the machine's loop runs: RunCode, RunFunction.
 
-Every instruction becomes a tuple of five, `(opcode, a, b, c, d)`, with constants and functions looked up and argument lists
-turned into getters.  Done once per code, when it is first called.
+Every instruction becomes a tuple of five, `(opcode, a, b, c, d)`, with constants and functions looked up and argument
+lists turned into getters.  Done once per code, when it is first called.
 """
 
 from __future__ import annotations
@@ -126,8 +126,8 @@ def _end_of_finally(code: Code, target: int, register: int) -> int:
 def predecode(code: Code, row: tuple[Any, ...]) -> tuple[Any, ...]:
     """One instruction as the loop wants it; operands past the fifth do not exist.
 
-    A REGISTERS operand becomes (count, getter) as one operand.  `global`, `call_global` and friends keep the reference's
-    index: the loop resolves it at the first run and replaces the tuple.
+    A REGISTERS operand becomes (count, getter) as one operand.  `global`, `call_global` and friends keep the
+    reference's index: the loop resolves it at the first run and replaces the tuple.
     """
     number = row[0]
     kinds = BY_NUMBER[number].operands

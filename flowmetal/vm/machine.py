@@ -1,10 +1,10 @@
 """The frames engine: the loop that runs instructions.
 
-A fiber's frames are plain data (state.py); the running frame's code, registers and position are locals of the loop and are
-pushed back as a frame whenever control leaves it.  No Python frame ever stands between two frames of a program, so depth
-is bounded by a quota and not by Python's stack.  The loop dispatches through a tree of comparisons on the opcode's number,
-which was the fastest of the shapes measured; numbers stand as literals with their mnemonic beside them, since a name
-would cost a global look-up each.
+A fiber's frames are plain data (state.py); the running frame's code, registers and position are locals of the loop
+and are pushed back as a frame whenever control leaves it.  No Python frame ever stands between two frames of a
+program, so depth is bounded by a quota and not by Python's stack.  The loop dispatches through a tree of comparisons
+on the opcode's number, which was the fastest of the shapes measured; numbers stand as literals with their mnemonic
+beside them, since a name would cost a global look-up each.
 
 Two numbers above 127 are the loop's own, for instructions it has replaced after their first run: 128 loads a value that
 was looked up, 129 and 130 call a function that was looked up (130 in place of the frame).
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowmetal.bytecode.heap import instantiate
 from flowmetal.bytecode.program import UNBOUND
 from flowmetal.values import (
     BuiltinFn,
@@ -113,7 +114,8 @@ def global_value(process: Process, code: RunCode, index: int) -> tuple[Any, bool
     if found.mutable:
         key = (reference.module, reference.name)
         if key not in process.globals:
-            process.globals[key] = process.image.instantiate(key)
+            # All of them at once, so that what two of them share stays shared whichever is touched first.
+            process.globals.update(instantiate(process.program))
         return process.globals[key], False
     value = found.value
     if value is UNBOUND:
@@ -147,7 +149,6 @@ def _check_quotas(process: Process, fiber: Fiber) -> None:
 def _run_fiber(process: Process, fiber: Fiber) -> bool:
     """Runs one fiber until it suspends or ends.  False: the fuel is used up and it is the next to run."""
     frames = fiber.frames
-    regions = fiber.regions
     stepping = process.stepping
     skip_step = True  # the instruction a stepped run begins with is run, the next one stops it
     kind, value = fiber.resume
@@ -212,9 +213,7 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                         if op < 20:
                             if op == 6:  # move
                                 registers[a] = registers[b]
-                            elif op == 5:  # constant
-                                registers[a] = b
-                            elif op == 4:  # integer
+                            elif op == 5 or op == 4:  # constant
                                 registers[a] = b
                             elif op == 1:  # nil
                                 registers[a] = None
@@ -437,7 +436,13 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                         if op == 71:  # request
                             control.check_cancelled(fiber, code, pc - 1)
                             mode, value = control.perform(
-                                process, fiber, (code, registers, pc, a), registers[b], registers[c], registers[d], False
+                                process,
+                                fiber,
+                                (code, registers, pc, a),
+                                registers[b],
+                                registers[c],
+                                registers[d],
+                                False,
                             )
                             break
                         if op == 73:  # async

@@ -5,7 +5,8 @@ image writer.  There are two shapes:
 
     code frame      (RunCode, registers, pc, destination)
                     pc is the next instruction; what the frame waits for goes to register `destination`.
-                    destination -1: no value is expected, the instruction at pc is run (a new frame, or one to be retried)
+                    destination -1: no value is expected, the instruction at pc is run (a new frame, or one to be
+                    retried)
     region frame    (None, kind, data): marks what holds for the frames above it, see Region
 
 Nothing here runs; machine.py and control.py do.
@@ -24,10 +25,11 @@ Frame = tuple[Any, ...]
 
 
 class Region:
-    """Kinds of region frame.  Those below 100 are the operand of `region` in the opcode table; the others are the machine's.
+    """Kinds of region frame.  Those below 100 are the operand of `region` in the opcode table; the others are the
+    machine's.
 
-    HANDLE data: map of effect name to clause.  SCOPE data: scope number.  SHIELD, ATOMIC: nil.  BIND: map of symbol to value.
-    CLAUSE data: the resumption of the handler clause that runs above it.
+    HANDLE data: map of effect name to clause.  SCOPE data: scope number.  SHIELD, ATOMIC: nil.  BIND: map of symbol
+    to value. CLAUSE data: the resumption of the handler clause that runs above it.
     ABANDON data: (token, error or None, value): where the unwinding of an abandoned body ends, and what comes of it.
     REALIZE data: the lazy sequence whose body runs above it.
     """
@@ -62,7 +64,7 @@ class Limits:
 
     fuel_per_turn: int = 2_000_000  # calls and loop turns before others get their turn
     frames: int = 4_000_000  # nested calls of one fiber
-    heap_objects: int = 5_000_000  # heap objects that can be reached, counted at intervals
+    heap_objects: int = 8_000_000  # frames and heap objects that can be reached, counted at intervals
     fibers: int = 100_000
     requests: int = 100_000  # outstanding at once
 
@@ -149,9 +151,9 @@ class Process:
     """A running program: its fibers and what they share.  `image` (image.py) writes it down."""
 
     __slots__ = (
-        "end", "fibers", "fuel", "globals", "heap_pause", "image", "limits", "next_fiber", "next_request", "next_scope", "next_token",
-        "opened", "outbox", "program", "ready", "request_promises", "request_waits", "scopes", "stepping", "table",
-        "touched", "waiters",
+        "end", "fibers", "fuel", "globals", "heap_pause", "image", "limits", "next_fiber", "next_request",
+        "next_scope", "next_token", "opened", "outbox", "program", "ready", "request_promises", "request_waits",
+        "scopes", "stepping", "table", "touched", "waiters",
     )  # fmt: skip
 
     def __init__(self, program: Program, table: Any, limits: Limits) -> None:

@@ -1,4 +1,4 @@
-"""Random structured codes: statements, branches, loops and tries nested in each other, as the compiler would emit them."""
+"""Random structured codes: statements, branches, loops and tries nested in each other, as a compiler emits them."""
 
 from __future__ import annotations
 

@@ -134,7 +134,10 @@ BAD = [
     ("B122", "one: loop\n two: loop\n jump_if_true r0 out\n jump_back one\n out: jump_back two"),
     ("B122", "jump_if_true r0 in\n head: loop\n in: nil r1\n jump_back head"),
     # A jump into a try range past what its start had written.
-    ("B122", ".try catch a b c r3\n jump_if_true r0 in\n nil r1\n a: nil r2\n in: nil r2\n b: return r0\n c: return r1"),
+    (
+        "B122",
+        ".try catch a b c r3\n jump_if_true r0 in\n nil r1\n a: nil r2\n in: nil r2\n b: return r0\n c: return r1",
+    ),
 ]
 
 

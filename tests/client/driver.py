@@ -57,7 +57,9 @@ class Driver:
         }
         return bool(self.submit(Turn(**{**command, **changes})))
 
-    def request(self, effect: str, payload: Any = None, options: Any = None, number: int = 1, key: str = "key-1") -> int:
+    def request(
+        self, effect: str, payload: Any = None, options: Any = None, number: int = 1, key: str = "key-1"
+    ) -> int:
         """A new process with one open request; payload and options are values."""
         pid = self.start()
         opened = Request(pid, number, effect, encode_value(payload), encode_value(options), key)

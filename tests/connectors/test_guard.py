@@ -8,26 +8,32 @@ from collections.abc import Sequence
 
 import pytest
 
-from flowmetal.connectors.http_request.guard import BadRule, Blocked, Guard, parse_rule, system_resolver
+from flowmetal.connectors.guard import BadRule, Blocked, Guard, parse_rule, system_resolver
 
-DENIED = """
+_DENIED = """
 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.100.100.200 127.0.0.1 127.1.2.3 127.255.255.254
-168.63.129.16 169.254.0.1 169.254.169.254 169.254.170.2 172.16.0.1 172.31.255.255 192.0.0.1 192.0.0.170 192.0.2.1
-192.88.99.1 192.168.0.1 192.168.255.255 198.18.0.1 198.19.255.255 198.51.100.1 203.0.113.1 224.0.0.1 239.255.255.255
-240.0.0.1 255.255.255.255
-:: ::1 ::2 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 ::ffff:8.8.8.8 ::ffff:169.254.169.254
-64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b:1::1 100::1 2001::1 2001:0:4136:e378:8000:63bf:3fff:fdd2 2001:2::1
-2001:10::1 2001:db8::1 2002:7f00:1:: 2002:a9fe:a9fe::1 3fff::1 5f00::1 fc00::1 fd00::1 fd00:ec2::254 fd20:ce::254
-fe80::1 fe80::1%lo febf::1 fec0::1 ff02::1 ff05::2
-""".split()
+168.63.129.16 169.254.0.1 169.254.169.254 169.254.170.2 172.16.0.1 172.31.255.255 192.0.0.1 192.0.0.170
+192.0.2.1 192.88.99.1 192.168.0.1 192.168.255.255 198.18.0.1 198.19.255.255 198.51.100.1 203.0.113.1 224.0.0.1
+239.255.255.255 240.0.0.1 255.255.255.255 :: ::1 ::2 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:10.0.0.1
+::ffff:8.8.8.8 ::ffff:169.254.169.254 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b:1::1 100::1 2001::1
+2001:0:4136:e378:8000:63bf:3fff:fdd2 2001:2::1 2001:10::1 2001:db8::1 2002:7f00:1:: 2002:a9fe:a9fe::1 3fff::1
+5f00::1 fc00::1 fd00::1 fd00:ec2::254 fd20:ce::254 fe80::1 fe80::1%lo febf::1 fec0::1 ff02::1 ff05::2
+"""
+DENIED = _DENIED.split()
 
-PUBLIC = "1.1.1.1 8.8.8.8 93.184.215.14 172.15.0.1 172.32.0.1 100.128.0.1 2606:4700:4700::1111 2a00:1450::1".split()
+_PUBLIC = """
+1.1.1.1 8.8.8.8 93.184.215.14 172.15.0.1 172.32.0.1 100.128.0.1 2606:4700:4700::1111 2a00:1450::1
+"""
+PUBLIC = _PUBLIC.split()
 
 #: Spellings that the system's resolver takes for an inner address.
-SPELLINGS = "127.0.0.1 127.1 2130706433 0x7f000001 0x7f.1 0177.0.0.1 0 localhost 127.0.0.1. 10.1 0xa9fea9fe".split()
+_SPELLINGS = """
+127.0.0.1 127.1 2130706433 0x7f000001 0x7f.1 0177.0.0.1 0 localhost 127.0.0.1. 10.1 0xa9fea9fe
+"""
+SPELLINGS = _SPELLINGS.split()
 
 
-def to(*addresses: str) -> "Guard":
+def to(*addresses: str) -> Guard:
     return guard(addresses)
 
 
@@ -119,7 +125,22 @@ def test_only_listed_closes_public_addresses() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "*", "*.", "a b", "host:0", "host:65536", "host:x", "[::1", "[::1]x", "10.0.0.0/99", "a..b", "1.2.3", "http://x"]
+    "text",
+    [
+        "",
+        "*",
+        "*.",
+        "a b",
+        "host:0",
+        "host:65536",
+        "host:x",
+        "[::1",
+        "[::1]x",
+        "10.0.0.0/99",
+        "a..b",
+        "1.2.3",
+        "http://x",
+    ],
 )
 def test_bad_rules_are_refused(text: str) -> None:
     with pytest.raises(BadRule):

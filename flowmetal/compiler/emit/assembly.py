@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.bytecode.opcodes import BY_NAME, INSTRUCTIONS_MAX, REGISTERS_MAX
+from flowmetal.bytecode.opcodes import BY_NAME, INSTRUCTIONS_MAX, NESTING_MAX, REGISTERS_MAX
 from flowmetal.bytecode.program import Instruction, LocalName, Try
 from flowmetal.diagnostics import Span
 
@@ -47,6 +47,7 @@ class Assembly:
         self.reachable = True
         self.next = first_free
         self.registers = first_free
+        self.nested: dict[str, int] = {}
 
     def allocate(self) -> int:
         """A free register; it is free again once `next` is set back below it."""
@@ -57,6 +58,16 @@ class Assembly:
             if self.registers > REGISTERS_MAX:
                 raise TooLarge("registers", REGISTERS_MAX, self.span)
         return register
+
+    def enter(self, what: str) -> None:
+        """Goes into one more nested construct of a kind ("loops" or "tries"); `leave` comes out."""
+        self.nested[what] = self.nested.get(what, 0) + 1
+        if self.nested[what] > NESTING_MAX:
+            raise TooLarge(f"{what} inside each other", NESTING_MAX, self.span)
+
+    def leave(self, what: str) -> None:
+        """Comes out of a nested construct."""
+        self.nested[what] -= 1
 
     def emit(self, mnemonic: str, *operands: Any) -> None:
         """Adds an instruction, unless control cannot come here."""

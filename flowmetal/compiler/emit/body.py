@@ -112,6 +112,7 @@ class Body:
     def global_index(self, node: GlobalRead) -> int:
         """Index of the reference, which also makes it an edge for the analysis of effects."""
         self.facts.references[node.reference] = None
+        self.facts.named.append((node.reference, self.assembly.span))
         return self.builder.reference(node.reference)
 
     def bind(self, bindings: list[tuple[Binding, Node]]) -> list[tuple[Binding, int, int]]:
@@ -252,7 +253,7 @@ def emit_perform(body: Body, node: Perform, wish: int) -> None:
     if type(node.effect) is Const and node.effect.value.__class__ is Keyword:
         name = node.effect.value.text
         body.facts.effects.add(name)
-        body.builder.site(EffectSite(name, body.function.name, body.assembly.span))
+        body.facts.sites.append(EffectSite(name, body.function.name, body.assembly.span))
     else:
         body.facts.open = True
     registers = body.operands([node.effect, node.payload, node.options])

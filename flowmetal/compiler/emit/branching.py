@@ -29,7 +29,7 @@ from flowmetal.compiler.nodes import (
 
 
 def truth(node: Node, test: Node | None = None, held: bool = True) -> bool | None:
-    """Whether a node is true, where that is known: of a constant, and of a local that `test` has just read as `held`."""
+    """Whether a node is true, where that is known: of a constant, and of the local that `test` has read as `held`."""
     if type(node) is Const:
         return node.value is not None and node.value is not False
     if type(test) is Local and type(node) is Local and node.binding is test.binding:
@@ -175,7 +175,10 @@ def emit_loop(body: Body, node: Loop, wish: int) -> None:
         start = len(assembly.instructions)
         body.loops[node.target] = (start, registers)
         assembly.emit("loop")
+        assembly.enter("loops")
     body.emit(node.body, wish)
+    if node.target.used:
+        assembly.leave("loops")
     body.close([(binding, body.registers[binding], start) for binding in node.target.bindings])
 
 
@@ -186,7 +189,10 @@ def emit_head(body: Body, node: Head, wish: int) -> None:
         registers = [body.registers[binding] for binding in node.target.bindings]
         body.loops[node.target] = (len(body.assembly.instructions), registers)
         body.assembly.emit("loop")
+        body.assembly.enter("loops")
     body.emit(node.body, wish)
+    if node.target.used:
+        body.assembly.leave("loops")
 
 
 @emits(Recur)
@@ -259,7 +265,9 @@ def emit_try(body: Body, node: Try, wish: int) -> None:
     # The result is read below, and on the way of an error nothing has been written to it.
     assembly.emit("nil", result)
     start = len(assembly.instructions)
+    assembly.enter("tries")
     _emit_caught(body, node, DISCARD if wish == DISCARD else result)
+    assembly.leave("tries")
     end = len(assembly.instructions)
     assembly.emit("nil", pending)
     target = len(assembly.instructions)
@@ -284,7 +292,9 @@ def _emit_caught(body: Body, node: Try, wish: int) -> None:
     start = len(assembly.instructions)
     done = Label()
     value = assembly.allocate() if wish == TAIL else wish
+    assembly.enter("tries")
     body.emit(node.body, value)
+    assembly.leave("tries")
     end = len(assembly.instructions)
     if wish == TAIL:
         assembly.emit("return", value)

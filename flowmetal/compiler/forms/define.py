@@ -45,7 +45,9 @@ def qualified(analyzer: Analyzer, name: str) -> str:
     return f"{analyzer.names.module.name}/{name}"
 
 
-def declare(analyzer: Analyzer, form: str, symbol: Any, *, defines: bool = True, private: bool = False) -> Global | None:
+def declare(
+    analyzer: Analyzer, form: str, symbol: Any, *, defines: bool = True, private: bool = False
+) -> Global | None:
     """The global that a definition gives a value, new or declared before; None after an error."""
     if symbol.__class__ is not Symbol:
         malformed(analyzer, form)
@@ -60,9 +62,9 @@ def declare(analyzer: Analyzer, form: str, symbol: Any, *, defines: bool = True,
         analyzer.error("A128", span=span, name=name)
         return None
     definition = module.globals.get(name)
-    first = analyzer.defined.get(name)
-    if defines and first is not None:
-        labels = (Label(first, "first defined here"),) if isinstance(first, tuple) else ()
+    if defines and name in analyzer.defined:
+        first = analyzer.defined[name]
+        labels = (Label(first, "first defined here"),) if first is not None else ()
         analyzer.reporter.error("A129", span, labels=labels, name=name)
         return None
     if definition is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowmetal.bytecode.program import Global
 from flowmetal.compiler.nodes import Node, Target
 from flowmetal.compiler.scopes import Scope
-from flowmetal.values import Keyword
+from flowmetal.values import keyword
 
 if TYPE_CHECKING:
     from flowmetal.compiler.analyze import Analyzer
@@ -28,6 +28,8 @@ class Definition:
 
 #: Analyzes a definition; None after an error.
 Definer = Callable[["Analyzer", list[Any], Scope], Definition | None]
+
+_ASCRIPTION = keyword("-")
 
 #: How each form is written, for the message of one that is not.
 SYNTAX = {
@@ -61,4 +63,4 @@ def malformed(analyzer: Analyzer, name: str, form: Any = None) -> Node:
 
 def is_ascription(form: Any) -> bool:
     """Whether a form is the mark before a contract."""
-    return form.__class__ is Keyword and form.text == ":-" or form.__class__ is Keyword and form.text == "-"
+    return form is _ASCRIPTION

@@ -9,7 +9,7 @@ from flowmetal.bytecode.opcodes import ARGUMENTS_MAX
 from flowmetal.compiler.contracts import check_node
 from flowmetal.compiler.destructure import bind_pattern
 from flowmetal.compiler.forms.form import is_ascription, malformed
-from flowmetal.compiler.nodes import Arity, Binding, Const, Do, FnNode, FunctionScope, Head, Let, Local, Node, Target
+from flowmetal.compiler.nodes import Arity, Binding, Const, Do, FnNode, Head, Let, Local, Node, Target
 from flowmetal.compiler.scopes import Scope
 from flowmetal.compiler.shapes import is_list, is_symbol, items_of, text_of
 from flowmetal.values import List, Map, Symbol, Vector, keyword
@@ -171,7 +171,7 @@ def _arity(analyzer: Analyzer, base: Scope, signature: Signature, hidden: tuple[
             checks.append(check_node(analyzer, base, text_of(pattern), binding, contract))
     rest = entry.pop() if parameters.has_rest else None
     target = Target([*entry, rest] if rest is not None else list(entry), is_function=True)
-    body = _body(analyzer, base, scope, signature, apart, target)
+    body = _body(analyzer, (base, scope), signature, apart, target)
     if checks:
         body = Do(span, checks, body)
     return Arity(entry, rest, body, base.function.uses_self, parameters.text())
@@ -185,17 +185,20 @@ def _parameter(analyzer: Analyzer, scope: Scope, symbol: Symbol, entry: list[Bin
 
 def _body(
     analyzer: Analyzer,
-    base: Scope,
-    scope: Scope,
+    scopes: tuple[Scope, Scope],
     signature: Signature,
     apart: list[tuple[Any, Binding]],
     target: Target,
 ) -> Node:
-    """The body under the function's head: patterns are taken apart there, so that a `recur` does it again."""
+    """The body under the function's head: patterns are taken apart there, so that a `recur` does it again.
+
+    `scopes`: around the parameters, where contracts are read, and that of the parameters.
+    """
     span = analyzer.span
+    base, scope = scopes
     bindings: list[tuple[Binding, Node]] = []
     for pattern, binding in apart:
-        bind_pattern(analyzer, scope, pattern, analyzer.read(scope, binding), bindings, None)
+        bind_pattern(analyzer, scope, pattern, analyzer.read(scope, binding), bindings)
     forms, before, after = _conditions(signature.body)
     result_contract = signature.result
     if after:
@@ -234,8 +237,3 @@ def _conditions(forms: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
 
 def _assertion(form: Any) -> Any:
     return List.of([Symbol("flowmetal.core", "assert"), form])
-
-
-def scope_of_module(name: str) -> Scope:
-    """The outermost scope of a module's forms."""
-    return Scope(FunctionScope(None, name))

@@ -24,6 +24,6 @@ def analyze_let(analyzer: Analyzer, items: list[Any], scope: Scope, target: Targ
         node = analyzer.analyze(value, scope)
         # Each name is seen by what comes after it, and not by its own value.
         scope = scope.child()
-        bind_pattern(analyzer, scope, pattern, node, bindings, contract)
+        bind_pattern(analyzer, scope, pattern, node, bindings, contract=contract)
     body = analyzer.body(items[2:], scope, target)
     return Let(span, bindings, body) if bindings else body

@@ -35,11 +35,11 @@ def analyze_loop(analyzer: Analyzer, items: list[Any], scope: Scope, target: Tar
         binding = analyzer.hidden(scope, "turn")
         own.bindings.append(binding)
         apart.append((pattern, contract, binding))
-        bind_pattern(analyzer, scope, pattern, analyzer.read(scope, binding), early, None)
+        bind_pattern(analyzer, scope, pattern, analyzer.read(scope, binding), early)
     inner: list[tuple[Binding, Node]] = []
     for pattern, contract, binding in apart:
         scope = scope.child()
-        bind_pattern(analyzer, scope, pattern, analyzer.read(scope, binding), inner, contract)
+        bind_pattern(analyzer, scope, pattern, analyzer.read(scope, binding), inner, contract=contract)
     body = analyzer.body(items[2:], scope, own)
     return Loop(span, own, initial, Let(span, inner, body) if inner else body)
 

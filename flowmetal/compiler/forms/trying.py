@@ -1,7 +1,7 @@
 """`try`: a body, clauses for its errors, and what runs in any case.
 
-A clause takes errors of a kind, of a set of kinds, those a predicate holds of, or (`_`) all of them; a cancellation is taken only
-by a clause that names its kind.
+A clause takes errors of a kind, of a set of kinds, those a predicate holds of, or (`_`) all of them; a cancellation
+is taken only by a clause that names its kind.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def analyze_try(analyzer: Analyzer, items: list[Any], scope: Scope, target: Targ
             return malformed(analyzer, "try", form)
     if not clauses and final is None:
         return analyzer.body(body, scope, target)
-    # A `recur` out of the body would leave its handlers; out of a clause it leaves nothing, unless `finally` comes after.
+    # A `recur` out of the body would leave its handlers; out of a clause it leaves nothing, unless `finally` follows.
     node = Try(span, analyzer.body(body, scope, None), [], None)
     for form, parts in clauses:
         clause = _clause(analyzer, form, parts, scope, target if final is None else None)
@@ -50,9 +50,7 @@ def analyze_try(analyzer: Analyzer, items: list[Any], scope: Scope, target: Targ
     return node
 
 
-def _clause(
-    analyzer: Analyzer, form: Any, parts: list[Any], scope: Scope, target: Target | None
-) -> Catch | None:
+def _clause(analyzer: Analyzer, form: Any, parts: list[Any], scope: Scope, target: Target | None) -> Catch | None:
     before = analyzer.span
     analyzer.span = analyzer.span_at(form)
     try:

@@ -45,6 +45,9 @@ tokens = (
     "TAG",
 )
 
+#: Brackets inside brackets.  Far beyond any program; it bounds the memory that a file of brackets alone can take.
+NESTING_MAX = 100_000
+
 CLOSER = {"(": ")", "[": "]", "{": "}", "#{": "}", "#(": ")"}
 
 _new_span = tuple.__new__
@@ -228,6 +231,8 @@ def t_error(t: Any) -> None:
 def _open(t: Any, closer: str) -> Any:
     lexer = t.lexer
     lexer.open.append(closer)
+    if len(lexer.open) > NESTING_MAX:
+        lexer.source.too_deep(_span_of(t, len(t.value)))
     t.value = (t.value, t.lineno, t.lexpos - lexer.line_start + 1)
     return t
 

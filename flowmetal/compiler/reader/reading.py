@@ -6,6 +6,7 @@ is read a second time with all tokens at hand, so that they can be repaired and 
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from flowmetal.compiler.reader.brackets import repaired
 from flowmetal.compiler.reader.grammar import parse
 from flowmetal.compiler.reader.lexer import new_lexer, stand_in
 from flowmetal.compiler.reader.namespaces import Namespaces
-from flowmetal.compiler.reader.source import Restart, Source, TooManyErrors
+from flowmetal.compiler.reader.source import ReadingEnds, Restart, Source
 from flowmetal.diagnostics import Diagnostic, Label, Span
 
 #: Characters of one file: reading takes about 300 bytes of memory for each.
@@ -58,6 +59,10 @@ def read_source(
         facts = {"size": len(decoded), "limit": SOURCE_CHARACTERS}
         return ReadResult((), (), (Diagnostic("R072", Span(file, 1, 1, 1, 1), facts),), (), decoded, namespace)
     source = Source(decoded, file, Namespaces(namespace, aliases or {}, file), repairing=False)
+    # Nothing that reading makes is cyclic garbage, and the collector would walk the growing tree of forms again and
+    # again, for half of the time.
+    collecting = gc.isenabled()
+    gc.disable()
     try:
         try:
             _read(source)
@@ -65,11 +70,13 @@ def read_source(
             source.lexer = None
             source = Source(decoded, file, Namespaces(namespace, aliases or {}, file), repairing=True)
             _read_repaired(source)
-    except TooManyErrors:
+    except ReadingEnds:
         pass
     finally:
         # Lexer and source know each other; the forms should not have to wait for the garbage collector.
         source.lexer = None
+        if collecting:
+            gc.enable()
     items = source.top or []
     diagnostics = sorted(problems + source.diagnostics, key=_order)
     spans = tuple(source.place(form, span) for form, span in zip(items[::2], items[1::2], strict=True))

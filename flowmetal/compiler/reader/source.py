@@ -20,6 +20,7 @@ from flowmetal.compiler.reader.building import (
     vector_of,
     with_metadata,
 )
+from flowmetal.compiler.reader.lexer import NESTING_MAX
 from flowmetal.compiler.reader.namespaces import Namespaces
 from flowmetal.compiler.reader.spans import FormSpan
 from flowmetal.compiler.reader.tags import tagged_value
@@ -55,8 +56,8 @@ class Restart(Exception):
     """The brackets of the text do not match, or a form is missing: it is to be read again, with repairs."""
 
 
-class TooManyErrors(Exception):
-    """DIAGNOSTICS_MAX is reached."""
+class ReadingEnds(Exception):
+    """Reading ends here: DIAGNOSTICS_MAX is reached, or NESTING_MAX."""
 
 
 class Source:
@@ -134,6 +135,11 @@ class Source:
         if self._long_string is not None:
             labels.append(Label(self._long_string, "this one runs over lines: is its end the one that is missing?"))
         self.report(Bad("R010" if mark == '"' else "R013"), span, labels=tuple(labels))
+
+    def too_deep(self, span: Span) -> None:
+        """The bracket here is nested deeper than any program: reading ends."""
+        self.diagnostics.append(Diagnostic("R074", span, {"limit": NESTING_MAX}))
+        raise ReadingEnds
 
     def unbalanced(self) -> None:
         """A closing bracket does not match."""
@@ -262,11 +268,11 @@ class Source:
     # Errors.
 
     def report(self, bad: Bad, span: Span, labels: tuple[Label, ...] = ()) -> None:
-        """Adds an error; raises TooManyErrors with the last one there is room for."""
+        """Adds an error; raises ReadingEnds with the last one there is room for."""
         self.diagnostics.append(Diagnostic(bad.code, span, bad.facts, labels))
         if len(self.diagnostics) >= DIAGNOSTICS_MAX:
             self.diagnostics.append(Diagnostic("R073", span, {"limit": DIAGNOSTICS_MAX}))
-            raise TooManyErrors
+            raise ReadingEnds
 
     def missing(self, parser: Any, report: bool) -> Pair:
         """The mark on top of the parser's stack has no form after it: reports that and returns what stands in."""

@@ -28,6 +28,7 @@ from flowmetal.connectors.http_callback.body import (
     is_json,
     json_value,
     read_body,
+    store_status,
     text_or_bytes,
 )
 from flowmetal.connectors.http_callback.secrets import load_secrets
@@ -173,7 +174,7 @@ class Callbacks:
 
 
 def guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """A handler whose errors become envelopes: HttpError its status, a store's error 503, all others 500."""
+    """A handler whose errors become envelopes: HttpError its status, a store's error store_status, all others 500."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -181,8 +182,10 @@ def guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
         except HttpError as error:
             return error_response(error, error.status)
         except FlowmetalError as error:
-            log.error("%s failed: %s", request.url.path.partition("/callbacks/")[0] or "/callbacks", error)
-            return error_response(error, 503)
+            status = store_status(error)
+            if status >= 500:
+                log.error("a request failed: %s", error)
+            return error_response(error, status)
         except Exception:
             reference = os.urandom(6).hex()
             log.exception("a request failed, reference %s", reference)

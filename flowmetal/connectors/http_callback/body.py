@@ -83,6 +83,13 @@ def text_or_bytes(body: bytes) -> Any:
         return body
 
 
+def store_status(error: FlowmetalError) -> int:
+    """The status for an error of the store: 400 for what was asked (S2xx), 503 for what the store could not do."""
+    return {"S201": 409, "S202": 404, "S203": 404, "S205": 413, "S207": 503}.get(
+        error.code, 400 if error.code.startswith("S2") else 503
+    )
+
+
 def error_response(error: FlowmetalError, status: int, **more: Any) -> JSONResponse:
     """The envelope {"error": {"code", "message", "hint"}}.  A body that was not read to its end ends the connection."""
     shown = {"code": error.code, "message": error.diagnostic.text, "hint": error.diagnostic.hint or None, **more}

@@ -1,6 +1,5 @@
 """http/request: sends the HTTP requests of processes, behind a guard against requests into the inner network."""
 
 from flowmetal.connectors.http_request.connector import EFFECT, HttpRequestConnector
-from flowmetal.connectors.http_request.guard import Guard
 
-__all__ = ["EFFECT", "Guard", "HttpRequestConnector"]
+__all__ = ["EFFECT", "HttpRequestConnector"]

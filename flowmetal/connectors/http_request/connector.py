@@ -20,7 +20,7 @@ import httpx2
 from flowmetal.client.background import Background
 from flowmetal.client.serving import Answer, Running, Serving, StoreSource
 from flowmetal.connectors.config import HttpSettings
-from flowmetal.connectors.http_request.guard import Blocked, Guard, Resolver, system_resolver
+from flowmetal.connectors.guard import Blocked, Guard, Resolver, system_resolver
 from flowmetal.connectors.http_request.request import BadRequest, HttpRequest, check_url, read_request, shown_url
 from flowmetal.connectors.http_request.response import (
     K_BODY,

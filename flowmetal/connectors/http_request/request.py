@@ -99,6 +99,8 @@ def check_url(url: httpx2.URL) -> None:
         raise BadRequest(f":url must begin with http:// or https://, not {url.scheme or 'nothing'}:")
     if not url.host:
         raise BadRequest(":url names no host")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise BadRequest(f":url names port {url.port}, which does not exist")
 
 
 def _given(payload: Map) -> dict[str, Any]:

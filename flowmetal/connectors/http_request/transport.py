@@ -13,7 +13,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpcore2
 import httpx2
 
-from flowmetal.connectors.http_request.guard import Blocked, Guard
+from flowmetal.connectors.guard import Blocked, Guard
 
 #: Longest wait for one address to accept a connection; the request's own deadline may be shorter.
 CONNECT_SECONDS = 10.0

@@ -1,5 +1,7 @@
-"""Codes of artifacts (.fmc files): B0xx the file and its modules, B1xx the verifier, B2xx stored values, B3xx writing,
-B4xx assembler text."""
+"""Codes of artifacts (.fmc files).
+
+B0xx the file and its modules, B1xx the verifier, B2xx stored values, B3xx writing, B4xx assembler text.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,9 @@ from flowmetal.diagnostics.entry import Entry
 
 _REBUILD = "Build the artifact again from its source with `flowc build`, or get another copy of it."
 _BROKEN = (
-    "The verifier looks at every code body of an artifact before the machine runs it.  What the compiler writes always\n"
-    "passes; an artifact that does not was damaged on the way, or written by something else.  Nothing of it was run."
+    "The verifier looks at every code body of an artifact before the machine runs it.  What the compiler\n"
+    "writes always passes; an artifact that does not was damaged on the way, or written by something else.\n"
+    "Nothing of it was run."
 )
 
 CODES: dict[str, Entry] = {
@@ -29,22 +32,22 @@ CODES: dict[str, Entry] = {
         "machine too old",
         "The artifact needs machine version {found}, and this Flowmetal has version {expected}.",
         "Install a newer Flowmetal, or build the artifact again with this one.",
-        "The instruction set only grows.  An artifact says which version of it the compiler had; an older machine may not\n"
-        "know some of its instructions.",
+        "The instruction set only grows.  An artifact says which version of it the compiler had; an older machine\n"
+        "may not know some of its instructions.",
     ),
     "B004": Entry(
         "damaged artifact",
         "The artifact is cut short or its bytes have changed: its checksum does not fit.",
         _REBUILD,
-        "A .fmc file ends with the SHA-256 of everything before it.  A download that broke off, or a transfer in text mode,\n"
-        "are the usual causes.",
+        "A .fmc file ends with the SHA-256 of everything before it.  A download that broke off, or a transfer in\n"
+        "text mode, are the usual causes.",
     ),
     "B005": Entry(
         "malformed artifact",
         "{place} {problem}.",
         _REBUILD,
-        "The checksum fits, but a part of the artifact does not have the form it should have.  It was not written by this\n"
-        "compiler.",
+        "The checksum fits, but a part of the artifact does not have the form it should have.  It was not written\n"
+        "by this compiler.",
     ),
     "B006": Entry(
         "artifact too large",
@@ -59,8 +62,8 @@ CODES: dict[str, Entry] = {
             "Version {other} of it is here: build the program again against that one.",
             "Put the library into the artifact with `flowc build --bundle`, or store it first.",
         ),
-        "A compiled module names each module it uses by the SHA-256 of its code, so that it always runs with what it\n"
-        "was built with.",
+        "A compiled module names each module it uses by the SHA-256 of its code, so that it always runs with what\n"
+        "it was built with.",
     ),
     "B012": Entry(
         "two versions of a library",
@@ -93,7 +96,10 @@ CODES: dict[str, Entry] = {
         "register out of range", "{place}: register {register} is used, and there are {registers}.", _REBUILD, _BROKEN
     ),
     "B104": Entry(
-        "unwritten register", "{place}: register {register} is read and was not written on every way here.", _REBUILD, _BROKEN
+        "unwritten register",
+        "{place}: register {register} is read and was not written on every way here.",
+        _REBUILD,
+        _BROKEN,
     ),
     "B105": Entry("bad jump", "{place}: it jumps to {target}, which is not a later instruction.", _REBUILD, _BROKEN),
     "B106": Entry(
@@ -110,21 +116,28 @@ CODES: dict[str, Entry] = {
         "Install a newer Flowmetal, or build the artifact again with this one.",
         "Builtins have permanent numbers.  A number that is not known here belongs to a later release.",
     ),
-    "B110": Entry("wrong arity of a builtin", "{place}: builtin {number} is given {given} arguments.", _REBUILD, _BROKEN),
+    "B110": Entry(
+        "wrong arity of a builtin", "{place}: builtin {number} is given {given} arguments.", _REBUILD, _BROKEN
+    ),
     "B111": Entry(
         "wrong captures", "{place}: a function that captures {wanted} values is given {found}.", _REBUILD, _BROKEN
     ),
     "B112": Entry("unknown region", "{place}: there is no region of kind {kind}.", _REBUILD, _BROKEN),
     "B113": Entry("odd map", "{place}: a map is made of a key without a value.", _REBUILD, _BROKEN),
-    "B114": Entry("too many arguments", "{place}: {count} registers are listed, and at most {limit} are allowed.", _REBUILD, _BROKEN),
+    "B114": Entry(
+        "too many arguments",
+        "{place}: {count} registers are listed, and at most {limit} are allowed.",
+        _REBUILD,
+        _BROKEN,
+    ),
     "B115": Entry("integer out of range", "{place}: {operand} does not fit into 32 bits.", _REBUILD, _BROKEN),
     "B116": Entry("bad try row", "{place}: row {row} of the try table {problem}.", _REBUILD, _BROKEN),
     "B117": Entry(
         "nested too deep",
         "{place}: more than {limit} {what} stand inside each other.",
         "Move an inner part into a function of its own.",
-        "One function body holds a limited number of loops inside loops and of tries inside tries, so that the analysis of a\n"
-        "body takes linear time.",
+        "One function body holds a limited number of loops inside loops and of tries inside tries, so that the\n"
+        "analysis of a body takes linear time.",
     ),
     "B118": Entry("bad code header", "{place}: the body {problem}.", _REBUILD, _BROKEN),
     "B119": Entry(
@@ -154,14 +167,15 @@ CODES: dict[str, Entry] = {
         "value cannot be stored",
         "{place} holds {problem}.",
         "Make it inside a function instead of at the top level.",
-        "The values of a module's top level are written into the artifact.  Functions, cells and lazy sequences can be; what\n"
-        "belongs to a running process (an unfinished promise, a transient, a continuation) cannot.",
+        "The values of a module's top level are written into the artifact.  Functions, cells and lazy sequences\n"
+        "can be; what belongs to a running process (an unfinished promise, a transient, a continuation) cannot.",
     ),
     "B302": Entry(
         "module not compiled",
         "`{module}` needs `{library}`, which {problem}.",
         "",
-        "Modules are written in the order in which they need each other; each must be compiled before those that use it.",
+        "Modules are written in the order in which they need each other; each must be compiled before those that\n"
+        "use it.",
     ),
     # ---- B4xx: assembler text ----------------------------------------------------------------------------------
     "B401": Entry(
@@ -169,5 +183,12 @@ CODES: dict[str, Entry] = {
         "Line {line}: {problem}.",
         "`flowc disasm` shows how it is written.",
         "The assembler reads what the disassembler writes.",
+    ),
+    # ---- B5xx: the standard library ----------------------------------------------------------------------------
+    "B501": Entry(
+        "no standard library",
+        "This installation has no standard library: {path} is missing.",
+        "Install Flowmetal again.",
+        "The library is part of the package, compiled.  In a source tree it is compiled from `stdlib/*.fm` at first use.",
     ),
 }

@@ -4,4 +4,17 @@ from __future__ import annotations
 
 from flowmetal.diagnostics.entry import Entry
 
-CODES: dict[str, Entry] = {}
+CODES: dict[str, Entry] = {
+    "C101": Entry(
+        "not a contract",
+        "`{contract}` is not a contract.",
+        "A contract is a predicate, or a shape: `{{:id string?}}`, `[int?]`, `(maybe string?)`, `(enum :a :b)`.",
+        "A contract stands after `:-` at a parameter, a result or a local, and is checked when the program runs.",
+    ),
+    "C102": Entry(
+        "broken contract",
+        "`{function}` is called with `{value}` for `{name}`, which is not `{contract}`.",
+        "",
+        "The argument is written as a constant, so the compiler could check the contract.",
+    ),
+}

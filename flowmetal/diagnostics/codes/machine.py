@@ -12,4 +12,18 @@ CODES: dict[str, Entry] = {
         "An image is checked value by value when it is loaded.  One that does not fit its program, or that was damaged, is\n"
         "refused whole; nothing of it is run.",
     ),
+    "V301": Entry(
+        "unreadable log",
+        "The log of process {pid} cannot be read: {reason}.",
+        "Look at it with `flowvm history {pid}`; the process can be started again from its arguments.",
+        "A process begins with an event that names its function and arguments.  Where that event is missing or damaged, and\n"
+        "no checkpoint stands in for it, the process cannot be run.",
+    ),
+    "V302": Entry(
+        "program not in the store",
+        "The store has no program {hash}.",
+        "Deploy it again with `flowvm deploy`; the process goes on then with `flowvm resume`.",
+        "A process keeps the code it started with, under its content hash.  An artifact that a process needs is never removed\n"
+        "by Flowmetal itself.",
+    ),
 }

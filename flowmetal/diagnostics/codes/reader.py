@@ -268,6 +268,12 @@ CODES: dict[str, Entry] = {
         "Repair the first ones, they often cause the others.",
         "A file that is not Flowmetal source at all would give an error for every line.",
     ),
+    "R074": Entry(
+        "nested too deep",
+        "More than {limit} brackets are open here; reading ended.",
+        "Look for text that is no source, or for brackets that are not closed.",
+        "No program comes near this depth.",
+    ),
     "R080": Entry(
         "code in data",
         "`{mark}` is read in programs only, and this is data.",

@@ -152,9 +152,9 @@ def _key_text(key: Any) -> str:
 
 
 def _text_of(value: Any) -> str:
-    plain = to_python(value)
-    if plain.__class__ is float and not math.isfinite(plain):
+    if value.__class__ is float and not math.isfinite(value):
         fail("argument", f"json/write cannot write {shown(value)}: JSON has no such number")
+    plain = to_python(value)
     if plain.__class__ is dict:
         return write(_value_of(plain, False))
     try:

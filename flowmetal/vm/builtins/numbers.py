@@ -56,7 +56,7 @@ def times(*values: Any) -> Any:
     return product
 
 
-@builtin(103, "/", 1, None)
+@builtin(103, "divide", 1, None)
 def over(first: Any, *values: Any) -> Any:
     """Divides the first number by the others; integers that do not divide give a ratio.  A single one is inverted."""
     if not values:

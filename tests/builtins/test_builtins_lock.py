@@ -22,7 +22,7 @@ def test_every_locked_builtin_is_as_it_was() -> None:
 
 
 def test_every_builtin_is_locked() -> None:
-    """A new builtin is added to the lock file; `python -m tests.builtins.test_lock` writes it."""
+    """A new builtin is added to the lock file; run this file to write it."""
     locked = {int(line.split()[0]) for line in LOCK.read_text().splitlines() if line and not line.startswith("#")}
     assert sorted(set(BUILTINS) - locked) == []
 

@@ -2,7 +2,7 @@
 
 A name is resolved once, every address it gives is checked, and the connection goes to a checked address; so neither
 odd spellings of an address nor a name that changes between check and connect get past it.  This module decides;
-transport.py stands at the socket.
+http_request/transport.py stands at the socket.
 """
 
 from __future__ import annotations

@@ -1,0 +1,143 @@
+"""compile_module: the text of one file to a module.
+
+Reads, takes the forms one by one (each can use what the ones before it define), checks what only the whole module can
+tell, prunes.  Every error found on the way is in the one CompileFailed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from flowmetal.bytecode.program import Module
+from flowmetal.compiler.analyze import DEPTH_MAX, Analyzer
+from flowmetal.compiler.building import Builder
+from flowmetal.compiler.calls import check_counts
+from flowmetal.compiler.effects import analyze_effects
+from flowmetal.compiler.evaluation import BuiltinRow, Evaluator
+from flowmetal.compiler.forms.namespace import namespace_name
+from flowmetal.compiler.names import Names
+from flowmetal.compiler.proving import check_contracts
+from flowmetal.compiler.prune import prune
+from flowmetal.compiler.reader import ReadResult, is_placeholder, read_source
+from flowmetal.compiler.report import Reporter
+from flowmetal.compiler.shapes import depth_exceeds, is_list, items_of
+from flowmetal.compiler.toplevel import TopLevel
+from flowmetal.diagnostics import CompileFailed
+
+#: Python frames for DEPTH_MAX nested forms: analysis and emission take up to some twenty for each.
+_FRAMES = 30 * DEPTH_MAX
+
+
+def compile_module(
+    text: str | bytes,
+    file: str,
+    *,
+    libraries: Mapping[str, Module],
+    evaluate: Evaluator,
+    builtins: Mapping[Any, BuiltinRow],
+    name: str | None = None,
+    library: bool | None = None,
+) -> Module:
+    """Compiles one file.  Raises CompileFailed with all its diagnostics.
+
+    `libraries` are the modules it may use, by name.  `builtins` has a row for each builtin, under any key.  The module
+    is called what its `ns` form says, else `name`, else as the file without its ending.  `library` says that `%name`
+    may be written, as in the standard library; by default that is so where there are no libraries to use.
+    """
+    read = read_source(text, file)
+    return compile_read(
+        read, file, libraries=libraries, evaluate=evaluate, builtins=builtins, name=name, library=library
+    )
+
+
+def compile_read(
+    read: ReadResult,
+    file: str,
+    *,
+    libraries: Mapping[str, Module],
+    evaluate: Evaluator,
+    builtins: Mapping[Any, BuiltinRow],
+    name: str | None = None,
+    library: bool | None = None,
+) -> Module:
+    """As compile_module, of a file that has been read."""
+    reporter = Reporter()
+    for diagnostic in read.diagnostics:
+        reporter.add(diagnostic)
+    module = Module(module_name(read, file, name), source=read.text, file=file)
+    rows = {row.name: row for row in builtins.values()}
+    names = Names(module, libraries, rows, not libraries if library is None else library)
+    builder = Builder(module, dict(libraries))
+    analyzer = Analyzer(names, builder, reporter, evaluate, file)
+    with deep_recursion():
+        _take_forms(analyzer, read)
+        if not reporter.errors:
+            check_counts(analyzer)
+            check_contracts(analyzer)
+        if reporter.errors:
+            raise CompileFailed(reporter.in_order())
+        required = prune(builder)
+        analyze_effects(builder)
+    for other in required:
+        found = libraries.get(other)
+        module.requires[other] = (found.hash if found is not None else None) or b""
+    return module
+
+
+def module_name(read: ReadResult, file: str, name: str | None) -> str:
+    """What a module is called."""
+    for form in read.forms[:1]:
+        declared = namespace_name(form)
+        if declared is not None:
+            return declared
+    stem = file.replace("\\", "/").rpartition("/")[2].partition(".")[0]
+    return name or stem or "user"
+
+
+def _take_forms(analyzer: Analyzer, read: ReadResult) -> None:
+    top = TopLevel(analyzer)
+    for form, span in zip(read.forms, read.spans, strict=True):
+        if depth_exceeds(form, DEPTH_MAX):
+            analyzer.error("A104", span=span, limit=DEPTH_MAX)
+        elif read.diagnostics and _has_placeholder(form):
+            _declare_only(analyzer, form)
+        else:
+            top.form(form, span)
+    if read.diagnostics:
+        # What was put in for missing brackets is not what the author meant; evaluating it proves nothing.
+        analyzer.reporter.drop("A135")
+
+
+def _has_placeholder(form: Any) -> bool:
+    """Whether the reader could not read all of a form; it has said so."""
+    pending = [form]
+    while pending:
+        current = pending.pop()
+        if is_placeholder(current):
+            return True
+        if hasattr(current, "items"):
+            pending.extend(part for pair in current.items() for part in pair)
+        elif hasattr(current, "__iter__") and not isinstance(current, str | bytes | tuple):
+            pending.extend(current)
+    return False
+
+
+def _declare_only(analyzer: Analyzer, form: Any) -> None:
+    """Makes the name of a definition that could not be read known, so that its uses are not reported."""
+    items = items_of(form) if is_list(form) else []
+    if len(items) >= 2 and str(items[0]).startswith("def"):
+        analyzer.names.declare_broken(items[1])
+
+
+@contextmanager
+def deep_recursion() -> Iterator[None]:
+    """Lets the compiler recurse as deep as DEPTH_MAX asks for; Python to Python calls take no C stack."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _FRAMES))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

@@ -1,0 +1,114 @@
+"""Building: sources to the bytes of an artifact, and what can be said of an artifact; what `flowc` calls.
+
+Joins the compiler, the machine (as its evaluator), the standard library and the artifact format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowmetal.bytecode.disassemble import disassemble, disassemble_module
+from flowmetal.bytecode.fmc import decode_artifact, encode_artifact
+from flowmetal.bytecode.program import Module
+from flowmetal.compiler import compile_project
+from flowmetal.diagnostics import Diagnostic
+from flowmetal.engine.artifacts import open_artifact
+from flowmetal.engine.stdlib import Evaluate, builtin_arity, standard_library
+from flowmetal.vm.builtins.registry import BUILTINS
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An artifact: the name of its main module, its bytes, its content hash, and what the compiler warned of."""
+
+    name: str
+    data: bytes
+    hash: bytes
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An artifact for people: as a JSON-like document, and as text."""
+
+    document: dict[str, Any]
+    text: str
+
+
+def build_artifact(
+    sources: Mapping[str, bytes | str], main: str | None = None, strip: bool = False, bundle: bool = False
+) -> Built:
+    """Compiles sources (text by path) to an artifact named after its module `main`, by default the first source's.
+
+    `strip` leaves source text and places out, `bundle` puts the standard library in.  Raises CompileFailed with all
+    diagnostics.
+    """
+    library = standard_library().modules
+    modules = compile_project(sources, library, Evaluate(), BUILTINS)
+    name = main or _module_of(modules, next(iter(sources)))
+    packed = [*library.values(), *modules] if bundle else modules
+    data = encode_artifact(packed, name, strip=strip, builtin_arity=builtin_arity)
+    return Built(name, data, decode_artifact(data).hash)
+
+
+def verify_file(data: bytes) -> None:
+    """Checks an artifact.  Raises FlowmetalError with a B code."""
+    open_artifact(data)
+
+
+def artifact_name(data: bytes) -> str:
+    """The name of an artifact's main module.  Raises FlowmetalError with a B code."""
+    return decode_artifact(data).name
+
+
+def describe_artifact(data: bytes, function: str | None = None) -> Described:
+    """The manifest and the instructions of an artifact, or the instructions of one function ("deploy/main")."""
+    artifact = open_artifact(data)
+    document: dict[str, Any] = {
+        "name": artifact.name,
+        "hash": artifact.hash.hex(),
+        "bytes": len(data),
+        "modules": [_module_document(module) for module in artifact.modules.values()],
+    }
+    if function is None:
+        text = "\n".join(disassemble_module(module) for module in artifact.modules.values())
+    else:
+        text = "\n".join(_bodies(artifact.modules.values(), artifact.main, function))
+    document["disassembly"] = text
+    return Described(document, text)
+
+
+def _module_of(modules: list[Module], path: str) -> str:
+    for module in modules:
+        if module.file == path:
+            return module.name
+    return modules[-1].name
+
+
+def _bodies(modules: Iterable[Module], main: str, function: str) -> Iterable[str]:
+    wanted = function if "/" in function else f"{main}/{function}"
+    for module in modules:
+        for candidate in module.functions:
+            if candidate.name == wanted or candidate.name.startswith(wanted + "/"):
+                for index in candidate.codes:
+                    yield disassemble(module.codes[index], module)
+
+
+def _module_document(module: Module) -> dict[str, Any]:
+    exports = [found for found in module.globals.values() if not found.private]
+    return {
+        "name": module.name,
+        "hash": module.hash.hex() if module.hash is not None else None,
+        "requires": {name: hash.hex() for name, hash in sorted(module.requires.items())},
+        "exports": [
+            {"name": found.name, "parameters": list(found.parameters), "doc": found.doc, "effect": found.effect}
+            for found in exports
+        ],
+        "effects": [
+            {"effect": site.effect, "function": site.function, "place": str(site.span) if site.span else None}
+            for site in module.effect_sites
+        ],
+        "functions": len(module.functions),
+    }

@@ -1,0 +1,63 @@
+"""What an object holds, for those who walk a heap: quotas, inspection, reachability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flowmetal.values.errors import ErrorValue
+from flowmetal.values.functions import Closure, Reduced
+from flowmetal.values.hash_trie import HashLeaf, HashNode
+from flowmetal.values.maps import Map
+from flowmetal.values.mutable import Cell, Promise, Resumption
+from flowmetal.values.seqs import Cons, LazySeq, List, Range
+from flowmetal.values.sets import Set
+from flowmetal.values.sorted import SortedMap, SortedNode, SortedSet
+from flowmetal.values.vector import Vector, VectorNode, VectorSeq
+
+
+def _in_table(value: Map | Set) -> Iterable[Any]:
+    table: dict[Any, Any] | None = value.table
+    return (value.root,) if table is None else (*table, *table.values())
+
+
+def _in_resumption(value: Resumption) -> Iterable[Any]:
+    for frame in value.frames:
+        for part in frame:
+            if part.__class__ is list or part.__class__ is tuple:
+                yield from part
+            else:
+                yield part
+
+
+_CHILDREN: dict[type, Callable[[Any], Iterable[Any]]] = {
+    List: lambda value: (value.first, value.rest) if value.count else (),
+    Cons: lambda value: (value.first, value.rest),
+    LazySeq: lambda value: (value.thunk, value.value),
+    Range: lambda value: (),
+    Vector: lambda value: (*value.tail, value.root),
+    VectorNode: lambda value: value.children,
+    VectorSeq: lambda value: (value.vector,),
+    Map: _in_table,
+    Set: _in_table,
+    HashNode: lambda value: value.children,
+    HashLeaf: lambda value: (*value.table, *value.table.values()),
+    SortedMap: lambda value: (value.root,),
+    SortedSet: lambda value: (value.root,),
+    SortedNode: lambda value: (value.key, value.value, value.left, value.right),
+    Closure: lambda value: value.captures,
+    ErrorValue: lambda value: (value.data, value.cause, value.trace),
+    Reduced: lambda value: (value.value,),
+    Cell: lambda value: (value.value,),
+    Promise: lambda value: (value.value,),
+    Resumption: _in_resumption,
+}
+
+
+def children_of(value: Any) -> Iterable[Any] | None:
+    """The objects and scalars directly inside a heap object, inner nodes of collections included; None for scalars.
+
+    Metadata is left out.  Boxed keys of tables are given as they are; they count as scalars.
+    """
+    children = _CHILDREN.get(value.__class__)
+    return None if children is None else children(value)

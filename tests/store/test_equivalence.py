@@ -1,0 +1,391 @@
+"""Random histories: memory and LMDB give the same results and the same bytes; and a small model of inbox, requests and
+timers, written in another way than the store, agrees with it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from flowmetal.store import StoreError, codec, layout, open_store
+from flowmetal.store.committer import Unit
+from flowmetal.store.interface import (
+    Command,
+    Complete,
+    Deliver,
+    Extend,
+    Fire,
+    Join,
+    Leave,
+    Post,
+    PutArtifact,
+    Request,
+    Start,
+    Take,
+    Timer,
+    Turn,
+)
+from flowmetal.store.layout import CLIENTS, META, PARTITIONS, SPACE_NAMES
+from flowmetal.store.lmdb_store import LmdbStore
+from flowmetal.store.memory import MemoryStore
+from flowmetal.store.opening import StoreHandle
+from flowmetal.store.wire_codec import decode_commands, decode_results, encode_commands, encode_results
+
+SECOND = 1_000_000_000
+HASH = b"h" * 32
+
+small = st.integers(0, 4)
+pids = st.integers(1, 4)
+data = st.binary(max_size=8)
+effects = st.sampled_from(["a", "b/c", "d"])
+kinds = st.sampled_from(["message", "cancel", "pause", "resume", "retry", "answer"])
+requests = st.builds(
+    Request,
+    st.just(0),
+    small,
+    effects,
+    data,
+    data,
+    st.just("key"),
+    not_before=st.sampled_from([0, 1010 * SECOND, 1020 * SECOND]),
+    state=st.sampled_from(["queued", "held"]),
+    queued=st.booleans(),
+)
+timers = st.builds(
+    Timer,
+    st.integers(1000, 1040).map(lambda seconds: seconds * SECOND),
+    small,
+    st.sampled_from(["sleep", "timeout", "deadline", "retry"]),
+)
+starts = st.builds(
+    Start,
+    st.sampled_from(["f", "g"]),
+    data,
+    name=st.sampled_from(["deploy", "deploy", "none"]),
+    id=st.sampled_from([None, None, "x", "y"]),
+    attributes=st.sampled_from([{}, {"k": 1, "l": [1, "two", None]}]),
+)
+posts = st.builds(Post, pids, kinds, data, small)
+
+
+@st.composite
+def turns(draw: st.DrawFn) -> Turn:
+    pid = draw(pids)
+    base = draw(st.integers(0, 3))
+    count = draw(st.integers(0, 2))
+    opened = tuple(
+        Request(**{name: getattr(found, name) for name in found.__slots__ if name != "pid"}, pid=pid)
+        for found in draw(st.lists(requests, max_size=2))
+    )
+    return Turn(
+        pid=pid,
+        epoch=draw(st.sampled_from([1, 1, 1, 2])),
+        base_sequence=base,
+        status=draw(st.sampled_from(["waiting"] * 4 + ["ready", "paused", "done", "failed"])),
+        entries=tuple((base + n, 0, draw(data), draw(data)) for n in range(count)),
+        next_sequence=base + count,
+        taken=tuple(draw(st.lists(st.integers(1, 30), max_size=5))),
+        requests=opened,
+        closed=tuple(draw(st.lists(small, max_size=2))),
+        timers=tuple(draw(st.lists(timers, max_size=2))),
+        tokens=tuple((f"t{draw(small)}", found.number) for found in opened[:1]),
+        posts=tuple(draw(st.lists(posts, max_size=2))),
+        starts=tuple(draw(st.lists(starts, max_size=1))),
+        checkpoint=draw(st.sampled_from([None, None, b"image"])),
+        result=draw(st.sampled_from([None, b"result"])),
+        waits=draw(st.sampled_from(["", "é for something"])),
+        attributes=draw(st.sampled_from([None, {}, {"a": True}])),
+    )
+
+
+commands: st.SearchStrategy[Command] = st.one_of(
+    turns(),
+    turns(),
+    turns(),
+    starts,
+    posts,
+    st.builds(Take, st.lists(effects, min_size=1, max_size=3).map(tuple), st.just("w"), small, st.just(5000)),
+    st.builds(Complete, pids, small, st.integers(0, 2), st.booleans(), data),
+    st.builds(Extend, pids, small, st.integers(0, 2), st.just(9000)),
+    st.builds(Deliver, st.sampled_from(["t0", "t1", "t2", "none", ""]), data),
+    st.builds(Fire, st.integers(0, 5)),
+    st.builds(Join, st.sampled_from(["i", "j"]), st.just(20_000)),
+    st.builds(Leave, st.just("j")),
+    st.builds(PutArtifact, st.just(HASH), data, st.sampled_from([None, "deploy"])),
+)
+steps = st.lists(st.tuples(st.integers(0, 6), st.lists(commands, min_size=1, max_size=4)), min_size=1, max_size=25)
+
+
+class Ticking:
+    def __init__(self) -> None:
+        self.time = 1000 * SECOND
+
+    def __call__(self) -> int:
+        return self.time
+
+
+def outcome(store: Any, commands: list[Command]) -> Any:
+    try:
+        return store.submit(commands).result(10)
+    except StoreError as error:
+        return error.code
+
+
+def content(store: Any) -> dict[str, list[tuple[bytes, bytes]]]:
+    """Everything in a store but what names it."""
+    with store._reading() as transaction:
+        return {
+            space: [item for item in transaction.scan(space) if item[0] != b"about"]
+            for space in SPACE_NAMES
+            if space != CLIENTS
+        }
+
+
+@pytest.fixture(scope="module")
+def lmdb_store() -> Iterator[LmdbStore]:
+    with tempfile.TemporaryDirectory() as folder:
+        handle = open_store(Path(folder) / "store")
+        assert isinstance(handle, StoreHandle)
+        handle.submit([Fire(0)]).result(10)
+        yield handle.store
+        handle.close()
+
+
+def opening() -> list[Command]:
+    return [PutArtifact(HASH, b"code", "deploy"), Join("i", 3_600_000)] + [
+        Start("f", b"", name="deploy") for _ in range(3)
+    ]
+
+
+def emptied(store: LmdbStore) -> None:
+    """A new store takes 20 ms to make; an emptied one will do."""
+
+    def run(changes: Any) -> None:
+        for space in SPACE_NAMES:
+            for key, _ in changes.transaction.scan(space):
+                if key != b"about":
+                    changes.transaction.delete(space, key)
+        changes._counters.clear()
+
+    future: Future[None] = Future()
+    assert store._committer is not None
+    store._committer.submit(Unit(run, lambda _, error: future.set_exception(error) if error else future.set_result(None)))
+    future.result(10)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps)
+def test_memory_and_lmdb_are_the_same(lmdb_store: LmdbStore, history: list[tuple[int, list[Command]]]) -> None:
+    clock = Ticking()
+    memory = MemoryStore(clock)
+    lmdb_store._clock, lmdb_store._latest = clock, 0
+    emptied(lmdb_store)
+    assert outcome(memory, opening()) == outcome(lmdb_store, opening())
+    for seconds, batch in history:
+        clock.time += seconds * SECOND
+        assert outcome(memory, batch) == outcome(lmdb_store, batch)
+    assert content(memory) == content(lmdb_store)
+    check_indexes(content(memory))
+
+
+def check_indexes(spaces: dict[str, list[tuple[bytes, bytes]]]) -> None:
+    """What must hold between the key spaces of any store."""
+    processes = {layout.read_u64(key): codec.decode_process(value) for key, value in spaces[layout.PROCESSES]}
+    requests_open = {layout.read_u64_pair(key): codec.decode_request(value) for key, value in spaces[layout.REQUESTS]}
+    marks = {layout.read_u64(value): layout.read_ready_key(key) for key, value in spaces[layout.READY]}
+    assert marks == {pid: (pid % 64, row.mark) for pid, row in processes.items() if row.mark}
+    assert {key for key, _ in spaces[layout.STATUSES]} == {
+        layout.status_key(row.status, pid) for pid, row in processes.items()
+    }
+    queue = {layout.read_u64_pair(value): key for key, value in spaces[layout.QUEUE]}
+    assert queue == {
+        target: layout.queue_key(row.effect.encode(), row.place) for target, row in requests_open.items() if row.place
+    }
+    assert all((row.state == codec.QUEUED) == bool(row.place) for row in requests_open.values())
+    due = {key for key, _ in spaces[layout.DUE]}
+    leases = {
+        layout.due_key(row.lease_until, *target, codec.LEASE)
+        for target, row in requests_open.items()
+        if row.lease_until
+    }
+    timed = {
+        layout.due_key(layout.read_u64(value), *layout.read_timer_key(key)) for key, value in spaces[layout.TIMERS]
+    }
+    assert due == leases | timed
+    assert all((row.state == codec.TAKEN) == bool(row.lease_until) for row in requests_open.values())
+    ended = {pid for pid, row in processes.items() if row.status > codec.PAUSED}
+    assert not any(target[0] in ended for target in requests_open)
+    assert not any(layout.read_u64(key) in ended for key, _ in spaces[layout.INBOX])
+    assert not any(layout.read_timer_key(key)[0] in ended for key, _ in spaces[layout.TIMERS])
+    for pid, row in processes.items():
+        if row.status == codec.LIVE and any(layout.read_u64(key) == pid for key, _ in spaces[layout.INBOX]):
+            assert row.mark, "a live process with something in its inbox is ready"
+    counters = {key.decode(): codec.decode_number(value) for key, value in spaces[META] if key != b"about"}
+    assert counters.get("counter:ready", 0) == sum(
+        1 for row in processes.values() if row.mark and row.status == codec.LIVE
+    )
+    for code in range(5):
+        assert counters.get(f"counter:status:{code}", 0) == sum(1 for row in processes.values() if row.status == code)
+    assert len(spaces[PARTITIONS]) in (0, 64)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(commands, max_size=5))
+def test_commands_cross_the_socket(batch: list[Command]) -> None:
+    assert decode_commands(encode_commands(batch)) == batch
+
+
+def test_results_cross_the_socket() -> None:
+    memory = MemoryStore(Ticking())
+    batch: list[Command] = [
+        *opening(),
+        Turn(1, 1, 0, "waiting", (), 1, requests=(Request(1, 1, "a", b"p", b"o", "k"),)),
+        Take(("a",), "w", 1, 1000),
+        Deliver("t", b""),
+        Leave("i"),
+        Post(1, "message"),
+    ]
+    results = memory.submit(batch).result()
+    assert decode_results(batch, encode_results(results)) == results
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60))
+def test_any_bytes_are_commands_or_refused(junk: bytes) -> None:
+    try:
+        decode_commands(junk)
+    except StoreError as error:
+        assert error.code == "S206"
+
+
+# ---- a model -----------------------------------------------------------------------------------------------------
+
+
+class Model(RuleBasedStateMachine):
+    """One process with its inbox, requests and timers, as plain lists, next to a memory store."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 1000 * SECOND
+        self.store = MemoryStore(lambda: self.time)
+        self.run(*opening())
+        self.inbox: list[tuple[str, int, int]] = [("start", 0, 0)]
+        self.requests: dict[int, list[Any]] = {}  # number -> [state, attempt, lease_until]
+        self.timers: dict[int, int] = {}  # number -> due
+        self.sequence = 0
+        self.next_number = 1
+        self.order: list[int] = []  # of the queue
+
+    def run(self, *batch: Command) -> list[Any]:
+        results: list[Any] = self.store.submit(list(batch)).result()
+        return results
+
+    def settle(self, number: int, kind: str, state: str = "answered") -> None:
+        request = self.requests[number]
+        self.inbox.append((kind, number, request[1]))
+        request[0] = state
+        if number in self.order:
+            self.order.remove(number)
+
+    @rule(kind=st.sampled_from(["message", "cancel"]))
+    def post(self, kind: str) -> None:
+        assert self.run(Post(1, kind)) == [True]
+        self.inbox.append((kind, 0, 0))
+
+    @rule(take=st.integers(0, 3), timeout=st.sampled_from([0, 3, 8]), close=st.booleans())
+    def turn(self, take: int, timeout: int, close: bool) -> None:
+        number = self.next_number
+        self.next_number += 1
+        closed = [n for n, found in self.requests.items() if found[0] in ("answered", "lost")] if close else []
+        due = self.time + timeout * SECOND
+        done = self.run(
+            Turn(
+                1, 1, self.sequence, "waiting", ((self.sequence, 0, b"", b""),), self.sequence + 1,
+                taken=tuple(event.key for event in self.store.inbox(1, take)),
+                requests=(Request(1, number, "a", b"", b"", ""),),
+                timers=(Timer(due, number, "timeout"),) if timeout else (),
+                closed=tuple(closed),
+            )  # fmt: skip
+        )
+        assert done == [True]
+        self.sequence += 1
+        del self.inbox[:take]
+        for gone in closed:
+            del self.requests[gone]
+            self.timers.pop(gone, None)
+        self.requests[number] = ["queued", 0, 0]
+        self.order.append(number)
+        if timeout:
+            self.timers[number] = due
+
+    @rule(limit=st.integers(1, 3))
+    def take(self, limit: int) -> None:
+        taken = self.run(Take(("a",), "w", limit, 5000))[0]
+        assert [found.number for found in taken] == self.order[:limit]
+        for number in self.order[:limit]:
+            self.requests[number] = ["taken", self.requests[number][1] + 1, self.time + 5 * SECOND]
+        del self.order[:limit]
+
+    @precondition(lambda self: self.requests)
+    @rule(index=st.integers(0, 99), attempt=st.integers(0, 2))
+    def complete(self, index: int, attempt: int) -> None:
+        number = sorted(self.requests)[index % len(self.requests)]
+        state, known_attempt, _ = self.requests[number]
+        expected = state == "taken" and attempt == known_attempt
+        assert self.run(Complete(1, number, attempt, True, b"")) == [expected]
+        if expected:
+            self.settle(number, "answer")
+
+    @rule(seconds=st.integers(1, 6))
+    def pass_time(self, seconds: int) -> None:
+        self.time += seconds * SECOND
+        coming = [(due, number, "timer") for number, due in self.timers.items() if due <= self.time]
+        coming += [
+            (lease, number, "lost")
+            for number, (state, _, lease) in self.requests.items()
+            if state == "taken" and lease <= self.time
+        ]
+        fired = self.run(Fire())[0]
+        count = 0
+        for _, number, kind in sorted(coming, key=lambda item: (item[0], item[1], item[2] != "timer")):
+            if kind == "timer":
+                del self.timers[number]
+                count += 1
+            elif self.requests[number][0] != "taken":
+                continue  # its timer was due first and took the lease away; whether Fire saw it before is its affair
+            if self.requests[number][0] in ("queued", "taken"):
+                self.settle(number, kind, "lost" if kind == "lost" else "answered")
+                count += kind == "lost"
+        assert fired >= count
+
+    @rule(number=st.integers(1, 5))
+    def put_back(self, number: int) -> None:
+        if self.requests.get(number, [""])[0] != "lost":
+            return
+        again = Request(1, number, "a", b"", b"", "")
+        assert self.run(Turn(1, 1, self.sequence, "waiting", (), self.sequence, requests=(again,))) == [True]
+        self.requests[number][0] = "queued"
+        self.timers.pop(number, None)
+        self.order.append(number)
+
+    @invariant()
+    def agrees(self) -> None:
+        assert [(event.kind, event.number, event.attempt) for event in self.store.inbox(1)] == self.inbox
+        assert {found.number: found.state for found in self.store.open_requests(1)} == {
+            number: found[0] for number, found in self.requests.items()
+        }
+        assert (1 in self.store.ready(range(64), 10)) == bool(self.inbox)
+        leases = [lease for state, _, lease in self.requests.values() if state == "taken"]
+        assert self.store.next_due() == min([*self.timers.values(), *leases], default=None)
+        check_indexes(content(self.store))
+
+
+Model.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestModel = Model.TestCase
