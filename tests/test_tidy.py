@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "store": {"values", "diagnostics", "bytecode"},
     "engine": {"values", "diagnostics", "bytecode", "compiler", "vm", "store"},
     "inspect": {"values", "diagnostics", "bytecode", "compiler", "vm", "store", "engine"},
-    "connectors": {"values", "diagnostics", "bytecode", "store", "engine", "inspect"},
+    "connectors": {"values", "diagnostics", "bytecode", "store", "engine", "inspect", "client"},
     "server": {"values", "diagnostics", "bytecode", "store", "engine", "inspect", "connectors", "client"},
     "client": {"values", "diagnostics", "bytecode", "store", "engine", "inspect"},
     "cli": set(),  # filled below

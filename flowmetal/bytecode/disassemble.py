@@ -133,12 +133,12 @@ def _instruction(instruction: Instruction, span: Span | None, labels: dict[int, 
 
 def _meaning(kind: Operand, operand: int, module: Module) -> str:
     """What an index refers to; nothing where it is out of range, since unverified code can be looked at too."""
-    if kind is Operand.CONSTANT and operand < len(module.constants):
+    if kind is Operand.CONSTANT and 0 <= operand < len(module.constants):
         return _value(module.constants, operand)
-    if kind is Operand.REFERENCE and operand < len(module.references):
+    if kind is Operand.REFERENCE and 0 <= operand < len(module.references):
         reference = module.references[operand]
         return f"{reference.module}/{reference.name}"
-    if kind is Operand.FUNCTION and operand < len(module.functions):
+    if kind is Operand.FUNCTION and 0 <= operand < len(module.functions):
         return module.functions[operand].name
     return ""
 

@@ -192,14 +192,14 @@ class _Core:
 
     def index_of(self, function: Function) -> tuple[int, int]:
         """The indexes of a function."""
-        module, index = self.session.functions.get(id(function), (function.module, function.index))
-        if module is None or (module is not self.module and module.name == self.module.name):
-            raise FlowmetalError(
-                "B301",
-                place=f"The top level of {self.module.name}",
-                problem=f"{function.name}, which is no longer defined",
-            )
-        return self.index(module.name, module), index
+        found = self.session.functions.get(id(function))
+        if found is None:
+            module = function.module
+            if module is None or module.stored is None or module.name == self.module.name:
+                place = f"The top level of {self.module.name}"
+                raise FlowmetalError("B301", place=place, problem=f"{function.name}, which no module has any more")
+            found = module, function.index
+        return self.index(found[0].name, found[0]), found[1]
 
     def constant_ref(self, value: Any) -> tuple[int, int] | None:
         """Not asked: the encoder below finds objects of modules itself."""

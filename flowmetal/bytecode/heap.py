@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flowmetal.bytecode.lazy import LOCK
 from flowmetal.bytecode.program import Function, Module, Program, captures_of
 from flowmetal.bytecode.table import Table
 from flowmetal.diagnostics import FlowmetalError
@@ -51,14 +50,17 @@ class ModuleHeap:
         self.states = states
         self.links: tuple[Module, ...] | None = None  # itself and the modules it requires; set when it is linked
         self._shared = shared
-        self._loaded = not len(shared)
         self._closures: dict[int, Closure] = {}
         self._owner = ModuleOwner(module)
-        self._decoder = Decoder(self._owner, _SharedTable(self))
+        self._plain = Decoder(None, _SharedTable(self))  # for atoms that refer to no object of this module
+        #: The decoder with the shared objects, once there is one.  A dict, whose setdefault lets one of several threads
+        #: that decode at once win, before any of them has given an object out.
+        self._decoders: dict[str, Decoder] = {}
 
     def value(self, data: memoryview, place: str) -> Any:
         """The value of the bytes of an atom.  Errors: B201, B202."""
-        return self._decode(self._decoder, data, place)
+        atom = _unpack(data, place)
+        return _value(self.load() if _is_own(atom) else self._plain, atom, place)
 
     def object(self, number: int) -> Any:
         """The shared object with a number; LookupError if there is none."""
@@ -66,8 +68,7 @@ class ModuleHeap:
             return self._closure(number)
         if not self.first <= number < self.own_start:
             raise LookupError(number)
-        self.load()
-        return self._decoder.objects[number]
+        return self.load().objects[number]
 
     def linked(self, index: int) -> Module:
         """The module that this one refers to by an index; LookupError if it is not known."""
@@ -77,21 +78,25 @@ class ModuleHeap:
             raise LookupError(index)
         return self.links[index]
 
-    def load(self) -> None:
-        """Decodes the shared objects, of required modules first.  Without recursion: programs may have many modules."""
-        if self._loaded:
-            return
-        with LOCK:
-            stack = [self]
-            while stack:
-                heap = stack[-1]
-                below = [found for found in heap.below() if not found._loaded]
-                if below and not heap._loaded:
-                    stack.extend(below)
-                    continue
-                stack.pop()
-                if not heap._loaded:
-                    heap._load()
+    def load(self) -> Decoder:
+        """The decoder with the shared objects, which have been decoded after those of required modules.
+
+        Without recursion: programs may have many modules.
+        """
+        found = self._decoders.get("shared")
+        if found is not None:
+            return found
+        stack = [self]
+        while stack:
+            heap = stack[-1]
+            below = [] if heap._decoders else [found for found in heap.below() if not found._decoders]
+            if below:
+                stack.extend(below)
+                continue
+            stack.pop()
+            if not heap._decoders:
+                heap._decoders.setdefault("shared", heap._decode_shared())
+        return self._decoders["shared"]
 
     def below(self) -> list[ModuleHeap]:
         """The heaps of the modules it requires.  There are no cycles, since a module's hash covers what it requires."""
@@ -120,33 +125,24 @@ class ModuleHeap:
             raise FlowmetalError("B201", place=place, problem="an object has no state")
         return decoder
 
-    def _decode(self, decoder: Decoder, data: memoryview, place: str) -> Any:
-        atom = _unpack(data, place)
-        if atom.__class__ is list and len(atom) == 1:
-            self.load()
-        try:
-            return decoder.value(atom)
-        except CodecError as error:
-            raise FlowmetalError("B201", place=place, problem=error.problem) from error
-
     def _closure(self, number: int) -> Closure:
         found = self._closures.get(number)
         if found is None:
-            with LOCK:
-                function = self.module.functions[number]
-                if captures_of(function):
-                    raise LookupError(number)
-                found = Closure(function)
-                found.owner, found.oid = self._owner, number
-                found = self._closures.setdefault(number, found)
+            function = self.module.functions[number]
+            if captures_of(function):
+                raise LookupError(number)
+            made = Closure(function)
+            made.owner, made.oid = self._owner, number
+            found = self._closures.setdefault(number, made)
         return found
 
-    def _load(self) -> None:
+    def _decode_shared(self) -> Decoder:
         place = f"{self.module.name}, shared objects"
-        self._add(self._decoder, self.first, self._shared, place)
-        if any(isinstance(found, _MUTABLE) for found in self._decoder.objects.values()):
+        decoder = Decoder(self._owner, _SharedTable(self))
+        self._add(decoder, self.first, self._shared, place)
+        if any(isinstance(found, _MUTABLE) for found in decoder.objects.values()):
             raise FlowmetalError("B202", place=place, problem="something mutable")
-        self._loaded = True
+        return decoder
 
     def _add(self, decoder: Decoder, first: int, table: Table, place: str) -> None:
         records = [_unpack(table[index], place) for index in range(len(table))]
@@ -187,8 +183,8 @@ class Copies:
 
     def value(self, module: Module, name: str) -> Any:
         """The copy of the value of a mutable global.  Errors: B201, B202."""
-        heap = heap_of(module)
-        return heap._decode(self.decoder(heap), module.stored.global_value(name), f"{module.name}/{name}")
+        place = f"{module.name}/{name}"
+        return _value(self.decoder(heap_of(module)), _unpack(module.stored.global_value(name), place), place)
 
 
 def instantiate(program: Program) -> dict[tuple[str, str], Any]:
@@ -213,6 +209,18 @@ def instantiate_global(module: Module, name: str) -> Any:
 def _unpack(data: memoryview, place: str) -> Any:
     try:
         return unpack(bytes(data))
+    except CodecError as error:
+        raise FlowmetalError("B201", place=place, problem=error.problem) from error
+
+
+def _is_own(atom: Any) -> bool:
+    """Whether an atom refers to an object of its own module."""
+    return atom.__class__ is list and len(atom) == 1
+
+
+def _value(decoder: Decoder, atom: Any, place: str) -> Any:
+    try:
+        return decoder.value(atom)
     except CodecError as error:
         raise FlowmetalError("B201", place=place, problem=error.problem) from error
 

@@ -1,33 +1,29 @@
 """Sequences and mappings of a decoded module whose items are made when first asked, and kept.
 
-They stand where a module that is being compiled has a list or a dict, and cannot be changed.
+They stand where a module that is being compiled has a list or a dict, and cannot be changed.  Threads may share them:
+two may make the same item at once, but one item is kept, and only that one is ever given out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, MutableSequence
-from threading import RLock
 from typing import Any, Generic, NoReturn, TypeVar, overload
 
 Item = TypeVar("Item")
 
-#: Held while something is made, so that threads that share a module get the same objects of it.
-LOCK = RLock()
-
-_MISSING: Any = object()
-
 
 class LazyList(MutableSequence[Item], Generic[Item]):
-    """`make(index)` gives the item at an index, once."""
+    """`make(index)` gives the item at an index."""
 
-    __slots__ = ("_items", "_make")
+    __slots__ = ("_count", "_made", "_make")
 
     def __init__(self, count: int, make: Callable[[int], Item]) -> None:
-        self._items: list[Item] = [_MISSING] * count
+        self._count = count
+        self._made: dict[int, Item] = {}
         self._make = make
 
     def __len__(self) -> int:
-        return len(self._items)
+        return self._count
 
     @overload
     def __getitem__(self, index: int) -> Item: ...
@@ -35,14 +31,12 @@ class LazyList(MutableSequence[Item], Generic[Item]):
     def __getitem__(self, index: slice) -> list[Item]: ...
     def __getitem__(self, index: int | slice) -> Item | list[Item]:
         if isinstance(index, slice):
-            return [self[number] for number in range(len(self._items))[index]]
-        item = self._items[index]
-        if item is _MISSING:
-            with LOCK:
-                item = self._items[index]
-                if item is _MISSING:
-                    item = self._items[index] = self._make(index if index >= 0 else index + len(self._items))
-        return item
+            return [self[number] for number in range(self._count)[index]]
+        made = self._made
+        if index in made:
+            return made[index]
+        place = range(self._count)[index]
+        return made[place] if place in made else made.setdefault(place, self._make(place))
 
     def __setitem__(self, index: int | slice, value: Any) -> NoReturn:
         raise TypeError("a decoded module cannot be changed")

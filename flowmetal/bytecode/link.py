@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flowmetal.bytecode.fmc import Artifact, decode_artifact
-from flowmetal.bytecode.heap import heap_of, instantiate, link_heaps
+from flowmetal.bytecode.heap import Copies, heap_of, link_heaps
 from flowmetal.bytecode.layout import MODULES_MAX
 from flowmetal.bytecode.program import Function, Module, Program
 from flowmetal.bytecode.verify import BuiltinArity
@@ -71,11 +71,15 @@ def verify_artifact(
     """
     artifact = decode_artifact(data, builtin_arity)
     linked = libraries is not None or not artifact.requires()
-    program = link(artifact, libraries or no_libraries) if linked else None
+    if linked:
+        link(artifact, libraries or no_libraries)
+    copies = Copies()
     for module in artifact.modules.values():
         module.stored.check(values=linked)
-    if program is not None:
-        instantiate(program)
+        if linked:
+            copies.decoder(heap_of(module))
+            for name in module.stored.mutable_names:
+                copies.value(module, name)
     return artifact
 
 

@@ -100,16 +100,16 @@ def encode_spans(spans: Sequence[Span | None], files: Files) -> bytes:
         span, start = spans[position], position
         while position < len(spans) and spans[position] == span:
             position += 1
-        if span is None:
+        if span is None or not _is_place(span[1:]):
             flat += (position - start, -1)
         else:
             flat += (position - start, files.number(span.file), *span[1:])
     return pack_integers(flat)
 
 
-def decode_spans(data: memoryview | bytes, files: Sequence[str], count: int, place: str) -> tuple[Span | None, ...]:
+def decode_spans(data: memoryview, files: Sequence[str], count: int, at: str) -> tuple[Span | None, ...]:
     """As many spans as there should be; none at all where none were written."""
-    flat = unpack_integers(data, place)
+    flat = unpack_integers(data, at)
     spans: list[Span | None] = []
     position = 0
     while position + 1 < len(flat):
@@ -117,16 +117,22 @@ def decode_spans(data: memoryview | bytes, files: Sequence[str], count: int, pla
         position += 2
         span = None
         if file >= 0:
-            if file >= len(files) or position + 4 > len(flat):
+            place = flat[position : position + 4]
+            if file >= len(files) or not _is_place(place):
                 break
-            span = Span(files[file], *flat[position : position + 4])
+            span = Span(files[file], *place)
             position += 4
         if not 0 < run <= count - len(spans):
             break
         spans += [span] * run
     if position != len(flat) or len(spans) not in (0, count):
-        raise FlowmetalError("B005", place=place, problem="does not have one span for each")
+        raise FlowmetalError("B005", place=at, problem="does not have one span for each")
     return tuple(spans)
+
+
+def _is_place(place: tuple[int, ...]) -> bool:
+    """Whether these are line, column, end line and end column of a text."""
+    return len(place) == 4 and min(place) >= 1 and max(place) < 1 << 31 and place[:2] <= place[2:]
 
 
 def encode_code_debug(code: Code, files: Files) -> bytes:

@@ -85,6 +85,10 @@ def verify_arities(name: str, arities: Sequence[tuple[int, bool]]) -> None:
             raise FlowmetalError("B120", place=name, problem="has two bodies for one number of arguments")
 
 
+#: Instructions with operands that must fit each other.
+_COUNTED = frozenset({Op.closure, Op.builtin, Op.map})
+
+
 class _Verifier:
     """The state of one pass.  `assigned` is a bit mask of registers, None where control cannot come."""
 
@@ -92,6 +96,11 @@ class _Verifier:
         self.code = code
         self.scope = scope
         self.count = len(code.instructions)
+        self.sizes = {
+            Operand.CONSTANT: scope.constants,
+            Operand.REFERENCE: scope.references,
+            Operand.FUNCTION: len(scope.captures),
+        }
         self.assigned: int | None = 0
         self.pending: dict[int, int] = {}  # index -> what is assigned on every way that has been seen to lead there
         self.heads: dict[int, int | None] = {}  # `loop` -> what is assigned there
@@ -138,6 +147,7 @@ class _Verifier:
             raise FlowmetalError(
                 "B101", place=f"{self.code.name}, instruction {index}", number=instruction[0] if instruction else "none"
             )
+        registers = self.code.registers
         single, listed = LAYOUTS[opcode.number]
         if len(instruction) != 1 + single + listed:
             self.fail("B102", index)
@@ -148,18 +158,17 @@ class _Verifier:
                 if len(operand) > ARGUMENTS_MAX:
                     self.fail("B114", index, count=len(operand), limit=ARGUMENTS_MAX)
                 for register in operand:
-                    self.register(index, register)
+                    if register.__class__ is not int or not 0 <= register < registers:
+                        self.fail("B103", index, register=register, registers=registers)
             elif operand.__class__ is not int:
                 self.fail("B102", index)
             elif kind is Operand.READ or kind is Operand.WRITE:
-                self.register(index, operand)
+                if not 0 <= operand < registers:
+                    self.fail("B103", index, register=operand, registers=registers)
             else:
                 self.operand(index, kind, operand)
-        self.counts(index, instruction)
-
-    def register(self, index: int, register: Any) -> None:
-        if register.__class__ is not int or not 0 <= register < self.code.registers:
-            self.fail("B103", index, register=register, registers=self.code.registers)
+        if opcode.number in _COUNTED:
+            self.counts(index, instruction)
 
     def operand(self, index: int, kind: Operand, operand: int) -> None:
         scope = self.scope
@@ -179,11 +188,7 @@ class _Verifier:
             if operand < 0 or (scope.builtin_arity is not None and scope.builtin_arity(operand) is None):
                 self.fail("B109", index, number=operand)
         else:
-            size = {
-                Operand.CONSTANT: scope.constants,
-                Operand.REFERENCE: scope.references,
-                Operand.FUNCTION: len(scope.captures),
-            }[kind]
+            size = self.sizes[kind]
             if not 0 <= operand < size:
                 self.fail("B108", index, operand=operand, what=kind.name.lower(), size=size)
 

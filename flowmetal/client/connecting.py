@@ -7,7 +7,6 @@ import os
 
 from flowmetal.client.base import Client
 from flowmetal.client.errors import BadAddress
-from flowmetal.client.over_http import HttpClient
 from flowmetal.client.over_store import Deployer, StoreClient
 from flowmetal.store import open_store
 from flowmetal.store.interface import Store
@@ -27,7 +26,10 @@ def connect(url: str | Store, *, token: str | None = None, deploy: Deployer | No
         return StoreClient(url, deployer)
     scheme = url.partition(":")[0].lower()
     if scheme in ("http", "https") and url[len(scheme) :].startswith("://") and len(url) > len(scheme) + 3:
-        return HttpClient(url, token if token is not None else os.environ.get(TOKEN_VARIABLE))
+        # Loaded here, by the few that need it: an HTTP library is a good part of the start of a short command.
+        over_http = importlib.import_module("flowmetal.client.over_http")
+        client: Client = over_http.HttpClient(url, token if token is not None else os.environ.get(TOKEN_VARIABLE))
+        return client
     if scheme in ("lmdb", "memory"):
         return StoreClient(open_store(url), deployer, owned=True)
     raise BadAddress("H502", url=url)

@@ -35,7 +35,7 @@ log = logging.getLogger("flowmetal.worker")
 
 #: Lease of a request that a function works on.  It is extended as long as the worker lives; after its death another
 #: worker takes the request when the lease has run out.
-LEASE_MS = 30_000
+LEASE_MS = 15_000
 
 #: An answer larger than this is refused here, by name, rather than by the store.
 ANSWER_BYTES_MAX = 32 * 1024 * 1024

@@ -64,6 +64,7 @@ class Analyzer:
         self.evaluate = evaluate
         self.file = file
         self.span: Span | None = None
+        self.form: Any = None  # the list being looked at, until its items are
         self.pending = calls.PendingCalls()
         self.defined: dict[str, Span | None] = {}  # names of the module that have their definition, and where
         self._depth = 0
@@ -180,6 +181,8 @@ class Analyzer:
     def unknown(self, symbol: Symbol, scope: Scope) -> Node:
         """Reports a name that means nothing."""
         written = str(symbol)
+        if written in ("unquote", "unquote-splicing"):
+            return self.error("A139", mark="~" if written == "unquote" else "~@")
         if symbol.namespace is not None and self.names.module_named(symbol.namespace) is None:
             suggestion = self.names.suggestion(symbol, ())
             return self.error("A105", name=written, namespace=symbol.namespace, suggestion=suggestion)
@@ -198,7 +201,7 @@ class Analyzer:
     def check_private(self, symbol: Symbol, found: Target) -> None:
         """What a macro of the other module wrote may name its private globals; it has no span of its own."""
         if found.definition.private and found.module != self.names.module.name and span_of(symbol) is not None:
-            self.error("A106", name=str(symbol), module=found.module)
+            self.error("A106", self.span_at(symbol), name=str(symbol), module=found.module)
 
     # ---- lists ----------------------------------------------------------------------------------------------------
 
@@ -217,6 +220,7 @@ class Analyzer:
             if resolved is None:
                 return self._unknown_call(head, items, scope)
             if not resolved.definition.macro:
+                self.form = form
                 return calls.known(self, head, resolved, items, scope)
             self.check_private(head, resolved)
             expansion = expand.expand(self, head, resolved, form, scope)

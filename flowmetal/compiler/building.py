@@ -52,6 +52,7 @@ class Builder:
         self.module = module
         self.program = Program({**libraries, module.name: module}, module.name)
         self.facts: list[Facts] = []  # by function index
+        self.hidden: dict[str, None] = {}  # globals that stand for locals of a `let` around definitions
         self._constants: dict[Any, int] = {}
         self._references: dict[Reference, int] = {}
 

@@ -26,6 +26,7 @@ from flowmetal.compiler.nodes import (
     RegionNode,
     Throw,
 )
+from flowmetal.compiler.reader import child_span
 from flowmetal.compiler.scopes import Scope
 from flowmetal.compiler.shapes import text_of
 from flowmetal.diagnostics import Span
@@ -80,7 +81,7 @@ def _call(analyzer: Analyzer, callee: Node, arguments: list[Node]) -> Node:
 
 def known(analyzer: Analyzer, head: Symbol, found: Target, items: list[Any], scope: Scope) -> Node:
     """A call of a global that is no macro."""
-    span = analyzer.span
+    span, form = analyzer.span, analyzer.form
     definition = found.definition
     head_span = analyzer.span_at(head)
     analyzer.check_private(head, found)
@@ -101,7 +102,7 @@ def known(analyzer: Analyzer, head: Symbol, found: Target, items: list[Any], sco
     reference = Reference(found.module, definition.name)
     if not definition.dynamic:
         constants = tuple(
-            (position, node.value, node.span if node.span is not None else span)
+            (position, node.value, child_span(form, position + 1) or span)
             for position, node in enumerate(arguments)
             if type(node) is Const
         )

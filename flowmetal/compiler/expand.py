@@ -12,7 +12,7 @@ from flowmetal.compiler.names import CORE, Target
 from flowmetal.compiler.scopes import Scope
 from flowmetal.compiler.shapes import is_list, items_of
 from flowmetal.diagnostics import Label
-from flowmetal.values import Closure, ErrorValue, LazySeq, List, Map, Set, Symbol, Vector, iterate
+from flowmetal.values import Closure, ErrorValue, LazySeq, List, Map, Set, Symbol, Vector, iterate, span_of
 
 if TYPE_CHECKING:
     from flowmetal.compiler.analyze import Analyzer
@@ -71,7 +71,7 @@ def realize(analyzer: Analyzer, form: Any) -> None:
             definition = analyzer.builder.program.lookup(CORE, "realize-all")
             if definition is not None and definition.value.__class__ is Closure:
                 analyzer.evaluate.call(analyzer.builder.program, definition.value, [current])
-        if current.__class__ is List and current.meta is not None:
+        if current.__class__ is List and span_of(current) is not None:
             continue  # written by the author, not by the macro
         if current.__class__ is Map:
             pending.extend(part for pair in current.items() for part in pair)

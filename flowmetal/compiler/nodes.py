@@ -15,12 +15,16 @@ from flowmetal.diagnostics import Span
 
 @dataclass(slots=True, eq=False)
 class Binding:
-    """A local name.  `owner` is the function whose registers hold it; hidden ones are not shown to people."""
+    """A local name.  `owner` is the function whose registers hold it; hidden ones are not shown to people.
+
+    `resumes`: it is the `resume` of a handler's clause, so that calling it runs nothing but the body that is handled.
+    """
 
     name: str
     owner: FunctionScope
     span: Span | None = None
     hidden: bool = False
+    resumes: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowmetal.compiler.emit import emit_function
 from flowmetal.compiler.expand import error_of
 from flowmetal.compiler.names import CORE
+from flowmetal.compiler.nodes import Arity, BuiltinCall, Call, Const, FnNode, FunctionScope, Node
 from flowmetal.compiler.shapes import is_list, is_symbol, items_of, text_of
 from flowmetal.diagnostics import Label
 from flowmetal.values import BuiltinFn, Closure, Keyword, Map, Set, Symbol, iterate, keyword
@@ -69,19 +71,23 @@ class Prover:
         return None
 
     def _predicate(self, symbol: Symbol, value: Any) -> bool | None:
-        program = self.analyzer.builder.program
+        builder = self.analyzer.builder
+        program = builder.program
         found = None
         if symbol.namespace is None:
             found = program.lookup(self.module, symbol.name) or program.lookup(CORE, symbol.name)
         else:
             found = program.lookup(symbol.namespace, symbol.name)
         predicate = None if found is None else found.value
-        if predicate.__class__ is Closure and (predicate.function.effects or predicate.captures):
+        pure = predicate.__class__ is Closure and not predicate.function.effects and not predicate.captures
+        if not pure and predicate.__class__ is not BuiltinFn:
             return None
-        if predicate.__class__ not in (Closure, BuiltinFn):
-            return None
+        node: Node = Call(None, Const(None, predicate), [Const(None, value)])
+        if predicate.__class__ is BuiltinFn:
+            node = BuiltinCall(None, predicate.number, predicate.name, [Const(None, value)])
+        unit = FnNode(None, FunctionScope(None, "contract"), [Arity([], None, node, False, "[]")])
         try:
-            answer = self.analyzer.evaluate.call(program, predicate, [value])
+            answer = self.analyzer.evaluate.run(program, emit_function(builder, unit))
         except Exception as problem:
             if error_of(problem) is None:
                 raise

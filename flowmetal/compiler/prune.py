@@ -46,7 +46,7 @@ class Pruner:
     def run(self) -> None:
         """Prunes the builder's module."""
         for name, definition in self.module.globals.items():
-            if not name.endswith("__let"):
+            if name not in self.builder.hidden:
                 self._global(name, definition)
         self._drain()
         self._rebuild()
@@ -88,7 +88,7 @@ class Pruner:
                 self._values([self.constants[index]])
         elif index not in self.references:
             reference = self.references[index] = self.module.references[index]
-            if reference.module == self.module.name and reference.name.endswith("__let"):
+            if reference.module == self.module.name and reference.name in self.builder.hidden:
                 definition = self.module.globals[reference.name]
                 if reference.name not in self.globals:
                     self.globals[reference.name] = None

@@ -11,22 +11,30 @@ ERRORS_MAX = 100
 
 
 class Reporter:
-    """Diagnostics in the order they were found; one place is reported once for one code."""
+    """Diagnostics in the order they were found; one place is reported once for one code.
+
+    `errors` counts all of them, those not gathered included, so that it tells whether a form had any.
+    """
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
         self.errors = 0
+        self._unread: set[Span | None] = set()
         self._seen: set[tuple[str, Span | None, str]] = set()
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Takes a diagnostic made elsewhere."""
+        if diagnostic.level == "error":
+            self.errors += 1
         key = (diagnostic.code, diagnostic.span, str(diagnostic.facts.get("name", "")))
-        if key in self._seen or self.errors >= ERRORS_MAX:
+        if diagnostic.code.startswith("R"):
+            self._unread.add(diagnostic.span)
+        elif diagnostic.span in self._unread:
+            return  # the reader has said what is wrong here
+        if key in self._seen or len(self.diagnostics) >= ERRORS_MAX:
             return
         self._seen.add(key)
         self.diagnostics.append(diagnostic)
-        if diagnostic.level == "error":
-            self.errors += 1
 
     def error(self, code: str, span: Span | None, *, labels: tuple[Label, ...] = (), **facts: Any) -> None:
         """Reports an error of the catalogue."""

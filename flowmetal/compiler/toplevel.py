@@ -131,6 +131,7 @@ class TopLevel:
 
     def _hide(self, scope: Scope, name: str, node: Node, errors: int) -> None:
         hidden = f"{name}__{len(self.builder.module.globals)}__let"
+        self.builder.hidden[hidden] = None
         value = self._value(node, hidden) if self.reporter.errors == errors else UNBOUND
         self.builder.module.globals[hidden] = Global(hidden, value, private=True, span=self.analyzer.span)
         scope.add(name, Reference(self.name, hidden))

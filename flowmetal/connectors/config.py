@@ -36,6 +36,7 @@ class HttpSettings:
     max_bytes: int = 10 * MIB  # largest response body for a request that names no limit
     max_bytes_limit: int = 16 * MIB  # what a request may ask for at most; text may grow threefold when decoded
     concurrency: int = 64  # requests under way at once
+    lease_seconds: float = 6.0  # after this long without a sign of life another connector may try again
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def read_http(table: Any) -> HttpSettings:
         except BadRule:
             expected = 'a host, "*.suffix", address or network, each with or without :port'
             raise bad("allow", "[http]", entry, expected) from None
-    positive(settings, "[http]", "timeout_seconds", "max_bytes", "max_bytes_limit", "concurrency")
+    positive(settings, "[http]", "timeout_seconds", "max_bytes", "max_bytes_limit", "concurrency", "lease_seconds")
     return settings
 
 

@@ -9,13 +9,16 @@ from flowmetal.engine import effects, events
 from flowmetal.engine.draft import Draft
 from flowmetal.engine.lines import LINE_MAX, error_line, plain_error
 from flowmetal.engine.live import NEVER, Open, exhausted, start_process
-from flowmetal.engine.policies import Again, Decision, Throw, after_error, after_lost
-from flowmetal.store.interface import InboxEvent
-from flowmetal.values import CodecError, ErrorValue, LanguageError, encode_value, keyword, print_string
+from flowmetal.engine.policies import SECOND, Again, Decision, Throw, after_error, after_lost
+from flowmetal.store.interface import InboxEvent, Timer
+from flowmetal.values import CodecError, ErrorValue, LanguageError, decode_value, encode_value, keyword, print_string
 from flowmetal.vm import KIND_CANCELLED, cancel
 
 #: What is taken from the inbox of a paused process; everything else waits there until it goes on.
 CONTROL_KINDS = frozenset({"resume", "retry", "cancel"})
+
+#: How long the `finally` blocks of a cancelled process may take.
+CANCEL_DEADLINE = 30 * SECOND
 
 KIND_ERROR = keyword("error")
 KIND_TIMEOUT = keyword("timeout")
@@ -144,6 +147,10 @@ def _decide(draft: Draft, opened: Open, attempt: int, error: ErrorValue, decisio
         draft.settle_error(number, error, events.AnsweredError(draft.now, number, data))
         return
     draft.entry(events.AttemptFailed(draft.now, number, attempt, data))
+    deadline = opened.policy.deadline
+    if deadline and deadline <= draft.now and isinstance(decision, Again):
+        _time_out(draft, opened)
+        return
     if isinstance(decision, Again):
         draft.entry(events.RetryPlanned(draft.now, number, attempt, decision.delay))
         draft.put_back(opened, attempt, draft.now + decision.delay if decision.delay else 0)
@@ -153,7 +160,16 @@ def _decide(draft: Draft, opened: Open, attempt: int, error: ErrorValue, decisio
     draft.pause(number, data, error_line(error))
 
 
+def _overdue(draft: Draft) -> None:
+    """A cancelled process is still there: its `finally` blocks have had their time."""
+    error = ErrorValue(KIND_CANCELLED, "cancelled; its `finally` blocks did not end in time", None)
+    draft.end("cancelled", events.Cancelled(draft.now, encode_value(error)), error)
+
+
 def _timer(draft: Draft, number: int, data: bytes) -> None:
+    if not number and data == b"deadline":
+        _overdue(draft)
+        return
     opened = draft.live.open.get(number)
     if opened is None:
         draft.late(number, "timer")
@@ -161,6 +177,11 @@ def _timer(draft: Draft, number: int, data: bytes) -> None:
     if data == b"sleep":
         draft.settle(number, None, events.TimerFired(draft.now, number))
         return
+    _time_out(draft, opened)
+
+
+def _time_out(draft: Draft, opened: Open) -> None:
+    number = opened.request.number
     error = ErrorValue(KIND_TIMEOUT, f"{opened.request.effect} had no answer in time", None)
     draft.settle_error(number, error, events.TimedOut(draft.now, number, encode_value(error)))
 
@@ -183,6 +204,7 @@ def _cancel(draft: Draft, reason: bytes, go_on: Callable[[], None]) -> None:
         draft.end("cancelled", events.Cancelled(draft.now, encode_value(error)), error)
         return
     cancel(live.process, text)
+    draft.timers.append(Timer(draft.now + CANCEL_DEADLINE, 0, "deadline"))
     draft.unsaved = True
 
 

@@ -20,8 +20,8 @@ from flowmetal.values import ErrorValue, decode_value, encode_value
 from flowmetal.vm import Limits, Process, settle, settle_error
 from flowmetal.vm import run as run_machine
 
-#: Fuel of one turn: calls and loop rounds before other processes get theirs; some 20 to 50 ms.
-FUEL = 100_000
+#: Fuel of one turn: calls and loop rounds before other processes get theirs; some 5 to 100 ms.
+FUEL = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +165,8 @@ class Draft:
         state = "queued" if request.queued else "held"
         opened.request = replace(request, attempt=attempt, state=state, worker="", not_before=due, lease_until=0)
         self.requests[request.number] = opened.request
+        if opened.policy.deadline:
+            self.timers.append(Timer(opened.policy.deadline, request.number, "timeout"))
         if in_process(request):
             self.calls.append(call_of(opened.request, attempt + 1, self.live.program.table))
 

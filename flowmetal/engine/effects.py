@@ -22,7 +22,6 @@ from flowmetal.values import (
     Keyword,
     Map,
     Pid,
-    Promise,
     Vector,
     encode_value,
     fail,
@@ -125,8 +124,7 @@ def _send(payload: Any, local: Local) -> Any:
 
 
 def _callback_url(payload: Any, local: Local) -> Any:
-    number = payload.request if payload.__class__ is Promise else payload
-    token = local.tokens(number) if number.__class__ is int else None
+    token = local.tokens(payload) if payload.__class__ is int else None
     if token is None:
         fail("argument", f"there is no open callback {print_string(payload, limit=80)}")
     return f"{local.surroundings.base_url.rstrip('/')}/callbacks/{token}"

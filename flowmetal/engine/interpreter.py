@@ -9,7 +9,6 @@ at most one commit at a time, and what a turn asks of the world leaves only afte
 
 from __future__ import annotations
 
-import heapq
 import logging
 import os
 import secrets
@@ -17,15 +16,16 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.artifacts import Programs
-from flowmetal.engine.draft import FUEL, Call, Setting, call_of
+from flowmetal.engine.draft import FUEL, Setting, call_of
 from flowmetal.engine.effects import Surroundings
-from flowmetal.engine.live import Live, Loaded, in_process, load
+from flowmetal.engine.functions import Function, Functions
+from flowmetal.engine.live import Live, Loaded, exhausted, in_process, load
 from flowmetal.engine.turns import Outcome, pause_turn, take_turn
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import (
@@ -40,7 +40,7 @@ from flowmetal.store.interface import (
     ProcessRecord,
     Store,
 )
-from flowmetal.values import ErrorValue, LanguageError, encode_value, keyword
+from flowmetal.values import ErrorValue, LanguageError, keyword
 from flowmetal.vm import Limits
 
 logger = logging.getLogger("flowmetal.engine")
@@ -51,19 +51,13 @@ BATCHES_IN_FLIGHT = 2
 #: Pids read from the ready marks at once.
 READY_PAGE = 1024
 
-#: A process that was ready and had nothing to do is looked at again after this long.
-QUIET_SECONDS = 1.0
-
 #: After a store refused a batch (a full disk), nothing is tried for this long.
 TROUBLE_SECONDS = 1.0
 
 #: Processes looked at in one round when requests of in-process functions are found again after a start.
 RECOVER_PAGE = 500
 
-KIND_FUNCTION = keyword("flowmetal/function-failed")
 KIND_ENGINE = keyword("flowmetal/engine")
-
-Function = Callable[[Call], Any]
 
 
 def _default_name() -> str:
@@ -75,14 +69,14 @@ class Config:
     """Settings of an interpreter.
 
     `hot_processes`: how many waiting processes stay in memory; `batch_turns`, `batch_seconds`: a commit is sent at that
-    many turns or that long after its first; `lease_ms`: after this long without a sign of life others take over;
-    `fallback_seconds`: how often the store is looked at without a hint.
+    many turns, or that long after its first if no other is under way; `lease_ms`: after this long without a sign of
+    life others take over; `fallback_seconds`: how often the store is looked at without a hint.
     """
 
     name: str = field(default_factory=_default_name)
     base_url: str = "http://127.0.0.1:8080"
     hot_processes: int = 10_000
-    batch_turns: int = 256
+    batch_turns: int = 512
     batch_seconds: float = 0.002
     lease_ms: int = 15_000
     fallback_seconds: float = 1.0
@@ -117,10 +111,10 @@ class Interpreter:
         self.store = store
         self.config = config or Config()
         self.programs = programs or Programs(store).get
-        self.functions: dict[str, Function] = dict(functions or {})
-        self.inline: set[str] = set()
+        self.functions = Functions(functions or {}, self.config.function_threads, self._wake)
         self.turns = 0  # taken since the start, for figures
         self.commits = 0  # batches sent
+        self._setting = self._make_setting()
         self._claim: Claim | None = None
         self._joining: Future[list[Any]] | None = None
         self._renew_at = 0
@@ -128,17 +122,14 @@ class Interpreter:
         self._queue: dict[int, bool] = {}  # pid -> whether its inbox must be read; first in, first out
         self._flying: set[int] = set()  # pids in a commit
         self._again: set[int] = set()  # pids that became ready while they were in a commit
-        self._quiet: dict[int, float] = {}  # pid -> monotonic time before which it is not looked at without need
+        self._quiet: dict[int, int] = {}  # pid -> its newest inbox event, when a turn found nothing to do
         self._sent: deque[_Sent] = deque()
         self._answers: dict[int, list[InboxEvent]] = {}
-        self._calling: set[tuple[int, int]] = set()
-        self._delayed: list[tuple[int, int, int, Call]] = []  # due, pid, number: calls to be made later
         self._firing: Future[list[Any]] | None = None
         self._next_due: int | None = None
         self._recover: deque[tuple[int, frozenset[int]]] = deque()  # (after pid, partitions) still to be looked through
         self._trouble_until = 0.0
         self._full_look_at = 0.0
-        self._pool: ThreadPoolExecutor | None = None
         self._thread: threading.Thread | None = None
         self._unwatch: Callable[[], None] | None = None
         # What other threads write, under the condition.
@@ -147,16 +138,16 @@ class Interpreter:
         self._ready_hint = True
         self._timer_hint = True
         self._claims_hint = False
-        self._arrived: deque[tuple[Call, str, bytes]] = deque()
         self._stopping = False
 
     # ---- life
 
     def register(self, effect: str, function: Function, inline: bool = False) -> None:
         """Answers an effect with a function of this process.  To be called before `start`."""
-        self.functions[effect] = function
+        self.functions.functions[effect] = function
         if inline:
-            self.inline.add(effect)
+            self.functions.inline.add(effect)
+        self._setting = self._make_setting()
 
     def start(self) -> None:
         """Starts the interpreter's thread."""
@@ -184,12 +175,14 @@ class Interpreter:
         try:
             while not self._stopping:
                 try:
-                    progress = self.step()
+                    if not self.step():
+                        self._wait()
                 except StoreError as error:
                     self._in_trouble(error)
-                    progress = False
-                if not progress:
-                    self._wait()
+                    time.sleep(0.01)  # a store that is closed answers at once, for ever
+                except Exception as error:  # a fault of ours must not end the thread that everything hangs on
+                    logger.exception("a round of the interpreter went wrong")
+                    self._in_trouble(error)
         finally:
             self._close(time.monotonic() + 8.0)
 
@@ -199,8 +192,7 @@ class Interpreter:
                 sent.future.result(max(0.0, deadline - time.monotonic()))
             except Exception as error:  # what did not commit is done again by whoever runs next
                 logger.warning("a commit did not go through while stopping: %s", error)
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        self.functions.close()
         if self._unwatch is not None:
             self._unwatch()
             self._unwatch = None
@@ -224,7 +216,7 @@ class Interpreter:
         """Seconds until something is due without a hint."""
         seconds = self.config.fallback_seconds
         now = self.store.now()
-        for due in (self._next_due, self._delayed[0][0] if self._delayed else None, self._renew_at):
+        for due in (self._next_due, self.functions.next_due, self._renew_at):
             if due is not None:
                 seconds = min(seconds, (due - now) / 1e9)
         if self._recover:
@@ -264,19 +256,18 @@ class Interpreter:
         if self._claim is None or time.monotonic() < self._trouble_until:
             return progress
         progress |= self._find_requests()
-        self._make_delayed_calls()
+        progress |= self.functions.call_due(self.store.now())
         self._look_for_ready()
         return self._run_batch() or progress
 
     def look_now(self) -> None:
         """Makes the next round look at the store, hint or no hint; for those who move its clock."""
         self._full_look_at = 0.0
-        self._quiet.clear()
 
     @property
     def busy(self) -> bool:
         """Whether commits or functions are under way, so that more will come without anything from outside."""
-        return bool(self._sent or self._calling or self._joining or self._firing or self._arrived)
+        return bool(self._sent or self._joining or self._firing or self.functions.busy)
 
     def _in_trouble(self, error: Exception) -> None:
         logger.error("the store refused: %s", error)
@@ -319,6 +310,7 @@ class Interpreter:
 
     def _drop(self, pid: int) -> None:
         self._hot.pop(pid, None)
+        self._quiet.pop(pid, None)
         self._answers.pop(pid, None)
 
     # ---- commits
@@ -351,7 +343,7 @@ class Interpreter:
             self._again.discard(pid)
             return
         for call in outcome.calls:
-            self._call(call)
+            self.functions.call(call, self.store.now())
         if pid in self._again:
             self._again.discard(pid)
             self._queue[pid] = True
@@ -383,56 +375,17 @@ class Interpreter:
         self._sent.append(_Sent(items, future))
         future.add_done_callback(lambda _: self._wake())
 
-    # ---- functions in this process
-
-    def _call(self, call: Call) -> None:
-        if call.not_before > self.store.now():
-            heapq.heappush(self._delayed, (call.not_before, call.pid, call.number, call))
-            return
-        if (call.pid, call.number) in self._calling:
-            return
-        self._calling.add((call.pid, call.number))
-        function = self.functions[call.effect]
-        if call.effect in self.inline:
-            self._perform(function, call)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.config.function_threads, "flowmetal-function")
-        self._pool.submit(self._perform, function, call)
-
-    def _perform(self, function: Function, call: Call) -> None:
-        """Runs in a thread of the pool."""
-        kind = "error"
-        try:
-            data = encode_value(function(call))
-            kind = "answer"
-        except LanguageError as error:
-            data = _encode_error(error.error)
-        except Exception as error:  # whatever a function does must end as an error of its process
-            data = _encode_error(ErrorValue(KIND_FUNCTION, f"{type(error).__name__}: {error}", None))
-        with self._condition:
-            self._arrived.append((call, kind, data))
-            self._news = True
-            self._condition.notify_all()
+    # ---- functions of this process
 
     def _take_answers(self) -> bool:
-        progress = False
-        while self._arrived:
-            call, kind, data = self._arrived.popleft()
-            self._calling.discard((call.pid, call.number))
-            progress = True
-            live = self._hot.get(call.pid)
-            if live is None and call.pid % PARTITIONS not in self.partitions:
+        taken = self.functions.take()
+        for pid, answer in taken:
+            if pid % PARTITIONS not in self.partitions:
                 continue  # whoever has the partition now makes the call again
-            self._answers.setdefault(call.pid, []).append(InboxEvent(-1, kind, call.number, call.attempt, data))
-            if call.pid not in self._flying:
-                self._queue.setdefault(call.pid, False)
-        return progress
-
-    def _make_delayed_calls(self) -> None:
-        now = self.store.now()
-        while self._delayed and self._delayed[0][0] <= now:
-            self._call(heapq.heappop(self._delayed)[3])
+            self._answers.setdefault(pid, []).append(answer)
+            if pid not in self._flying:
+                self._queue.setdefault(pid, False)
+        return bool(taken)
 
     def _find_requests(self) -> bool:
         """Makes the calls that were open when the last holder of newly claimed partitions ended; a page a round."""
@@ -443,8 +396,8 @@ class Interpreter:
         for record in page:
             if record.pid % PARTITIONS in partitions and record.pid not in self._hot:
                 for request in self.store.open_requests(record.pid):
-                    if in_process(request) and request.effect in self.functions and request.state == "held":
-                        self._call(call_of(request, request.attempt + 1))
+                    if in_process(request) and request.effect in self.functions and not exhausted(request):
+                        self.functions.call(call_of(request, request.attempt + 1), self.store.now())
         if len(page) == RECOVER_PAGE:
             self._recover.append((page[-1].pid, partitions))
         return bool(page)
@@ -480,7 +433,8 @@ class Interpreter:
         for pid in pids:
             if pid in self._flying:
                 self._again.add(pid)
-            elif self._quiet.get(pid, 0.0) <= now:
+            elif pid not in self._quiet or self._quiet[pid] != _newest(self.store.inbox(pid)):
+                self._quiet.pop(pid, None)
                 self._queue[pid] = True
         if len(pids) == READY_PAGE:
             self._ready_hint = True
@@ -495,20 +449,26 @@ class Interpreter:
         config = self.config
         deadline = time.monotonic() + config.batch_seconds
         worked = False
-        for pid in list(self._queue):
-            read_inbox = self._queue.pop(pid)
-            worked = True
-            if pid in self._flying:
-                self._again.add(pid)
-                continue
-            ran = self._run_one(pid, read_inbox)
-            if ran is not None:
-                items.append(ran)
-            if len(items) >= config.batch_turns or time.monotonic() >= deadline:
-                break
-        if items:
-            self._flying.update(live.pid for live, _ in items)
-            self._submit(items)
+        try:
+            for pid in list(self._queue):
+                read_inbox = self._queue.pop(pid)
+                worked = True
+                if pid in self._flying:
+                    self._again.add(pid)
+                    continue
+                ran = self._run_one(pid, read_inbox)
+                if ran is not None:
+                    items.append(ran)
+                if len(items) >= config.batch_turns:
+                    break
+                # While a commit syncs, sending the next one would only make it wait; it grows instead.
+                if time.monotonic() >= deadline and (not self._sent or self._sent[-1].future.done()):
+                    break
+        finally:
+            # Also where the store failed in between: these processes are ahead of it.
+            if items:
+                self._flying.update(live.pid for live, _ in items)
+                self._submit(items)
         return worked
 
     def _run_one(self, pid: int, read_inbox: bool) -> tuple[Live, Outcome] | None:
@@ -542,7 +502,7 @@ class Interpreter:
         if answers is not None:
             inbox = [*answers, *inbox]
         try:
-            outcome = take_turn(live, inbox, epoch, self._setting())
+            outcome = take_turn(live, inbox, epoch, self._setting)
         except Exception as error:
             # A fault of the engine or the machine, not of the program: the process stops where it was last saved.
             logger.exception("the turn of process %d went wrong", pid)
@@ -553,18 +513,17 @@ class Interpreter:
             return None
         self.turns += 1
         if outcome.turn is None:
-            self._quiet.pop(pid, None)
             if outcome.more:
                 self._queue[pid] = True
             elif read_inbox:
-                self._quiet[pid] = time.monotonic() + QUIET_SECONDS
+                self._quiet[pid] = _newest(inbox)
             return None
         return live, outcome
 
-    def _setting(self) -> Setting:
+    def _make_setting(self) -> Setting:
         config = self.config
         surroundings = Surroundings(self.store.id, self.store.now, config.entropy, config.base_url)
-        return Setting(surroundings, frozenset(self.functions), config.fuel, config.limits)
+        return Setting(surroundings, frozenset(self.functions.functions), config.fuel, config.limits)
 
     def _keep_hot(self, live: Live) -> None:
         hot = self._hot
@@ -592,8 +551,5 @@ class Interpreter:
         self.store.submit([turn]).add_done_callback(lambda _: self._wake())
 
 
-def _encode_error(error: ErrorValue) -> bytes:
-    try:
-        return encode_value(error)
-    except LanguageError:
-        return encode_value(ErrorValue(error.kind, error.message, None))
+def _newest(inbox: list[InboxEvent]) -> int:
+    return inbox[-1].key if inbox else 0

@@ -16,7 +16,7 @@ def waits_line(live: Live) -> str:
         return "a person"
     if live.status != "waiting":
         return ""
-    parts = []
+    parts: list[str] = []
     for number, opened in live.open.items():
         if len(parts) == WAITS_NAMED:
             parts.append(f"{len(live.open) - WAITS_NAMED} more")

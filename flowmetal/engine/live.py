@@ -15,11 +15,22 @@ from flowmetal.bytecode.link import ProgramTable
 from flowmetal.bytecode.program import Program
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.effects import HELD
-from flowmetal.engine.events import EventError, Started, decode_event
+from flowmetal.engine.events import (
+    Answered,
+    AnsweredError,
+    CancelAsked,
+    Event,
+    EventError,
+    MessageReceived,
+    Started,
+    TimedOut,
+    TimerFired,
+    decode_event,
+)
 from flowmetal.engine.policies import NO_POLICY, Policy, read_options
 from flowmetal.store.interface import LogEntry, ProcessRecord, Request, Store
 from flowmetal.values import Closure, LanguageError, Vector, decode_value, fail
-from flowmetal.vm import Limits, Process, new_process, restore, start
+from flowmetal.vm import Limits, Process, cancel, new_process, restore, settle, settle_error, start
 
 #: Log entries read at once while a process is loaded.
 LOG_PAGE = 512
@@ -117,16 +128,36 @@ def load(
         _restore(live, store, program, None, limits or Limits())
         live.catching_up = True
         for request in store.open_requests(record.pid):
-            until = request.not_before if request.state == "held" and not exhausted(request) else 0
-            live.open[request.number] = Open(request, policy_of(request), until)
+            policy = policy_of(request)
+            until = request.not_before if request.effect in HELD else policy.deadline
+            live.open[request.number] = Open(request, policy, until)
     return live
 
 
 def restore_at(store: Store, record: ProcessRecord, program: Loaded, at: int, limits: Limits | None = None) -> Live:
-    """The process as it was after log entry `at`, for looking at; the entries past its last segment are not applied."""
+    """The process as it was after log entry `at`, for looking at."""
     live = Live(record.pid, program, record.function, None, at + 1, attributes=dict(record.attributes))
-    _restore(live, store, program, at, limits or Limits())
+    arrived = _restore(live, store, program, at, limits or Limits())
+    if live.process is not None:
+        for data in arrived:
+            _arrive(live.process, decode_event(data), program.table)
     return live
+
+
+def _arrive(process: Process, event: Event, table: ProgramTable) -> None:
+    """Puts into a process what a logged event brought it."""
+    match event:
+        case Answered(_, number, value) | MessageReceived(_, number, value):
+            settle(process, number, decode_value(value, table))
+        case AnsweredError(_, number, error) | TimedOut(_, number, error):
+            settle_error(process, number, decode_value(error, table))
+        case TimerFired(_, number):
+            settle(process, number, None)
+        case CancelAsked(_, reason):
+            text = decode_value(reason)
+            cancel(process, text if text.__class__ is str else None)
+        case _:
+            pass
 
 
 def policy_of(request: Request) -> Policy:
@@ -153,10 +184,12 @@ def entries_from(store: Store, pid: int, start: int) -> Iterator[LogEntry]:
             return
 
 
-def _restore(live: Live, store: Store, program: Loaded, at: int | None, limits: Limits) -> None:
+def _restore(live: Live, store: Store, program: Loaded, at: int | None, limits: Limits) -> list[bytes]:
+    """Makes the process of a live one; the events since its last segment."""
     found = store.checkpoint(live.pid, None if at is None else at + 1)
     first, image = found if found is not None else (0, None)
     segments: list[bytes] = []
+    arrived: list[bytes] = []
     for entry in entries_from(store, live.pid, first):
         if at is not None and entry.sequence > at:
             break
@@ -164,6 +197,9 @@ def _restore(live: Live, store: Store, program: Loaded, at: int | None, limits: 
         if entry.segment:
             segments.append(entry.segment)
             live.segment_bytes += len(entry.segment)
+            arrived.clear()
+        else:
+            arrived.append(entry.event)
     if image is not None:
         live.checkpoint_sequence = first
         live.checkpoint_bytes = len(image)
@@ -174,6 +210,7 @@ def _restore(live: Live, store: Store, program: Loaded, at: int | None, limits: 
         closure, arguments = _call_of_start(store, live.pid, program)
         live.process = new_process(program.program, program.table, limits)
         start(live.process, closure, arguments)
+    return arrived
 
 
 def _call_of_start(store: Store, pid: int, program: Loaded) -> tuple[Closure, list[Any]]:

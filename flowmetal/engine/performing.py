@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flowmetal.engine import effects, events
 from flowmetal.engine.draft import Call, Draft
 from flowmetal.engine.lines import LINE_MAX, plain_error
 from flowmetal.engine.live import Open
-from flowmetal.engine.policies import read_options
+from flowmetal.engine.policies import read_options, with_deadline
 from flowmetal.store.interface import Request, Timer
 from flowmetal.values import LanguageError, encode_value, print_string
 from flowmetal.vm import Performed, Process, answer_now, answer_now_error
+
+NIL = encode_value(None)
 
 
 def perform(draft: Draft, process: Process, performed: Performed) -> None:
@@ -37,14 +41,12 @@ def _open(draft: Draft, process: Process, performed: Performed, payload: bytes) 
     """Opens a request: to the queue, to a function of this interpreter, or held until a timer or delivery."""
     surroundings, pid = draft.setting.surroundings, draft.live.pid
     number, effect = performed.number, performed.effect
-    options = draft.encode(performed.options)
     policy = read_options(performed.options)
+    sent, limit = with_deadline(performed.options, policy, draft.now)
+    options = NIL if sent is None else draft.encode(sent)
     key = policy.key or f"{surroundings.store_id}-{pid}-{number}"
-    timers: list[Timer] = []
-    until = 0  # when a timer ends it
-    if policy.timeout is not None:
-        until = draft.now + policy.timeout
-        timers.append(Timer(until, number, "timeout"))
+    timers = [Timer(limit, number, "timeout")] if limit else []
+    until = limit  # the time a person is told
     state, queued, not_before = "queued", True, 0
     tokens: list[tuple[str, int]] = []
     if effect in effects.HELD:
@@ -62,8 +64,8 @@ def _open(draft: Draft, process: Process, performed: Performed, payload: bytes) 
         state, queued = "held", False
     request = Request(pid, number, effect, payload, options, key, not_before=not_before, state=state, queued=queued)
     if not queued and effect not in effects.HELD:
-        draft.calls.append(Call(pid, number, effect, performed.payload, performed.options, key))
-    draft.live.open[number] = Open(request, policy, until)
+        draft.calls.append(Call(pid, number, effect, performed.payload, sent, key))
+    draft.live.open[number] = Open(request, replace(policy, deadline=limit) if limit else policy, until)
     draft.requests[number] = request
     draft.timers.extend(timers)
     draft.tokens.extend(tokens)

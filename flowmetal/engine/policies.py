@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from flowmetal.values import Duration, ErrorValue, Keyword, Map, Set, Vector, fail, iterate, keyword, print_string
+from flowmetal.values import (
+    Duration,
+    ErrorValue,
+    Instant,
+    Keyword,
+    Map,
+    Set,
+    Vector,
+    fail,
+    iterate,
+    keyword,
+    print_string,
+)
 
 SECOND = 1_000_000_000
 
@@ -33,6 +45,7 @@ RETRIES_MAX = 1_000_000
 KEY_CHARACTERS_MAX = 512
 
 K_TIMEOUT = keyword("timeout")
+K_DEADLINE = keyword("deadline")
 K_RETRY = keyword("retry")
 K_KEY = keyword("idempotency-key")
 K_WHEN_UNKNOWN = keyword("when-unknown")
@@ -82,6 +95,7 @@ class Policy:
     """The options of one request, checked."""
 
     timeout: int | None = None
+    deadline: int = 0  # when its time is over, ns since 1970; 0: never
     retry: Retry | None = None
     key: str | None = None
     when_unknown: str = "retry"  # "retry", "fail", "ask"
@@ -147,6 +161,7 @@ def read_options(options: Any) -> Policy:
         fail("argument", f":idempotency-key must be a string of 1 to {KEY_CHARACTERS_MAX} characters")
     return Policy(
         timeout=_nanoseconds(options.get(K_TIMEOUT), ":timeout"),
+        deadline=_instant(options.get(K_DEADLINE), ":deadline"),
         retry=_read_retry(retry_map),
         key=key,
         when_unknown=_choice(options.get(K_WHEN_UNKNOWN), ":when-unknown", (K_RETRY, K_FAIL, K_ASK), K_RETRY),
@@ -210,6 +225,28 @@ def _nanoseconds(value: Any, name: str) -> int | None:
         fail("argument", f"{name} must be a duration such as 30s, not {_short(value)}")
     nanoseconds: int = value.ns
     return nanoseconds
+
+
+def _instant(value: Any, name: str) -> int:
+    if value is None:
+        return 0
+    if value.__class__ is not Instant or value.ns < 0:
+        fail("argument", f"{name} must be an instant, not {_short(value)}")
+    nanoseconds: int = value.ns
+    return nanoseconds
+
+
+def with_deadline(options: Map | None, policy: Policy, now: int) -> tuple[Any, int]:
+    """The options with their deadline as an instant, and the deadline (0: none).
+
+    It goes with the stored request, so that whoever loads it, and whoever serves it, knows how much time is left.
+    """
+    until = policy.deadline
+    if policy.timeout is not None:
+        until = min(until, now + policy.timeout) if until else now + policy.timeout
+    if not until or options is None:
+        return options, until
+    return options.assoc(K_DEADLINE, Instant(until)), until
 
 
 def _number(value: Any, name: str, default: float, low: float, high: float) -> float:

@@ -12,7 +12,8 @@ from typing import Any
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.effects import CALLBACK
 from flowmetal.engine.events import Event, decode_event
-from flowmetal.engine.interpreter import Config, Function, Interpreter
+from flowmetal.engine.functions import Function
+from flowmetal.engine.interpreter import Config, Interpreter
 from flowmetal.engine.live import Loaded, entries_from
 from flowmetal.store.interface import FINAL_STATUSES, Complete, Deliver, Hint, Post, Request, Start, Take
 from flowmetal.store.memory import MemoryStore
@@ -129,6 +130,7 @@ class Simulation:
                 if record is None or record.status in FINAL_STATUSES:
                     return
             if self._answer_some():
+                self.interpreter.look_now()
                 continue
             due = self.store.next_due()
             if due is None or (until is not None and due > until):

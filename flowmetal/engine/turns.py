@@ -31,7 +31,7 @@ ENTRIES_MAX = 256
 
 #: Fuel slices without a step after which the state is saved within the entry, so that a long computation does not begin
 #: again after a crash: some seconds of work, so that saving costs little of it.
-CUT_SLICES = 64
+CUT_SLICES = 200
 
 #: A checkpoint is due when the segments since the last one outweigh this and that checkpoint's own size.
 CHECKPOINT_BYTES_MIN = 64 * 1024
@@ -216,7 +216,7 @@ def _outcome(draft: Draft, epoch: int, more: bool) -> Outcome:
         taken=tuple(draft.taken),
         requests=tuple(request for number, request in draft.requests.items() if number in live.open),
         closed=tuple(dict.fromkeys(draft.closed)),
-        timers=tuple(timer for timer in draft.timers if timer.number in live.open),
+        timers=tuple(timer for timer in draft.timers if timer.number in live.open or not (timer.number or final)),
         tokens=tuple(pair for pair in draft.tokens if pair[1] in live.open),
         posts=tuple(draft.local.posts),
         checkpoint=draft.checkpoint,

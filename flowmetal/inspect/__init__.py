@@ -1,7 +1,8 @@
 """Looking at processes: their state now or at a past step, and their history, as data for CLI, API and UI."""
 
 from flowmetal.inspect.history import History, HistoryLine, history
-from flowmetal.inspect.state import FiberView, FrameView, Inspection, RequestView, inspect_process
+from flowmetal.inspect.state import inspect_process
+from flowmetal.inspect.views import FiberView, FrameView, Inspection, RequestView
 
 __all__ = [
     "FiberView",

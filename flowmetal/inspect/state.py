@@ -7,7 +7,6 @@ changed by looking.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from flowmetal.bytecode.liveness import live_after_call, live_retry
@@ -19,76 +18,15 @@ from flowmetal.engine.draft import FUEL
 from flowmetal.engine.events import EventError, decode_event, value_text
 from flowmetal.engine.lines import instant_text
 from flowmetal.engine.live import Live, Loaded, entries_from, exhausted, load, restore_at
+from flowmetal.inspect.views import FiberView, FrameView, Inspection, RequestView
 from flowmetal.store.interface import FINAL_STATUSES, ProcessRecord, Store
-from flowmetal.values import Map, Promise, Vector, decode_value, print_string
+from flowmetal.values import CodecError, LanguageError, Map, Promise, Vector, decode_value, print_string
 from flowmetal.vm import Fiber, run
 from flowmetal.vm.state import Region, Wait
 
 #: Characters of a printed local, and frames shown of one fiber: the innermost and the outermost halves of these.
 LOCAL_CHARACTERS = 200
 FRAMES_SHOWN = 100
-
-
-@dataclass(frozen=True, slots=True)
-class FrameView:
-    """One call: its function, where it stands in the source, and the locals that are still needed, printed."""
-
-    function: str
-    file: str
-    line: int  # 0: not known
-    column: int
-    source: str  # the text of that line, "" if the artifact has no source
-    locals: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class FiberView:
-    """One fiber: what it waits for ("" if it can run), its frames innermost first, effects handled around it."""
-
-    id: int
-    waits: str
-    frames: tuple[FrameView, ...]
-    hidden: int  # frames in the middle that are not shown
-    handlers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RequestView:
-    """A request without an answer.  `state`: "queued", "taken", "held" or "exhausted"; times ISO 8601 or ""."""
-
-    number: int
-    effect: str
-    payload: str
-    state: str
-    attempt: int
-    worker: str
-    until: str
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """A process as it is, or as it was after log entry `at`."""
-
-    pid: int
-    id: str | None
-    program: str  # hash of the artifact, hexadecimal
-    function: str
-    status: str
-    waits: str
-    error: str
-    at: int | None
-    sequence: int
-    created_at: str
-    updated_at: str
-    attributes: dict[str, Any]
-    fibers: tuple[FiberView, ...]
-    requests: tuple[RequestView, ...]
-    trace: tuple[str, ...]  # of the error, for a process that failed: "deploy/main deploy.fm:12"
-    problem: str  # why the state cannot be shown, or ""
-
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return asdict(self)
 
 
 def inspect_process(
@@ -104,7 +42,7 @@ def inspect_process(
     problem = ""
     try:
         live = _state(store, record, at, programs)
-    except FlowmetalError as error:
+    except (FlowmetalError, LanguageError, CodecError, EventError) as error:
         problem = str(error)
     fibers: tuple[FiberView, ...] = ()
     if live is not None and live.process is not None:

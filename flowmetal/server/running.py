@@ -85,6 +85,7 @@ class HttpServer:
                 loop="asyncio",
                 lifespan="off",
                 log_config=None,
+                log_level="error",  # its warnings are about what senders do, and as many as they like
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,

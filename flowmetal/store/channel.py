@@ -12,8 +12,9 @@ from typing import Any
 
 from flowmetal.store.wire_codec import MAX_MESSAGE_BYTES, parse
 
-#: Bytes that may wait to be sent; a side that lets more pile up is cut off, and connects anew.
-MAX_WAITING_BYTES = 2 << 30
+#: Bytes that may wait to be sent to a client before more is added; one that lets more pile up is cut off, and connects
+#: anew if it lives.
+MAX_WAITING_BYTES = 64 << 20
 _CHUNK = 256 << 10
 
 
@@ -56,12 +57,13 @@ class Waker:
 
 
 class Channel:
-    """One connection."""
+    """One connection.  Where more than `limit` bytes wait to be sent, the next message ends it."""
 
-    def __init__(self, connection: socket.socket, waker: Waker) -> None:
+    def __init__(self, connection: socket.socket, waker: Waker, *, limit: int | None = None) -> None:
         connection.setblocking(False)
         self._socket = connection
         self._waker = waker
+        self._limit = limit
         self._lock = threading.Lock()
         self._out = bytearray()
         self._in = bytearray()
@@ -82,7 +84,7 @@ class Channel:
             if self.closed:
                 return
             if self._out:
-                if len(self._out) + len(data) > MAX_WAITING_BYTES:
+                if self._limit is not None and len(self._out) > self._limit:
                     self._shut()
                 else:
                     self._out += data

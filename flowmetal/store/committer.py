@@ -218,7 +218,7 @@ class Committer:
     def _failed_write(self, error: LmdbError) -> StoreError:
         """A full disk is over some time.  After any other failed write the disk is in a state that nobody knows:
         asking it to sync again would say yes without having written."""
-        failure = self._engine.error(error)
+        failure = self._engine.commit_error(error)
         if failure.code != "S301":
             _log.error("the store at %s is broken: %s", self._engine.path, error)
             self._broken = failure

@@ -6,6 +6,10 @@ answers when they are durable, all of the list in one transaction; the commands 
 provides, so that engines differ only in how bytes are kept.
 
 Times are integer nanoseconds since 1970 by the store's clock (`Store.now`).  A pid is an integer from 1.
+
+Names (ids, programs, effects, tokens, interpreters, workers) are 1 to 200 bytes of printable text, S204 otherwise.
+Sizes have limits, S205 beyond: 64 MiB for an event, segment, payload, answer or result, 512 MiB for a checkpoint or
+artifact, 64 KiB for attributes.  A command that does not hold together is S206; a StoreError takes back the whole list.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ class ProcessRecord:
     pid: int
     artifact: bytes  # content hash of its program
     function: str  # "deploy/main"
-    status: str
+    status: str  # "ready" while it has a ready mark, whatever the last turn said; see Store.ready
     sequence: int  # number of its next log entry
     checkpoint: int  # sequence number at which the newest checkpoint was written; 0: none, start from entry 0
     created_at: int
@@ -67,7 +71,10 @@ class Request:
     idempotency_key: str
     not_before: int = 0
     attempt: int = 0  # how often it has been taken
-    state: str = "queued"  # "queued", "taken", "held" (waits for a time or a person, or is served by a timer or token)
+    #: "queued", "taken", "held" (waits for a time or a person, or is served by a timer or token).  As read also
+    #: "answered" and "lost": what settles it is in the inbox (an answer, an error, a timer of its number; the end of its
+    #: lease), so that nothing else is accepted until a turn closes it or puts it back.
+    state: str = "queued"
     worker: str = ""
     lease_until: int = 0
     queued: bool = True  # False: nobody takes it from a queue (sleep, callbacks, in-process answers)
@@ -123,7 +130,9 @@ class Start:
     """Starts a process -> (pid, created).
 
     With an `id` that is taken: the pid of the process that has it and False, if artifact name, function and
-    arguments are the same; StoreError S-conflict otherwise.  The artifact is named by hash or by deployed name.
+    arguments are the same; StoreError S201 otherwise.  The artifact is named by hash or by deployed name:
+    S202 where no program of the name is deployed, S203 where the artifact is not in the store.  With both, the hash is
+    what runs, and the name is what another start with the same id is compared by.  S304: the store is nearly full.
     """
 
     function: str
@@ -149,7 +158,9 @@ class Post:
 class Deliver:
     """Delivers to a callback token -> "accepted", "duplicate" (it had its delivery) or "unknown".
 
-    One-shot: the first delivery answers the request that the token belongs to.
+    One-shot: the first delivery answers the request that the token belongs to.  A delivery after its request was
+    settled in another way (a timeout, another token of it, the end of the process) is a "duplicate" too.  Tokens that
+    are over are known for 72 hours, then "unknown".
     """
 
     token: str
@@ -159,6 +170,8 @@ class Deliver:
 @dataclass(frozen=True, slots=True)
 class Take:
     """Takes queued requests for a worker -> list[Request], `attempt` already counted up, state "taken".
+
+    Oldest first, over all the effects that are asked for; at most 1,000.  A lease is 1 ms to a week.
 
     The worker answers with Complete before `lease_ms` runs out, or extends; else the request is "lost".
     """
@@ -181,7 +194,10 @@ class Extend:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Answers a request -> True, or False where it came late (answered, cancelled, another attempt): dropped."""
+    """Answers a request -> True, or False where it came late (answered, cancelled, another attempt): dropped.
+
+    Only a taken request, or a held one that is in no queue (with the attempt it has, 0 at first), can be answered.
+    """
 
     pid: int
     number: int
@@ -192,7 +208,10 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Registers an interpreter or renews its lease -> Claim.  Dead ones lose their partitions to the living."""
+    """Registers an interpreter or renews its lease -> Claim.  Dead ones lose their partitions to the living.
+
+    Dead: its lease ran out, or (LMDB) the process that joined under its id has ended; S112 where another one lives.
+    """
 
     interpreter: str
     lease_ms: int
@@ -207,7 +226,11 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Fire:
-    """Fires timers that are due, at most `limit` -> the number fired."""
+    """Fires timers that are due, at most `limit` -> the number fired.
+
+    A timer whose number is that of an open request settles it, or is dropped if something has.  Fire also takes
+    partitions from dead interpreters and forgets old tokens; `Fire(0)` does nothing else.
+    """
 
     limit: int = 1000
 
@@ -215,7 +238,9 @@ class Fire:
 @dataclass(frozen=True, slots=True)
 class Timer:
     """A timer of a process.  kind "sleep", "timeout", "deadline": an inbox event "timer"; "retry": the request is
-    queued again; "lease" is set by Take itself."""
+    queued again; "lease" is set by Take itself.  There is one timer of a kind and number in a process: setting it
+    again replaces it.  A queued request whose `not_before` is to come gets its "retry" timer by itself.  The data of the
+    inbox event is the kind as plain UTF-8.  Closing or putting back a request drops the timers of its number."""
 
     due: int
     number: int
@@ -226,17 +251,20 @@ class Timer:
 class Turn:
     """What one turn did to one process, committed whole or not at all -> True, or False if the claim was stale.
 
-    Stale: the partition's epoch is not `epoch`, or the process's next sequence number is not `base_sequence`.
+    Stale: the partition's epoch is not `epoch`, or the process's next sequence number is not `base_sequence`; also a
+    process that is not there or has ended.  Done in this order: log, taken, closed, requests, tokens, timers, checkpoint,
+    result, starts, the process with its ready mark, posts.  With a final status its inbox, requests, timers and tokens
+    are removed.  StoreError (S201 to S203 for a child, S206) takes back the whole list the turn is in.
     """
 
     pid: int
     epoch: int
     base_sequence: int
     status: str
-    entries: tuple[tuple[int, int, bytes, bytes], ...]  # (sequence, part, event, segment), in order
+    entries: tuple[tuple[int, int, bytes, bytes], ...]  # (sequence, part, event, segment), in order; may begin with parts of base - 1
     next_sequence: int
     taken: tuple[int, ...] = ()  # keys of inbox events this turn used up
-    requests: tuple[Request, ...] = ()  # opened, or put back (same number)
+    requests: tuple[Request, ...] = ()  # opened, or put back (same number: attempt and tokens stay), "queued" or "held"
     closed: tuple[int, ...] = ()  # request numbers that are over; their queue entries, timers and tokens go too
     timers: tuple[Timer, ...] = ()
     tokens: tuple[tuple[str, int], ...] = ()  # (callback token, request number)
@@ -270,9 +298,19 @@ class Store(Protocol):
 
     def now(self) -> int: ...
     def submit(self, commands: Sequence[Command]) -> Future[list[Any]]:
-        """Results in the order of the commands, once all are durable.  One transaction for the list."""
+        """Results in the order of the commands, once all are durable.  One transaction for the list.
+
+        Lists of one thread are applied in the order they were submitted.  What waits on the future by
+        `add_done_callback` is called on a thread of the store: it must be short and must not wait for another result.
+        The memory store is done when this returns.  S110 where the owner does not answer: whether the list was
+        applied is then not known.
+        """
     def watch(self, callback: Callable[[frozenset[Hint]], None]) -> Callable[[], None]:
-        """Calls back (from a thread of the store) after commits; returns what ends the watch."""
+        """Calls back (from a thread of the store) after commits; returns what ends the watch.
+
+        The callback must be short.  Where another process began to commit, hints for all partitions, the timers and
+        the claims come at once, since some may have been missed.
+        """
     def close(self) -> None: ...
 
     # reads
@@ -280,16 +318,23 @@ class Store(Protocol):
     def process_by_id(self, id: str) -> ProcessRecord | None: ...
     def processes(
         self, *, after: int = 0, limit: int = 100, statuses: Iterable[str] = (), newest_first: bool = False
-    ) -> list[ProcessRecord]: ...
+    ) -> list[ProcessRecord]:
+        """By pid, those beyond `after` in the order of the answer; at most 10,000.  S206 for an unknown status."""
     def result(self, pid: int) -> bytes | None: ...
-    def log(self, pid: int, start: int = 0, limit: int = 1000) -> list[LogEntry]: ...
+    def log(self, pid: int, start: int = 0, limit: int = 1000) -> list[LogEntry]:
+        """Entries from sequence `start` on, about `limit`; never cut within a sequence, so that the next read goes on at
+        the last sequence plus one.  Fewer where they are large."""
     def checkpoint(self, pid: int, at: int | None = None) -> tuple[int, bytes] | None:
         """The newest checkpoint at or before `at`: (sequence, image), or None."""
     def inbox(self, pid: int, limit: int = 1000) -> list[InboxEvent]: ...
     def ready(self, partitions: Iterable[int], limit: int) -> list[int]:
-        """Pids with something to do, fair between processes."""
+        """Pids with something to do, fair between processes: the longest waiting first.
+
+        A process is ready from its start, from anything that comes into its inbox (while it is paused only "cancel",
+        "resume" and "retry"), and after a turn that said so or left something there; until a turn leaves nothing.
+        """
     def next_due(self) -> int | None:
-        """When the earliest timer is due."""
+        """When the earliest timer or lease is due."""
     def open_requests(self, pid: int) -> list[Request]: ...
     def queued(self, effects: Sequence[str]) -> bool:
         """Whether a Take of one of these effects would find something now."""
@@ -297,4 +342,9 @@ class Store(Protocol):
     def deployed(self, name: str | None = None) -> dict[str, bytes]:
         """Deployed names and their artifact hashes."""
     def stats(self) -> dict[str, Any]:
-        """Counts by status, sizes, engine and format: for `flowvm` and tests."""
+        """Counts by status, sizes, engine and format: for `flowvm` and tests.
+
+        {"format", "engine", "id", "role", "processes": {status: count}, "entries": {key space: count}}; LMDB adds
+        "made_at", "file_bytes", "map_bytes", "map_limit", "last_transaction", "readers", and, for the owner, "commits"
+        and "units" since it became that.
+        """

@@ -23,6 +23,7 @@ from flowmetal.store.lmdb_files import (
     LIB_VERSION,
     check_about,
     check_data_file,
+    disk_is_full,
     open_error,
     prepare_folder,
 )
@@ -367,6 +368,13 @@ class LmdbEngine:
             "readers": info["num_readers"],
         }
 
+    def commit_error(self, error: lmdb.Error) -> StoreError:
+        """The StoreError for a commit that failed.  LMDB calls a write that was cut short an I/O error, and a disk
+        that gets full cuts one short first: whether it is full has to be looked at."""
+        if getattr(error, "code", 0) == errno.EIO and disk_is_full(self.path):
+            return StoreError("S301", path=str(self.path), reason="a write was cut short")
+        return self.error(error)
+
     def error(self, error: lmdb.Error) -> StoreError:
         """The StoreError for an error of LMDB."""
         path, reason = str(self.path), str(error)
@@ -388,14 +396,3 @@ class LmdbEngine:
         """Closes the environment once no transaction is open."""
         with self._alone():
             self.environment.close()
-
-
-def process_start_time(pid: int) -> int:
-    """When a process started, in clock ticks since the system did; 0 where the system does not tell."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0
-
-

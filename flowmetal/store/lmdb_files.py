@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import struct
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import lmdb
@@ -36,6 +38,10 @@ NETWORK_FILE_SYSTEMS = frozenset(
 
 #: Folders left by a process that was killed while it made a store are removed after this time.
 STALE_CREATION_SECONDS = 3600
+
+#: A disk with less free space than this is taken for full when a write to it was cut short.
+NEARLY_NO_SPACE = 16 << 20
+PROBE_BYTES = 1 << 20
 
 _MAGIC = 0xBEEFC0DE
 _DATA_VERSION = 1
@@ -161,6 +167,27 @@ def file_system_of(path: Path) -> str:
         if (target == place or target.startswith(place.rstrip("/") + "/")) and len(place) >= best:
             best, kind = len(place), rest.split(" ", 1)[0]
     return kind
+
+
+def disk_is_full(folder: Path) -> bool:
+    """Whether the data file can hardly grow: for want of space or quota, or by a limit on the size of files."""
+    probe = folder / f"probe-{os.getpid()}"
+    try:
+        space = os.statvfs(folder)
+        if space.f_bavail * space.f_frsize < NEARLY_NO_SPACE:
+            return True
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if limit != resource.RLIM_INFINITY and (folder / DATA_FILE).stat().st_size + NEARLY_NO_SPACE > limit:
+            return True
+        with probe.open("wb", buffering=0) as file:
+            written = file.write(bytes(PROBE_BYTES))
+            os.fsync(file.fileno())
+        return written < PROBE_BYTES
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def check_data_file(folder: Path) -> None:

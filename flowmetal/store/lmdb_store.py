@@ -22,8 +22,8 @@ from flowmetal.store.committer import Committer, Unit, commands_unit
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import PARTITIONS, Command, Hint, Join, Leave
 from flowmetal.store.link import Batch, Link
-from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions, process_start_time
-from flowmetal.store.owner_lock import InterpreterLocks, OwnerInfo, OwnerLock
+from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
+from flowmetal.store.owner_lock import InterpreterLocks, OwnerInfo, OwnerLock, process_start_time
 from flowmetal.store.server import OwnerServer, remove_left_socket
 from flowmetal.store.store_reads import StoreReads
 from flowmetal.store.transaction import ReadTransaction
@@ -140,9 +140,11 @@ class LmdbStore(StoreReads):
         _open_stores.discard(self)
 
     def _drop_when_left(self, future: Future[list[Any]], interpreter: str) -> None:
+        joins = self._interpreters.joins(interpreter)
+
         def left(done: Future[list[Any]]) -> None:
             if done.exception() is None:
-                self._interpreters.drop(interpreter)
+                self._interpreters.drop(interpreter, joins)
 
         future.add_done_callback(left)
 
@@ -173,7 +175,7 @@ class LmdbStore(StoreReads):
         try:
             self.engine.become_writer()
             committer = Committer(self.engine, self.now, self._interpreters.alive, self._tell, fault=self._fault)
-            self._server = OwnerServer(self.id, committer)
+            self._server = OwnerServer(self.id, committer, self.engine.environment.reader_check)
             pid = os.getpid()
             self._owner_lock.write_info(OwnerInfo(pid, process_start_time(pid), self._server.path))
         except BaseException as error:

@@ -84,6 +84,7 @@ class InterpreterLocks:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / INTERPRETERS_FOLDER
         self._held: dict[str, int] = {}
+        self._joins: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def _path(self, interpreter: str) -> Path:
@@ -94,6 +95,7 @@ class InterpreterLocks:
         """Takes the lock of an interpreter of this process; S112 where another process has it."""
         path = self._path(interpreter)
         with self._lock:
+            self._joins[interpreter] = self._joins.get(interpreter, 0) + 1
             if self._is_held(interpreter, path):
                 return
             give_up = time.monotonic() + INTERPRETER_PATIENCE_SECONDS
@@ -133,9 +135,16 @@ class InterpreterLocks:
         os.close(descriptor)
         return None
 
-    def drop(self, interpreter: str) -> None:
-        """Gives the lock of an interpreter back, and takes its file away."""
+    def joins(self, interpreter: str) -> int:
+        """How often `hold` was asked for it."""
+        return self._joins.get(interpreter, 0)
+
+    def drop(self, interpreter: str, joins: int) -> None:
+        """Gives the lock of an interpreter back, and takes its file away; not if it has joined again since `joins`."""
         with self._lock:
+            if self._joins.get(interpreter) != joins:
+                return
+            del self._joins[interpreter]
             descriptor = self._held.pop(interpreter, None)
             if descriptor is not None:
                 self._path(interpreter).unlink(missing_ok=True)
@@ -168,3 +177,14 @@ class InterpreterLocks:
             self._held.clear()
 
     forget = release
+
+
+def process_start_time(pid: int) -> int:
+    """When a process started, in clock ticks since the system did; 0 where the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+

@@ -194,7 +194,7 @@ def epoch_of(changes: Changes, partition: int) -> int:
 def _check_turn(command: Turn) -> None:
     if command.status not in STATUS_CODES:
         raise StoreError("S206", reason=f"there is no status {command.status!r}")
-    last = (command.base_sequence, -1)
+    last = (command.base_sequence - 1, 0)  # the entry before may get further parts
     for sequence, part, event, segment in command.entries:
         if not (last < (sequence, part) and sequence < command.next_sequence):
             raise StoreError("S206", reason=f"log entry {sequence}.{part} of process {command.pid} is out of order")

@@ -10,12 +10,13 @@ import socket
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from flowmetal.store.batches import CLIENT_BYTES, StaleBatch, apply_batch, forget_client, sweep_clients
 from flowmetal.store.changes import Changes
-from flowmetal.store.channel import Channel, ChannelClosed, Waker
+from flowmetal.store.channel import MAX_WAITING_BYTES, Channel, ChannelClosed, Waker
 from flowmetal.store.commands import apply
 from flowmetal.store.committer import Committer, Unit
 from flowmetal.store.errors import StoreError
@@ -42,6 +43,12 @@ SOCKET_NAME = "s"
 FOLDER_PREFIX = "flowmetal-"
 #: How long closing waits for clients to take their last answers.
 LINGER_SECONDS = 2.0
+#: When to look, after a connection ended, whether its process is gone: the system closes what a killed process had
+#: open one after the other, so its locks may be held for a moment longer than its connection.
+LOOK_AFTER_SECONDS = (0.0, 0.05, 0.5, 3.0)
+#: And without any such sign.
+LOOK_EVERY_SECONDS = 60.0
+MAX_LOOKS = 16
 #: Attached processes.
 MAX_CLIENTS = 1000
 
@@ -58,13 +65,15 @@ class _Client:
 class OwnerServer:
     """Listens, reads and writes on one thread; answers are sent from the committer's thread."""
 
-    def __init__(self, store_id: str, committer: Committer) -> None:
+    def __init__(self, store_id: str, committer: Committer, check_readers: Callable[[], object]) -> None:
         self._store_id = store_id
+        self._check_readers = check_readers  # frees what killed processes were reading
         self._committer = committer
         self._clients: dict[Channel, _Client] = {}
         self._waker = Waker()
         self._selector = selectors.DefaultSelector()
         self._closing = False
+        self._looks: list[float] = []  # when to do the next housekeeping, in order
         # The path of a socket may have about 100 bytes: the folder of temporary files is short where the store's
         # may not be.  mkdtemp makes folders that only this user can enter.
         self._folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
@@ -76,14 +85,15 @@ class OwnerServer:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._waker, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name="flowmetal-owner", daemon=True)
+        self._look_soon()
         self._thread.start()
-        self.housekeeping()
 
     def housekeeping(self) -> None:
         """Frees what processes that are gone have left: partitions, and batches."""
         connected = frozenset(client.id for client in list(self._clients.values()))
 
         def run(changes: Changes) -> None:
+            self._check_readers()
             apply(changes, Fire(limit=0))
             sweep_clients(changes, connected)
 
@@ -127,7 +137,7 @@ class OwnerServer:
                 events = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.wants_write else 0)
                 if self._selector.get_key(channel).events != events:
                     self._selector.modify(channel, events)
-            for key, events in self._selector.select():
+            for key, events in self._selector.select(self._look()):
                 source: Any = key.fileobj
                 if source is self._waker:
                     self._waker.clear()
@@ -147,7 +157,7 @@ class OwnerServer:
         if len(self._clients) >= MAX_CLIENTS:
             connection.close()
             return
-        channel = Channel(connection, self._waker)
+        channel = Channel(connection, self._waker, limit=MAX_WAITING_BYTES)
         self._clients[channel] = _Client(channel)
         self._selector.register(channel, selectors.EVENT_READ)
 
@@ -167,7 +177,22 @@ class OwnerServer:
         self._selector.unregister(channel)
         channel.close()
         if client.id:
-            self.housekeeping()  # it may have been an interpreter
+            self._look_soon()  # it may have been an interpreter
+
+    def _look_soon(self) -> None:
+        now = time.monotonic()
+        self._looks = sorted([*self._looks, *(now + seconds for seconds in LOOK_AFTER_SECONDS)])[-MAX_LOOKS:]
+        self._waker.wake()
+
+    def _look(self) -> float:
+        """Does the housekeeping that is due; the seconds until the next."""
+        now = time.monotonic()
+        if not self._looks:
+            self._looks = [now + LOOK_EVERY_SECONDS]
+        elif self._looks[0] <= now:
+            self._looks = [look for look in self._looks if look > now]
+            self.housekeeping()
+        return max(0.0, (self._looks[0] if self._looks else now + LOOK_EVERY_SECONDS) - now)
 
     def _handle(self, client: _Client, message: tuple[Any, ...]) -> None:
         kind = message[0]

@@ -67,6 +67,10 @@ def _getter(kind: type) -> Callable[[Any], tuple[Any, ...]]:
 
 _GETTERS = {kind: _getter(kind) for kind in (*_COMMANDS, Request, Timer, Claim)}
 _TURN_FIELDS = [field.name for field in fields(Turn)]
+_ATTRIBUTES = {
+    Start: [field.name for field in fields(Start)].index("attributes"),
+    Turn: _TURN_FIELDS.index("attributes"),
+}
 _NESTED: tuple[tuple[int, type], ...] = (
     (_TURN_FIELDS.index("requests"), Request),
     (_TURN_FIELDS.index("timers"), Timer),
@@ -107,12 +111,18 @@ def _encode_command(command: Command) -> list[Any]:
     tag = _TAGS.get(kind)
     if tag is None:
         raise TypeError(f"{kind.__name__} is no command")
-    values = list(_GETTERS[kind](command))
+    return [tag, *_encode_fields(kind, command)]
+
+
+def _encode_fields(kind: type, value: Any) -> list[Any]:
+    values = list(_GETTERS[kind](value))
     if kind is Turn:
         for index, nested in _NESTED:
-            get = _GETTERS[nested]
-            values[index] = [get(value) for value in values[index]]
-    return [tag, *values]
+            values[index] = [_encode_fields(nested, part) for part in values[index]]
+    place = _ATTRIBUTES.get(kind)
+    if place is not None and values[place]:
+        values[place] = msgpack.packb(values[place])  # apart, since lists in it stay lists
+    return values
 
 
 def decode_commands(data: bytes) -> list[Command]:
@@ -124,13 +134,19 @@ def decode_commands(data: bytes) -> list[Command]:
 
 
 def _decode_command(wire: Sequence[Any]) -> Command:
-    kind = _KINDS[wire[0]]
-    values = list(wire[1:])
+    command: Command = _decode_fields(_KINDS[wire[0]], wire[1:])
+    return command
+
+
+def _decode_fields(kind: type, wire: Sequence[Any]) -> Any:
+    values = list(wire)
     if kind is Turn:
         for index, nested in _NESTED:
-            values[index] = tuple(nested(*value) for value in values[index])
-    command: Command = kind(*values)
-    return command
+            values[index] = tuple(_decode_fields(nested, part) for part in values[index])
+    place = _ATTRIBUTES.get(kind)
+    if place is not None and values[place]:
+        values[place] = msgpack.unpackb(values[place], strict_map_key=False)
+    return kind(*values)
 
 
 def encode_results(results: Sequence[Any]) -> bytes:

@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 from uuid import UUID
@@ -34,7 +35,7 @@ from flowmetal.values.vector import Vector, VectorSeq
 DEPTH_MAX = 512  # nesting of JSON-like data; Python's own json module stops near 1000
 KEYWORD_TEXT_MAX = 256  # characters of a key that becomes a keyword; keywords are kept in a table
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _KEYWORD_TEXT = re.compile(r"(?:[^/]++/)?(?:[^/]++|/)")
 _NOT_IN_KEYWORD = re.compile(
     r"[\s,()\[\]{}\"@^`~;\\\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f"
@@ -44,11 +45,12 @@ _NOT_IN_KEYWORD = re.compile(
 
 def is_keyword_text(text: str) -> bool:
     """Whether ":" and this text reads as a keyword of that text."""
-    return (
-        len(text) <= KEYWORD_TEXT_MAX
-        and _KEYWORD_TEXT.fullmatch(text) is not None
-        and _NOT_IN_KEYWORD.search(text) is None
-    )
+    return len(text) <= KEYWORD_TEXT_MAX and _reads(text)
+
+
+@lru_cache(4096)
+def _reads(text: str) -> bool:
+    return _KEYWORD_TEXT.fullmatch(text) is not None and _NOT_IN_KEYWORD.search(text) is None
 
 
 def _finite(value: float) -> float:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgpack import ExtType
+
 from flowmetal.values.base import Heap, Value
 from flowmetal.values.compare import compare
 from flowmetal.values.errors import CodecError, ErrorValue, LanguageError, NeedsRealize
@@ -84,6 +86,8 @@ class Decoder:
         """The value of an atom."""
         if atom.__class__ in ATOM_CLASSES:
             return atom
+        if atom.__class__ is ExtType:  # unpacked without `ext_hook`, or not packed at all
+            return read_ext(atom.code, atom.data)
         found = self._reference(atom)
         _check(found.__class__ not in _INNER, "a reference leads to the inside of a collection")
         return found

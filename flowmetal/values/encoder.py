@@ -6,7 +6,7 @@ Neither form recurses.  Source spans are not written: they are places in a text,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from flowmetal.values.base import Value
@@ -89,6 +89,8 @@ class Encoder:
             return integer_atom(value)
         if kind is str and len(value) < TEXT_MIN:
             return value
+        if kind in _HEAP and value.owner is self.owner:
+            return [value.oid]
         missing: _Missing = []
         atom = self.part(value, missing)
         if missing:
@@ -108,7 +110,7 @@ class Encoder:
             return scalar(value)
         if kind is Symbol and meta_of(value) is None:
             return symbol_atom(value)
-        if kind not in _WRITERS and kind not in _BARE:
+        if kind not in _HEAP:
             fail("type", f"a value of Python class {kind.__name__} cannot be saved or sent")
         found = self._known(value)
         if found is not None:
@@ -119,6 +121,25 @@ class Encoder:
             return self._mutable(value)
         missing.append(value)
         return None
+
+    def parts(self, values: Iterable[Any], missing: _Missing) -> list[Any]:
+        """The atoms of several parts."""
+        atoms = []
+        owner = self.owner
+        for value in values:
+            kind = value.__class__
+            if kind in _NATIVE or (kind is int and -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF):
+                atoms.append(value)
+            elif kind in _HEAP and value.owner is owner:
+                atoms.append([value.oid])
+            else:
+                atoms.append(self.part(value, missing))
+        return atoms
+
+    def nodes(self, values: Iterable[Any], missing: _Missing) -> list[Any]:
+        """The references to several inner objects."""
+        owner = self.owner
+        return [value.oid if value.owner is owner else self.node(value, missing) for value in values]
 
     def node(self, value: Any, missing: _Missing) -> Any:
         """As `part`, of an inner object whose class the field tells: the bare id, or nil for None."""
@@ -250,22 +271,21 @@ def _refuse(value: Any) -> NoReturn:
 
 
 def _write_vector(encoder: Encoder, value: Vector, missing: _Missing) -> _Record:
-    part = encoder.part
-    return [Tag.VECTOR, encoder.node(value.root, missing), *[part(item, missing) for item in value.tail]]
+    return [Tag.VECTOR, encoder.node(value.root, missing), *encoder.parts(value.tail, missing)]
 
 
 def _write_vector_node(encoder: Encoder, value: VectorNode, missing: _Missing) -> _Record:
     if value.shift == 0:
-        part = encoder.part
-        return [Tag.VECTOR_LEAF, *[part(item, missing) for item in value.children]]
-    return [Tag.VECTOR_NODE, value.shift, *[encoder.node(child, missing) for child in value.children]]
+        return [Tag.VECTOR_LEAF, *encoder.parts(value.children, missing)]
+    return [Tag.VECTOR_NODE, value.shift, *encoder.nodes(value.children, missing)]
 
 
 def _entries(encoder: Encoder, record: _Record, entries: Any, missing: _Missing) -> _Record:
-    part = encoder.part
+    flat: list[Any] = []
     for key, value in entries:
-        record.append(part(key.value if key.__class__ is Boxed else key, missing))
-        record.append(part(value, missing))
+        flat.append(key.value if key.__class__ is Boxed else key)
+        flat.append(value)
+    record.extend(encoder.parts(flat, missing))
     return record
 
 
@@ -278,7 +298,7 @@ def _write_map(encoder: Encoder, value: Map, missing: _Missing) -> _Record:
 def _write_set(encoder: Encoder, value: Set, missing: _Missing) -> _Record:
     if value.table is None:
         return [Tag.SET_TRIE, encoder.node(value.root, missing)]
-    return [Tag.SET, *[encoder.part(item, missing) for item in value]]
+    return [Tag.SET, *encoder.parts(value, missing)]
 
 
 def _write_leaf(encoder: Encoder, value: HashLeaf, missing: _Missing) -> _Record:
@@ -302,8 +322,8 @@ def _write_hash_node(encoder: Encoder, value: HashNode, missing: _Missing) -> _R
     for index, child in enumerate(value.children):
         if child is not None:
             bitmap |= 1 << index
-            children.append(encoder.node(child, missing))
-    return [Tag.HASH_NODE, value.shift, bitmap, *children]
+            children.append(child)
+    return [Tag.HASH_NODE, value.shift, bitmap, *encoder.nodes(children, missing)]
 
 
 def _write_list(encoder: Encoder, value: List, missing: _Missing) -> _Record:
@@ -319,12 +339,12 @@ def _write_cons(encoder: Encoder, value: Cons, missing: _Missing) -> _Record:
 
 
 def _write_closure(encoder: Encoder, value: Closure, missing: _Missing) -> _Record:
-    return [Tag.CLOSURE, *encoder.function(value), *[encoder.part(item, missing) for item in value.captures]]
+    return [Tag.CLOSURE, *encoder.function(value), *encoder.parts(value.captures, missing)]
 
 
 def _write_error(encoder: Encoder, value: ErrorValue, missing: _Missing) -> _Record:
     fields = (value.kind, value.message, value.data, value.cause, value.trace)
-    return [Tag.ERROR, *[encoder.part(field, missing) for field in fields]]
+    return [Tag.ERROR, *encoder.parts(fields, missing)]
 
 
 def _write_sorted_node(encoder: Encoder, value: SortedNode, missing: _Missing) -> _Record:
@@ -360,3 +380,4 @@ _WRITERS: dict[type, Callable[[Encoder, Any, _Missing], _Record]] = {
     Symbol: lambda e, value, missing: [Tag.SYMBOL, value.namespace, value.name],
 }
 _WITH_META = frozenset(_WRITERS) - {VectorNode, HashLeaf, HashNode, SortedNode, Reduced}
+_HEAP = frozenset(_WRITERS) | frozenset(_BARE)

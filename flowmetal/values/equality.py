@@ -19,6 +19,7 @@ from flowmetal.values.hashing import hash_of
 from flowmetal.values.keys import key_of
 from flowmetal.values.maps import Map
 from flowmetal.values.mutable import Cell, Promise, Resumption
+from flowmetal.values.scalars import Keyword
 from flowmetal.values.seqs import Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
 from flowmetal.values.sorted import SortedMap, SortedSet
@@ -58,7 +59,7 @@ def equal(a: Value, b: Value) -> bool:
     if kind is b.__class__:
         if kind in KINDS:
             return _equal_deep(a, b, 0)
-        return bool(a == b)
+        return kind is not Keyword and bool(a == b)
     shape = KINDS.get(kind)
     if shape is None or shape != KINDS.get(b.__class__):
         return False

@@ -48,9 +48,7 @@ class BuiltinFn:
         self.name = name
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (
-            other.__class__ is BuiltinFn and self.number == other.number
-        )
+        return self is other or (other.__class__ is BuiltinFn and self.number == other.number)
 
     def __hash__(self) -> int:
         return LATE.hash(self)

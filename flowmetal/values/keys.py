@@ -31,11 +31,7 @@ class Boxed:
         self.hash = hash_of(value)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            other.__class__ is Boxed
-            and self.kind is other.kind
-            and self.value == other.value
-        )
+        return other.__class__ is Boxed and self.kind is other.kind and self.value == other.value
 
     def __hash__(self) -> int:
         return self.hash

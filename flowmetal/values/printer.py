@@ -32,8 +32,8 @@ ELLIPSIS = "…"
 _REPR_LIMIT = 1000  # characters of Python's repr of a value, which is for debugging
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\f": "\\f"}
-# Control characters, those that turn the direction of text, and those that look like a line's end or like nothing.  Written
-# out, not asked of Python's Unicode tables, so that every version prints the same.
+# Control characters, those that turn the direction of text, and those that look like a line's end or like nothing.
+# Written out, not asked of Python's Unicode tables, so that every version prints the same.
 _ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]')
 _HIDDEN = re.compile(
     r"[\x00-\x20\x7f-\xa0\u00ad\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180e\u2000-\u200f\u2028-\u202f"

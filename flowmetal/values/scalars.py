@@ -125,9 +125,7 @@ class Symbol(Heap):
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
-            other.__class__ is Symbol
-            and self.name == other.name
-            and self.namespace == other.namespace
+            other.__class__ is Symbol and self.name == other.name and self.namespace == other.namespace
         )
 
     def __hash__(self) -> int:
@@ -190,9 +188,7 @@ class _Number:
         raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (
-            other.__class__ is self.__class__ and self._number() == other._number()
-        )
+        return self is other or (other.__class__ is self.__class__ and self._number() == other._number())
 
     def __hash__(self) -> int:
         return mix((self._number() ^ self._salt) % 0xFFFFFFFB)

@@ -17,8 +17,7 @@ _DELTA, _RATIO = 3, 2  # the balance parameters of Hirai and Yamamoto, proven to
 
 
 class SortedNode(Heap):
-    """A node of the tree: a key, its value (nil in a set) and two subtrees; `size` counts the keys from here on down.
-    """
+    """A node of the tree: a key, its value (nil in a set), two subtrees; `size` counts the keys from here on down."""
 
     __slots__ = ("key", "left", "right", "size", "value")
 

@@ -16,6 +16,7 @@ from flowmetal.values import (
     LanguageError,
     LazySeq,
     Map,
+    NeedsRealize,
     Promise,
     Resumption,
     Vector,
@@ -25,6 +26,7 @@ from flowmetal.values import (
     sequences,
 )
 from flowmetal.vm.load import RunCode, run_function
+from flowmetal.vm.quota import unrealized_inside
 from flowmetal.vm.state import (
     ENTER,
     KIND_ABANDONED,
@@ -169,6 +171,21 @@ def end_fiber(process: Process, fiber: Fiber, value: Any, error: ErrorValue | No
             owner.wait = None
             owner.changed = True
             process.ready.append(owner.id)
+
+
+def finish(process: Process, fiber: Fiber, value: Any) -> int:
+    """A fiber has come to a value.  The value of the first fiber leaves the process: what is lazy inside it is realized
+    first, on frames put below it again.  Gives the mode."""
+    if fiber.scope == 0 and process.realizes_result:
+        lazy = unrealized_inside(value)
+        walker = process.program.lookup("flowmetal.core", "realize-all") if lazy is not None else None
+        if walker is not None:
+            push_region(fiber, Region.SCOPE, new_scope(process, fiber))
+            push_region(fiber, Region.RESULT, value)
+            fiber.frames.append(entry_frame(walker.value, [lazy]))
+            return Mode.ENTER
+    end_fiber(process, fiber, value, None)
+    return Mode.STOP
 
 
 def close_scope(process: Process, fiber: Fiber, number: int, resume: tuple[int, Any]) -> bool:
@@ -336,7 +353,10 @@ def perform(
 def open_request(
     process: Process, fiber: Fiber, frame: Frame, effect: Any, payload: Any, options: Any, waits: bool
 ) -> tuple[int, Any]:
-    """No handler took the effect: it goes out."""
+    """No handler took the effect: it goes out.  What is lazy inside it is realized first."""
+    lazy = unrealized_inside(payload) or unrealized_inside(options)
+    if lazy is not None:
+        raise NeedsRealize(lazy, True)
     if len(process.request_waits) + len(process.request_promises) >= process.limits.requests:
         raise LanguageError(ErrorValue(KIND_LIMIT, f"more than {process.limits.requests} open requests", None))
     number = process.next_request
@@ -498,6 +518,8 @@ def leave_region(process: Process, fiber: Fiber, value: Any) -> tuple[int, Any]:
         raise LanguageError(abandon(process, fiber, data, None, value))
     if kind == Region.REALIZE:
         return realized(process, fiber, data, value)
+    if kind == Region.RESULT:
+        return Mode.DELIVER, data
     return Mode.DELIVER, value
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowmetal.bytecode.program import Function, Program
-from flowmetal.values import Closure, ErrorValue, keyword
+from flowmetal.values import Closure, ErrorValue, Vector, keyword
 from flowmetal.vm import machine
 from flowmetal.vm.control import start_fiber
 from flowmetal.vm.image import new_process
@@ -36,14 +36,22 @@ class CompileTime:
         self._limits = Limits()
 
     def run(self, program: Program, function: Function) -> Any:
-        """Calls a function of no arguments and no captures."""
-        return self.call(program, Closure(function, ()), ())
+        """Calls a function of no arguments and no captures.  What is lazy in its value stays lazy."""
+        return self._call(program, Closure(function, ()), (), realizes=False)
 
     def call(self, program: Program, closure: Any, arguments: Sequence[Any]) -> Any:
-        """Calls a function.  Raises EvaluationFailed."""
+        """Calls a function; nothing in its value is lazy.  Raises EvaluationFailed."""
+        return self._call(program, closure, arguments, realizes=True)
+
+    def _call(self, program: Program, closure: Any, arguments: Sequence[Any], realizes: bool) -> Any:
         process = new_process(program, None, self._limits)
+        process.realizes_result = realizes
         try:
-            start_fiber(process, None, closure, list(arguments))
+            if closure.__class__ is Closure:
+                start_fiber(process, None, closure, list(arguments))
+            else:  # a keyword, a builtin, a map: called by the library's `apply`
+                apply = program.lookup("flowmetal.core", "apply")
+                start_fiber(process, None, apply.value if apply else closure, [closure, Vector.of(arguments)])
         except Exception as problem:
             raise EvaluationFailed(_error_of(problem)) from None
         outcome = machine.run(process, self._fuel)

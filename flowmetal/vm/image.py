@@ -7,7 +7,8 @@ order.
 
     segment = [mask, first object number, objects, section, section ...]
 
-with one section for each bit of the mask, in order; the bits and sections are in SECTIONS below.  Values inside are the atoms of values/codec.py.  Frames:
+with one section for each bit of the mask, in order; the bits and sections are in SECTIONS below.  Values inside are
+the atoms of values/codec.py.  Frames:
 
     code frame     [module, code, pc, 1 if it is entered else 0, live register, ...]    registers ascending
     region frame   [-kind, data]
@@ -25,7 +26,7 @@ from flowmetal.bytecode.opcodes import BY_NUMBER, Operand
 from flowmetal.bytecode.program import Program
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import Closure, CodecError, ErrorValue, LazySeq, Map, Promise, Resumption, Vector
-from flowmetal.values.codec import Decoder, Encoder, encoder_after, pack, set_state, state_of, unpack
+from flowmetal.values.codec import Decoder, Encoder, Reader, encoder_after, pack, set_state, state_of
 from flowmetal.vm import control
 from flowmetal.vm.load import run_code
 from flowmetal.vm.state import Fiber, Frame, Limits, Process, Region, Resume, Scope, Wait
@@ -55,6 +56,7 @@ _REGION_KINDS = frozenset(
         Region.CLAUSE,
         Region.ABANDON,
         Region.REALIZE,
+        Region.RESULT,
     }
 )
 
@@ -92,86 +94,79 @@ class Image:
         return self._write()
 
     def _write(self) -> bytes:
+        """Encodes what changed, and only then forgets that it changed: a value that cannot be saved (a transient in a
+        live register) raises LanguageError and leaves everything to be written next time."""
         process = self._process
         encoder = self._encoder
         atom = encoder.atom
         sections: dict[int, Any] = {}
 
-        fibers = []
-        for fiber in process.fibers.values():
-            if fiber.changed:
-                fibers.append(self._encode_fiber(encoder, fiber))
-                fiber.changed = False
-                fiber.saved = fiber.frames.copy()
-        if fibers:
-            sections[FIBERS] = fibers
-        ids = list(process.fibers)
+        changed = [fiber for fiber in process.fibers.values() if fiber.changed]
         ended = [id for id in self._fiber_ids if id not in process.fibers]
+        ready = list(process.ready)
+        counters = (process.next_request, process.next_fiber, process.next_scope, process.next_token)
+        scopes = self._changed_scopes()
+        fresh = [key for key in process.globals if key not in self._globals]
+        if changed:
+            sections[FIBERS] = [self._encode_fiber(encoder, fiber) for fiber in changed]
         if ended:
             sections[ENDED] = ended
-        self._fiber_ids = ids
-        ready = list(process.ready)
         if ready != self._ready:
             sections[READY] = ready
-            self._ready = ready
-        counters = (process.next_request, process.next_fiber, process.next_scope, process.next_token)
         if counters != self._counters:
             sections[COUNTERS] = list(counters)
-            self._counters = counters
-        scopes = self._changed_scopes(encoder)
         if scopes:
-            sections[SCOPES] = scopes
+            sections[SCOPES] = [[number, *map(atom, failures)] for number, failures in scopes]
         if process.opened:
             sections[OPENED] = [atom(promise) for promise in process.opened]
-            process.opened = []
-        if len(process.globals) != len(self._globals):
-            fresh = [key for key in process.globals if key not in self._globals]
+        if fresh:
             sections[GLOBALS] = [[module, name, atom(process.globals[module, name])] for module, name in fresh]
-            self._globals.update(fresh)
         states = self._encode_states(encoder)
         if states:
             sections[STATES] = states
 
+        for fiber in changed:
+            fiber.changed = False
+            fiber.saved = fiber.frames.copy()
+        for mutable in process.touched:
+            mutable.dirty = False
+        process.touched = []
+        process.opened = []
+        self._fiber_ids = list(process.fibers)
+        self._ready = ready
+        self._counters = counters
+        self._globals.update(fresh)
+        self._scopes = {number: list(scope.failures) for number, scope in process.scopes.items() if scope.failures}
         first, records, _ = encoder.drain()
-        mask = 0
-        rows = []
-        for bit in SECTIONS:
-            if bit in sections:
-                mask |= bit
-                rows.append(sections[bit])
-        return pack([mask, first, records, *rows])
+        present = [bit for bit in SECTIONS if bit in sections]
+        return pack([sum(present), first, records, *(sections[bit] for bit in present)])
 
-    def _changed_scopes(self, encoder: Encoder) -> list[Any]:
+    def _changed_scopes(self) -> list[tuple[int, list[Promise]]]:
         """Scopes whose unawaited failures differ from what the last segment said."""
-        process = self._process
-        changed = []
-        for number, scope in process.scopes.items():
-            if scope.failures or number in self._scopes:
-                if self._scopes.get(number, []) != scope.failures:
-                    changed.append([number, *(encoder.atom(promise) for promise in scope.failures)])
-                    self._scopes[number] = list(scope.failures)
-        for number in [number for number in self._scopes if number not in process.scopes]:
-            del self._scopes[number]
-        return changed
+        return [
+            (number, scope.failures)
+            for number, scope in self._process.scopes.items()
+            if (scope.failures or number in self._scopes) and self._scopes.get(number, []) != scope.failures
+        ]
 
     def _encode_states(self, encoder: Encoder) -> list[Any]:
         """States of mutable objects that are new or changed; writing one can meet others, so it goes in rounds."""
-        process = self._process
         states = []
-        pending = []
-        for mutable in process.touched:
-            mutable.dirty = False
-            if mutable.owner is encoder.owner and mutable.oid < encoder.first_id:
-                pending.append(mutable)
-        process.touched = []
+        pending = [
+            mutable
+            for mutable in self._process.touched
+            if mutable.owner is encoder.owner and mutable.oid < encoder.first_id
+        ]
+        done = 0  # of encoder.mutables, which grows while states are written
         while True:
-            pending += encoder.mutables
-            encoder.mutables.clear()
+            pending += encoder.mutables[done:]
+            done = len(encoder.mutables)
             if not pending:
                 return states
             for mutable in pending:
                 if mutable.__class__ is Resumption:
-                    state = [mutable.state, mutable.fiber, [self._encode_frame(encoder, one) for one in mutable.frames]]
+                    frames = [self._encode_frame(encoder, one) for one in mutable.frames]
+                    state = [mutable.state, mutable.fiber, *frames]
                 else:
                     state = [encoder.atom(value) for value in state_of(mutable)]
                 states.append([mutable.oid, *state])
@@ -262,20 +257,14 @@ class _Restorer:
         self._build()
 
     def _read(self, data: bytes) -> None:
-        parts = unpack(data)
-        if parts.__class__ is not list or len(parts) < 3 or parts[0].__class__ is not int or parts[0] < 0:
-            raise ValueError("not a segment")
-        mask, first, objects, *rows = parts
-        if mask >> len(SECTIONS) or mask.bit_count() != len(rows):
-            raise ValueError("the sections do not match the mask")
+        first, objects, sections = read_segment(data)
         self.decoder.add(first, objects)
-        sections = dict(zip([bit for bit in SECTIONS if mask & bit], rows, strict=True))
         for oid, *state in sections.get(STATES, ()):
             self.states[oid] = state
         for row in sections.get(FIBERS, ()):
             number, kept, frames = row[0], row[8], row[9]
             before = self.frames.get(number, [])
-            if len(row) != 10 or number.__class__ is not int or not 0 <= kept <= len(before):
+            if number.__class__ is not int or not 0 <= kept <= len(before):
                 raise ValueError("a fiber keeps more frames than it had")
             self.frames[number] = before[:kept] + frames
             self.fibers[number] = row
@@ -302,7 +291,7 @@ class _Restorer:
         for oid, state in self.states.items():
             mutable = self.decoder.objects[oid]
             if mutable.__class__ is Resumption:
-                mutable.state, mutable.fiber, frames = state
+                mutable.state, mutable.fiber, *frames = state
                 mutable.frames = tuple(self._frame(frame) for frame in frames)
             else:
                 set_state(mutable, [value(atom) for atom in state])
@@ -406,6 +395,43 @@ class _Restorer:
         for register, atom in zip(live, live_values, strict=True):
             registers[register] = value(atom)
         return (run_code(code), registers, pc, destination)
+
+
+def read_segment(data: bytes) -> tuple[int, list[Any], dict[int, Any]]:
+    """First object number, objects, and sections by bit.  CodecError or ValueError for anything that is no segment.
+
+    Long lists are read item by item, so that a false length takes no memory.
+    """
+    reader = Reader(data)
+    parts = reader.header()
+    mask = reader.item()
+    if mask.__class__ is not int or mask < 0 or mask >> len(SECTIONS) or parts != 3 + mask.bit_count():
+        raise ValueError("the sections do not match the mask")
+    first = reader.item()
+    objects = _read_items(reader)
+    sections = {bit: _READERS.get(bit, _read_items)(reader) for bit in SECTIONS if mask & bit}
+    reader.end()
+    return first, objects, sections
+
+
+def _read_items(reader: Reader) -> list[Any]:
+    return [reader.item() for _ in range(reader.header())]
+
+
+def _read_rows(reader: Reader) -> list[list[Any]]:
+    return [_read_items(reader) for _ in range(reader.header())]
+
+
+def _read_fibers(reader: Reader) -> list[list[Any]]:
+    rows = []
+    for _ in range(reader.header()):
+        if reader.header() != 10:
+            raise ValueError("a fiber is malformed")
+        rows.append([*(reader.item() for _ in range(9)), _read_items(reader)])
+    return rows
+
+
+_READERS: dict[int, Callable[[Reader], list[Any]]] = {STATES: _read_rows, SCOPES: _read_rows, FIBERS: _read_fibers}
 
 
 def _expect(value: Any, cls: type) -> Any:

@@ -43,6 +43,7 @@ from flowmetal.vm.state import (
     KIND_CANCELLED,
     KIND_LIMIT,
     Fiber,
+    Frame,
     Idle,
     Outcome,
     OutOfFuel,
@@ -142,8 +143,17 @@ def _check_quotas(process: Process, fiber: Fiber) -> None:
     """Raises the limit error of a fiber that has outgrown its stack or a process that has outgrown its heap."""
     if len(fiber.frames) > process.limits.frames:
         raise LanguageError(ErrorValue(KIND_LIMIT, f"more than {process.limits.frames} nested calls", None))
-    if quota.heap_exceeded(process, fiber):
+    if quota.heap_exceeded(process):
         raise LanguageError(ErrorValue(KIND_LIMIT, f"more than {process.limits.heap_objects} heap objects", None))
+
+
+def _cut(process: Process, fiber: Fiber, frame: Frame, fuel: int) -> bool:
+    """The fuel is used up: the fiber is left at its instruction and is the next to run."""
+    fiber.frames.append(frame)
+    fiber.cut = True
+    process.ready.appendleft(fiber.id)
+    process.fuel = fuel
+    return False
 
 
 def _run_fiber(process: Process, fiber: Fiber) -> bool:
@@ -167,7 +177,9 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
         mode = Mode.DELIVER
     elif kind == Resume.ERROR:
         raised = value
-        code = None
+    elif fiber.cancelled is not None and fiber.cut and not control.shielded(fiber, None, -1):
+        raised = fiber.cancelled  # where fuel ran out is a suspension point, else an endless loop could not be stopped
+    fiber.cut = False
     while True:
         try:
             if raised is not None:
@@ -183,8 +195,7 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                             break
                     if mode == Mode.DELIVER:
                         if not frames:
-                            control.end_fiber(process, fiber, value, None)
-                            mode = Mode.STOP
+                            mode = control.finish(process, fiber, value)
                         else:
                             code, registers, pc, destination = frames.pop()
                             if destination >= 0:
@@ -196,7 +207,7 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                 if mode == Mode.STOP:
                     process.fuel = fuel
                     return True
-                if mode == Mode.ENTER and code is None:
+                if code is None:
                     continue
                 mode = Mode.ENTER
                 while True:
@@ -265,10 +276,7 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                             fuel -= 1
                             if fuel < slice_end:
                                 if fuel < 0:
-                                    frames.append((code, registers, pc - 1, -1))
-                                    process.ready.appendleft(fiber.id)
-                                    process.fuel = fuel
-                                    return False
+                                    return _cut(process, fiber, (code, registers, pc - 1, -1), fuel)
                                 slice_end = max(fuel - SLICE, 0)
                                 frames.append((code, registers, pc - 1, -1))
                                 _check_quotas(process, fiber)
@@ -306,10 +314,7 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                         fuel -= 1
                         if fuel < slice_end:
                             if fuel < 0:
-                                frames.append((code, registers, pc - 1, -1))
-                                process.ready.appendleft(fiber.id)
-                                process.fuel = fuel
-                                return False
+                                return _cut(process, fiber, (code, registers, pc - 1, -1), fuel)
                             slice_end = max(fuel - SLICE, 0)
                             frames.append((code, registers, pc - 1, -1))
                             _check_quotas(process, fiber)
@@ -477,10 +482,7 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                         fuel -= 1
                         if fuel < slice_end:
                             if fuel < 0:
-                                frames.append((code, registers, pc - 1, -1))
-                                process.ready.appendleft(fiber.id)
-                                process.fuel = fuel
-                                return False
+                                return _cut(process, fiber, (code, registers, pc - 1, -1), fuel)
                             slice_end = max(fuel - SLICE, 0)
                             frames.append((code, registers, pc - 1, -1))
                             _check_quotas(process, fiber)

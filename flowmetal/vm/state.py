@@ -32,10 +32,11 @@ class Region:
     to value. CLAUSE data: the resumption of the handler clause that runs above it.
     ABANDON data: (token, error or None, value): where the unwinding of an abandoned body ends, and what comes of it.
     REALIZE data: the lazy sequence whose body runs above it.
+    RESULT data: the value of the process, kept while what is lazy inside it is realized.
     """
 
     HANDLE, SCOPE, SHIELD, BIND, ATOMIC = 1, 2, 3, 4, 5
-    CLAUSE, ABANDON, REALIZE = 100, 101, 102
+    CLAUSE, ABANDON, REALIZE, RESULT = 100, 101, 102, 103
 
 
 class Wait:
@@ -72,7 +73,19 @@ class Limits:
 class Fiber:
     """One line of execution inside a process."""
 
-    __slots__ = ("cancelled", "changed", "frames", "id", "promise", "regions", "resume", "saved", "scope", "wait")
+    __slots__ = (
+        "cancelled",
+        "changed",
+        "cut",
+        "frames",
+        "id",
+        "promise",
+        "regions",
+        "resume",
+        "saved",
+        "scope",
+        "wait",
+    )
 
     def __init__(self, id: int, scope: int, promise: Promise) -> None:
         self.id = id
@@ -85,6 +98,7 @@ class Fiber:
         self.cancelled: ErrorValue | None = None  # raised at every suspension point from now on
         self.saved: list[Frame] = []  # the frames as the last segment wrote them
         self.changed = True  # since the last segment
+        self.cut = False  # it stopped because the turn's fuel was used up
 
 
 class Scope:
@@ -152,8 +166,8 @@ class Process:
 
     __slots__ = (
         "end", "fibers", "fuel", "globals", "heap_pause", "image", "limits", "next_fiber", "next_request",
-        "next_scope", "next_token", "opened", "outbox", "program", "ready", "request_promises", "request_waits",
-        "scopes", "stepping", "table", "touched", "waiters",
+        "next_scope", "next_token", "opened", "outbox", "program", "ready", "realizes_result", "request_promises",
+        "request_waits", "scopes", "stepping", "table", "touched", "waiters",
     )  # fmt: skip
 
     def __init__(self, program: Program, table: Any, limits: Limits) -> None:
@@ -178,6 +192,7 @@ class Process:
         self.fuel = 0
         self.stepping = False  # stop before every instruction
         self.heap_pause = 0  # slices of fuel until the heap is counted again
+        self.realizes_result = True  # the value at the end leaves the process: nothing lazy may be inside it
         self.image: Any = None
 
     def touch(self, mutable: Any) -> None:

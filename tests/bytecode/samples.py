@@ -87,7 +87,7 @@ def define(module: Module, name: str, value: Any, **more: Any) -> Any:
     return value
 
 
-def lib() -> Module:
+def lib(size: int = 5000) -> Module:
     module = Module("lib", source="(defn increment [x]\n  (+ x 1))\n", file="lib.fm")
     module.codes.extend(assemble_all(LIB))
     for code in module.codes:
@@ -98,10 +98,10 @@ def lib() -> Module:
     inner = function(module, "lib/adder/fn@3", (1,))
     numbers = function(module, "lib/numbers/fn@9", (4,))
     module.constants += [keyword("a/b"), Vector.of([1, "two", Vector.of([symbol("x/y"), 2.5])])]
-    module.references += [Reference("lib", "increment"), Reference("lib", "routes")]
+    module.references += [Reference("lib", "routes"), Reference("lib", "big")]
     define(module, "increment", Closure(increment), doc="One more.", parameters=("[x]",), span=span(1))
     define(module, "adder", Closure(adder), private=True)
-    big = define(module, "big", Vector.of(range(5000)))
+    big = define(module, "big", Vector.of(range(size)))
     define(module, "routes", Map.of([(keyword("up"), Closure(increment)), (keyword("two"), Closure(inner, (2,)))]))
     cell = define(module, "counter", Cell(0))
     define(module, "count-up", Closure(inner, (cell,)), doc="Shares the cell.")
@@ -127,7 +127,7 @@ def app(library: Module, values: dict[str, Any] | None = None) -> Module:
     own = values or {}
 
     def of(name: str) -> Any:
-        return own.get(name, library.globals[name].value)
+        return own[name] if name in own else library.globals[name].value
 
     module = Module("app", source="(ns app)\n", file="app.fm", requires={"lib": library.hash or b""})
     module.codes.extend(assemble_all(APP))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowmetal.bytecode.flat import decode_instructions, encode_instructions, pack_integers, unpack_integers
@@ -15,10 +12,10 @@ from flowmetal.bytecode.program import Code
 from flowmetal.bytecode.table import Table, pack_table
 from flowmetal.diagnostics import FlowmetalError
 
-sys.path.insert(0, str(Path(__file__).parent))
-from generated import codes
+from .generated import codes
 
 
+@settings(max_examples=40, deadline=None)
 @given(codes())
 def test_instructions(code: Code) -> None:
     assert decode_instructions(encode_instructions(code.instructions), "x") == code.instructions
@@ -43,6 +40,7 @@ def test_refuses(fault: str, flat: list[int]) -> None:
     assert raised.value.code == fault
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
 def test_integers(integers: list[int]) -> None:
     assert list(unpack_integers(memoryview(pack_integers(integers)), "x")) == integers
@@ -60,12 +58,14 @@ def test_refuses_integers(data: bytes) -> None:
     assert raised.value.code == "B005"
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20)))
 def test_tables(items: list[bytes]) -> None:
     table = Table(memoryview(pack_table(items)), "x")
     assert [bytes(table[index]) for index in range(len(table))] == items
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_table_or_refused(data: bytes) -> None:
     try:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 
@@ -13,8 +10,7 @@ from flowmetal.bytecode.liveness import live_after_call, live_in, live_retry
 from flowmetal.bytecode.program import Code
 from flowmetal.bytecode.shape import SHAPES, jump_target, register_written, registers_read
 
-sys.path.insert(0, str(Path(__file__).parent))
-from generated import codes
+from .generated import codes
 
 LOOP = """
 .code "loop"            ; r0 count, r1 function, r2 total
@@ -167,7 +163,7 @@ def read_later(code: Code) -> list[set[int]]:
     return needs
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(codes())
 def test_live_is_what_is_read_later(code: Code) -> None:
     expected = read_later(code)

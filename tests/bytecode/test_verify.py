@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +15,7 @@ from flowmetal.bytecode.program import Code, Function, LocalName, Module, Try
 from flowmetal.bytecode.verify import Scope, verify_code, verify_module
 from flowmetal.diagnostics import FlowmetalError
 
-sys.path.insert(0, str(Path(__file__).parent))
-from generated import codes
+from .generated import codes
 
 
 def arity(number: int) -> tuple[int, int | None] | None:
@@ -80,7 +77,7 @@ def test_accepts(name: str) -> None:
     verify_code(body(GOOD[name]), SCOPE)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(codes())
 def test_accepts_what_a_compiler_would_emit(code: Code) -> None:
     verify_code(code, SCOPE)

@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,15 +19,16 @@ from driver import Driver, eventually, running
 from flowmetal import Context, Worker, WorkerError, connect
 from flowmetal.client import ClientError, Refused
 from flowmetal.server import HttpServer, read_config
+from flowmetal.store import StoreError, open_store
 from flowmetal.store.interface import Fire
 from flowmetal.values import BuiltinFn, Map, Vector, keyword
 
 
 class World:
-    def __init__(self, way: str) -> None:
-        self.driver = Driver()
+    def __init__(self, way: str, folder: Path | None = None) -> None:
+        self.driver = Driver(None if folder is None else open_store(f"lmdb://{folder}"))
         self.server: HttpServer | None = None
-        self.target: Any = self.driver.store
+        self.target: Any = self.driver.store if folder is None else self.driver.store.url
         if way == "http":
             self.server = HttpServer(self.driver.store, read_config({"serve": {"port": 0}}))
             self.server.start()
@@ -229,8 +232,6 @@ def test_stop_with_a_limit_does_not_wait_for_ever(world: World) -> None:
 
 
 def test_a_store_that_fails_for_a_while_is_asked_again() -> None:
-    from flowmetal.store import StoreError
-
     driver = Driver()
     worker = Worker(driver.store)
     worker.function("t/again")(lambda payload, context: "ok")
@@ -279,9 +280,11 @@ def start_process(world: World) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", SCRIPT, str(world.target)], stdout=subprocess.PIPE, text=True)
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[World]:
-    world = World("http")
+@pytest.fixture(scope="module", params=["http", "lmdb"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """What another OS process can reach: a server, or a store's folder."""
+    folder = tmp_path_factory.mktemp("store") / "s" if request.param == "lmdb" else None
+    world = World(request.param, folder)
     yield world
     world.close()
 
@@ -333,8 +336,6 @@ def test_what_a_dead_worker_held_goes_to_another(served: World) -> None:
 
     with running(worker):
         # What the interpreter does with a lost request under the default policy: it is put back.
-        from dataclasses import replace
-
         assert served.driver.turn(pid, requests=(replace(record, state="queued", worker="", lease_until=0),))
         assert served.driver.plain_answer(pid) == (True, "by another")
     assert attempts == [2]

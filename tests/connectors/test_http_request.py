@@ -355,7 +355,7 @@ def test_a_malformed_payload_is_an_error_answer(world: Driver, value: Any, words
 def test_a_request_that_is_no_longer_wanted_is_aborted_and_a_long_one_is_kept(site: Site) -> None:
     driver = Driver()
     site.release.clear()
-    connector = HttpRequestConnector(driver.store, HttpSettings(allow=("127.0.0.1",)), lease_ms=300)
+    connector = HttpRequestConnector(driver.store, HttpSettings(allow=("127.0.0.1",), lease_seconds=0.3))
     with running(connector):
         kept, dropped = (driver.request("http/request", payload(url=f"{site.url}/slow/{n}")) for n in "ab")
         eventually(lambda: {"/slow/a", "/slow/b"} <= {seen.path for seen in site.seen})

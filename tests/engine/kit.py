@@ -1,4 +1,4 @@
-"""Programs for the engine's tests, written in the assembler so that they need no compiler, and short ways to run them."""
+"""Programs for the engine's tests, in the assembler so that they need no compiler, and short ways to run them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from flowmetal.bytecode.assemble import assemble_all
-from flowmetal.bytecode.program import Function, Global, Module, Program
+from flowmetal.bytecode.program import Function, Global, Module, Program, Reference
 from flowmetal.engine.events import kind_of
 from flowmetal.engine.live import Loaded, loaded
 from flowmetal.engine.simulate import Ran, Simulation
@@ -36,9 +36,9 @@ class Scripts:
         self.programs: dict[bytes, Loaded] = {}
 
     def add(self, text: str, constants: Sequence[Any] = ()) -> bytes:
-        """A program of the bodies in `text`, each a function of its own name in module t; its hash.
+        """A program of the bodies in `text`; its hash.
 
-        A body `.code "t/name"` without captures is a global `name`; constants are by position.
+        A body `.code "t/name"` is the function of a global `name`; g0 is the first of them that is not main.
         """
         module = Module("t", file="t.fm")
         module.constants = list(constants)
@@ -48,9 +48,10 @@ class Scripts:
             module.codes.append(code)
             function = Function(code.name, (index,), index=index, module=module)
             module.functions.append(function)
-            if not code.captures:
-                name = code.name.partition("/")[2]
-                module.globals[name] = Global(name, Closure(function, ()))
+            name = code.name.partition("/")[2]
+            module.globals[name] = Global(name, Closure(function, ()))
+            if name != "main":
+                module.references.append(Reference("t", name))
         hash = sha256(text.encode() + repr(constants).encode()).digest()
         module.hash = hash
         self.programs[hash] = loaded(Program({"t": module}, "t", hash))

@@ -196,7 +196,7 @@ def test_open_calls_of_own_functions_are_made_again_after_a_crash() -> None:
 
     world = World(CHAIN, [k("double"), None])
     world.interpreter.register("double", lambda call: time.sleep(60), inline=False)
-    world.interpreter._pool = _Nowhere()  # type: ignore[assignment]
+    world.interpreter.functions._pool = _Nowhere()  # type: ignore[assignment]
     pid = world.begin(2)
     world.settle()
     assert [request.queued for request in world.store.open_requests(pid)] == [False]
@@ -223,7 +223,8 @@ def test_own_functions_are_retried_by_policy() -> None:
             raise LanguageError(outcome)
         return (outcome, call.attempt, call.idempotency_key)[0]
 
-    world = World(CAUGHT, [k("charge"), 1, m(retry=m(max=2, backoff=seconds(3), jitter=0))], functions={"charge": charge})
+    options = m(retry=m(max=2, backoff=seconds(3), jitter=0))
+    world = World(CAUGHT, [k("charge"), 1, options], functions={"charge": charge})
     pid = world.begin()
     world.settle()
     assert world.status(pid) == "waiting"

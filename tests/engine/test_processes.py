@@ -1,4 +1,4 @@
-"""Processes from start to end over the memory store: what is in the log, what the program gets, what the store keeps."""
+"""Processes from start to end over the memory store: what is logged, what the program gets, what the store keeps."""
 
 from __future__ import annotations
 
@@ -160,12 +160,26 @@ def test_retries_with_backoff() -> None:
 
 def test_the_time_limit_holds_over_all_attempts() -> None:
     options = m(timeout=seconds(10), retry=m(max=100, backoff=seconds(4), factor=1, jitter=0))
-    world = World(CAUGHT, [k("charge"), 1, options], answers={"charge": failing(BUSY)})
-    pid = world.begin()
-    world.run(pid)
-    ran = world.outcome(pid)
-    assert ran.value.kind is k("timeout")
-    assert world.clock.now == BEGIN + 10 * SECOND
+    for crashes in (False, True):
+        world = World(CAUGHT, [k("charge"), 1, options], answers={"charge": failing(BUSY)})
+        pid = world.begin()
+        world.run(pid, crash_each_step=crashes)
+        ran = world.outcome(pid)
+        assert ran.value.kind is k("timeout")
+        assert world.clock.now == BEGIN + 10 * SECOND
+
+
+def test_a_deadline_goes_with_the_request() -> None:
+    until = Instant(BEGIN + 5 * SECOND)
+    for options in (m(timeout=seconds(5)), m(deadline=until), m(timeout=seconds(9), deadline=until)):
+        world = World(CAUGHT, [k("charge"), 1, options])
+        pid = world.begin()
+        world.settle()
+        (request,) = world.store.open_requests(pid)
+        assert decode_value(request.options).get(k("deadline")) == until
+        world.run(pid)
+        assert world.outcome(pid).value.kind is k("timeout")
+        assert world.clock.now == until.ns
 
 
 def test_an_answer_with_a_status_that_is_to_be_retried() -> None:
@@ -350,7 +364,8 @@ CALLBACK = """
   nil r1
   request r2 r0 r1 r1
   constant r3 k1
-  perform r4 r3 r2 r1
+  integer r4 1
+  perform r4 r3 r4 r1
   constant r3 k2
   perform r4 r3 r4 r1
   await r5 r2
@@ -363,7 +378,7 @@ def test_a_callback_has_a_url_and_is_delivered_once() -> None:
     pid = world.begin()
     world.settle()
     ran = world.outcome(pid)
-    url = decode_value([event for event in ran.log if isinstance(event, events.LocalDone)][0].value)
+    url = decode_value(next(event for event in ran.log if isinstance(event, events.LocalDone)).value)
     token = url.rpartition("/")[2]
     assert url.startswith("http://127.0.0.1:8080/callbacks/")
     assert len(token) == 32
@@ -426,3 +441,16 @@ def test_unreadable_answers_are_errors_of_the_program() -> None:
     assert ran.status == "done"
     assert ran.value.kind is k("flowmetal/unreadable")
 
+
+def test_finally_blocks_of_a_cancelled_process_have_a_deadline() -> None:
+    text = FINALLY.replace("perform r5 r3 r1 r1", "perform r5 r0 r1 r1")
+    world = World(text, [k("charge"), k("log")])
+    pid = world.begin()
+    world.settle()
+    world.post(pid, "cancel")
+    world.settle()
+    assert world.status(pid) == "waiting"
+    world.run(pid)
+    assert world.status(pid) == "cancelled"
+    assert world.clock.now == BEGIN + 30 * SECOND
+    assert world.store.next_due() is None

@@ -111,7 +111,7 @@ def place(diagnostic: Diagnostic) -> str:
         ("#?(:clj 1)", ["R053 1:1-3"]),
         ("#=(a)", ["R053 1:1-3"]),
         ("# a", ["R053 1:1-2"]),
-        ("#)", ["R003 1:2-3", "R053 1:1-2"]),
+        ("#)", ["R053 1:1-2", "R003 1:2-3"]),
         ("%", ["R060 1:1-2"]),
         ("%2", ["R060 1:1-3"]),
         ("(#(a) %&)", ["R060 1:7-9"]),
@@ -167,12 +167,13 @@ def test_every_error_of_a_file_in_one_run() -> None:
         "R002 6:13-14",
         "R040 7:9-11",
         "R001 12:1-2",
-        "R042 13:9-10",
+        "R042 13:10-11",
         "R011 13:14-16",
         "R002 13:17-18",
     ]
-    assert [form.rest.first.name for form in result.forms[:3]] == ["one", "two", "three"]
-    assert print_string(result.forms[-1]) == "(defn five [] 5)"
+    printed = [print_string(form) for form in result.forms]
+    assert printed[1:4] == ["(defn two [x])", "{:a 1}", '(defn three [] "fine")']
+    assert printed[-1] == "(defn five [] 5)"
 
 
 def test_missing_bracket_costs_one_error_and_no_other_definition() -> None:
@@ -234,7 +235,7 @@ def test_size_and_depth_are_bounded() -> None:
         ("5min", "The units of durations are `ms`, `s`, `m`, `h` and `d`."),
         ("1h30m", "A duration has one unit; write it in the smaller one, as in `90m` for an hour and a half."),
         ("a:", "A keyword has its colon in front: `:name`."),
-        ("(ns a (:require [b :as text])) ::test/x", "Did you mean `::text/x`?"),
+        ("(ns a (:require [b :as text]))\n::test/x", "Did you mean `::text/x`?"),
         ("(a [b", "Add 2 closing brackets, the innermost a `]`, where the form ends."),
     ],
 )

@@ -176,7 +176,7 @@ def test_long_poll_ends_with_the_process(world: World) -> None:
     timer.start()
     before = time.monotonic()
     assert world.get(f"/processes/{pid}/result?wait=8").json()["result"] == 7
-    assert 0.05 < time.monotonic() - before < 1.0
+    assert 0.05 < time.monotonic() - before < 1.8
     timer.join()
 
 
@@ -288,7 +288,7 @@ def test_take_waits(world: World) -> None:
     timer.start()
     before = time.monotonic()
     assert len(take(world, "t/three", wait=8)) == 1
-    assert time.monotonic() - before < 1.0
+    assert time.monotonic() - before < 1.8
     timer.join()
 
 
@@ -368,6 +368,32 @@ def test_token() -> None:
         world.close()
 
 
+SURROGATE = "\\ud800"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"function": "deploy/main", "args": ["%s"]}',
+        '{"function": "deploy/%s"}',
+        '{"function": "deploy/main", "id": "%s"}',
+        '{"function": "deploy/main", "attributes": {"a": "%s"}}',
+        '{"function": "deploy/main", "program": "%s"}',
+    ],
+)
+def test_half_characters_are_refused(world: World, body: str) -> None:
+    sent = {"content": (body % SURROGATE).encode(), "headers": {"content-type": "application/json"}}
+    error(world.http.post("/v1/processes", **sent), 400, "H301")
+
+
+@pytest.mark.parametrize("value", [10**30, -(10**30), {"a": {"b": [10**30]}}, [[[[]]]], "x" * 100_000, 1.5, True])
+def test_odd_attributes(world: World, value: Any) -> None:
+    response = world.post("/processes", {"function": "deploy/main", "attributes": {"a": value}})
+    assert response.status_code in (201, 400, 413)
+    if response.status_code == 201:
+        assert world.get(f"/processes/{response.json()['pid']}").json()["attributes"] == {"a": value}
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -395,7 +421,7 @@ DOCUMENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     path=st.sampled_from(
         ["/processes", "/processes/1/cancel", "/processes/1/events", "/requests/take", "/requests/1/1/complete"]

@@ -17,7 +17,7 @@ def main() -> None:
         if order == "own":
             stores[path] = open_store(path, clock=SharedClock(Path(rest[0])))
             stores[path].submit([Fire(0)]).result(10)
-        else:
+        elif path in stores:
             stores.pop(path).close()
         print("ok", flush=True)
 

@@ -108,6 +108,7 @@ def test_bad_commands_are_refused(rig: Rig) -> None:
         Turn(**{**base, "status": "sleeping"}),
         Turn(**{**base, "next_sequence": -1}),
         Turn(**{**base, "entries": ((1, 0, b"", b""),)}),
+        Turn(**{**base, "entries": ((-1, 0, b"", b""),)}),
         Turn(**{**base, "next_sequence": 3, "entries": ((1, 0, b"", b""), (0, 0, b"", b""))}),
         Turn(**base, timers=(Timer(1, 1, "nonsense"),)),
         Turn(**base, requests=(request(pid + 1, 1),)),
@@ -171,6 +172,20 @@ def test_a_turn(rig: Rig) -> None:
     record = rig.store.process(pid)
     assert record is not None and (record.status, record.attributes) == ("waiting", {})
     assert rig.ready() == []
+
+
+def test_a_turn_adds_parts_to_the_entry_before(rig: Rig) -> None:
+    pid = rig.start()
+    rig.turn(pid, "ready")
+    for part in (1, 2):
+        assert rig.turn(pid, "ready", entries=((0, part, b"", b"cut%d" % part),), next_sequence=1)
+    assert rig.turn(pid, entries=((0, 3, b"", b"cut3"), (1, 0, b"e1", b"")))
+    log = [(entry.sequence, entry.part, entry.segment) for entry in rig.store.log(pid)]
+    assert log == [(0, 0, b"segment0"), (0, 1, b"cut1"), (0, 2, b"cut2"), (0, 3, b"cut3"), (1, 0, b"")]
+    record = rig.store.process(pid)
+    assert record is not None and record.sequence == 2
+    with pytest.raises(StoreError):
+        rig.turn(pid, entries=((0, 4, b"", b""),))
 
 
 def test_a_turn_that_is_not_done(rig: Rig) -> None:

@@ -174,10 +174,10 @@ def emptied(store: LmdbStore) -> None:
                     changes.transaction.delete(space, key)
         changes._counters.clear()
 
-    future: Future[None] = Future()
+    future: Future[StoreError | None] = Future()
     assert store._committer is not None
-    store._committer.submit(Unit(run, lambda _, error: future.set_exception(error) if error else future.set_result(None)))
-    future.result(10)
+    store._committer.submit(Unit(run, lambda _, error: future.set_result(error)))
+    assert future.result(10) is None
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
@@ -307,12 +307,17 @@ class Model(RuleBasedStateMachine):
         due = self.time + timeout * SECOND
         done = self.run(
             Turn(
-                1, 1, self.sequence, "waiting", ((self.sequence, 0, b"", b""),), self.sequence + 1,
+                1,
+                1,
+                self.sequence,
+                "waiting",
+                ((self.sequence, 0, b"", b""),),
+                self.sequence + 1,
                 taken=tuple(event.key for event in self.store.inbox(1, take)),
                 requests=(Request(1, number, "a", b"", b"", ""),),
                 timers=(Timer(due, number, "timeout"),) if timeout else (),
                 closed=tuple(closed),
-            )  # fmt: skip
+            )
         )
         assert done == [True]
         self.sequence += 1

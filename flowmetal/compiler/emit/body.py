@@ -192,7 +192,7 @@ def emit_call(body: Body, node: Call, wish: int) -> None:
         else:
             body.produce(wish, mark, "call_global", index, arguments)
         return
-    if not isinstance(callee, Const | FnNode):
+    if not isinstance(callee, Const | FnNode) and not (type(callee) is Local and callee.binding.resumes):
         body.facts.open = True
     register = body.operand(callee)
     arguments = body.operands(node.arguments)

@@ -77,4 +77,6 @@ def _clause(analyzer: Analyzer, clause: list[Any], scope: Scope) -> Node:
         payload = Vector.of(before)
     function = analyzer.function_scope(scope, "")
     parameters = Parameters([payload, resume], [None, None])
-    return function_node(analyzer, Scope(function, scope), [Signature(parameters, None, clause[2:])])
+    node = function_node(analyzer, Scope(function, scope), [Signature(parameters, None, clause[2:])])
+    node.arities[0].parameters[1].resumes = True
+    return node

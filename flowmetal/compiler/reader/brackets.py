@@ -11,12 +11,11 @@ that are as near as can be to what was meant:
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
 from flowmetal.compiler.reader.bad import Bad
-from flowmetal.compiler.reader.lexer import CLOSER
+from flowmetal.compiler.reader.lexer import CLOSER, made_token
 from flowmetal.diagnostics import Label, Span
 
 CLOSE_TYPES = {")": "CLOSE_LIST", "]": "CLOSE_VECTOR", "}": "CLOSE_MAP"}
@@ -44,8 +43,8 @@ class _Repair:
         self.file = file
         self.report = report
         self.output: list[Any] = []
-        #: A wrong closing bracket ended a form early: the right one, which comes later, is then no error of its own.
-        self.forgive = False
+        #: Wrong closing brackets that may have ended a form early: as many that are then too many are no errors.
+        self.forgive = 0
 
     def top_level_form(self, position: int, ends_in_string: bool) -> int:
         """Copies one form from `position` on, repaired; returns the position after it."""
@@ -56,7 +55,8 @@ class _Repair:
         while position < len(self.tokens):
             token = self.tokens[position]
             if token.type in OPEN_TYPES:
-                self.forgive = self.forgive and token.value[2] != 1
+                if token.value[2] == 1:
+                    self.forgive = 0
                 if open_ and suspect is None and token.value[2] == 1:
                     suspect = (position, len(self.output), list(open_))
                 open_.append(token)
@@ -86,7 +86,7 @@ class _Repair:
         if not open_:
             if not self.forgive:
                 self.report(Bad("R003", found=found), self._place(token), ())
-            self.forgive = False
+            self.forgive = max(0, self.forgive - 1)
             return
         innermost = open_[-1]
         closer = _closer(innermost)
@@ -94,11 +94,11 @@ class _Repair:
             open_.pop()
             self.output.append(token)
             return
+        self.forgive += 1
         opened = Label(self._place(innermost), f"this `{innermost.value[0]}` is open")
         self.report(Bad("R002", found=found, bracket=_shown(innermost), closer=closer), self._place(token), (opened,))
         fits = next((index for index in range(len(open_) - 1, -1, -1) if _closer(open_[index]) == found), None)
         if fits is None:
-            self.forgive = True
             self.output.append(_closing(open_.pop(), *token.value[1:]))
             return
         while len(open_) > fits:
@@ -143,11 +143,8 @@ def _shown(token: Any) -> str:
 
 def _closing(opening: Any, line: int, column: int) -> Any:
     """A closing bracket for `opening`, at a place."""
-    token = copy.copy(opening)
     closer = _closer(opening)
-    token.type = CLOSE_TYPES[closer]
-    token.value = (closer, line, column)
-    return token
+    return made_token(CLOSE_TYPES[closer], (closer, line, column))
 
 
 def _end_of(token: Any) -> tuple[int, int]:

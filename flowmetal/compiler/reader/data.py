@@ -258,7 +258,7 @@ def _simple(kind: str, text: str) -> Any:
     if kind == "UNTERMINATED":
         raise Bad("R010" if text == '"' else "R013", 0, len(text))
     if kind == "DISPATCH":
-        raise Bad("R053", mark=text.strip())
+        raise Bad("R053", 0, 1, mark="#")
     if text == "\\":
         raise Bad("R015")
     digits = f"{ord(text):04X}"

@@ -155,7 +155,7 @@ def _built() -> Any:
     # so that whatever lies on the path as `parsetab.py` is neither imported nor believed.
     none = types.ModuleType("no_tables")
     none.__dict__["_tabversion"] = "none"
-    return yacc.yacc(
+    parser = yacc.yacc(
         module=sys.modules[__name__],
         tabmodule=none,
         outputdir="",
@@ -163,6 +163,15 @@ def _built() -> Any:
         debug=False,
         errorlog=yacc.NullLogger(),
     )
+    # Where only one reduction is possible it is done without a look at the next token, so that a form is complete when
+    # what follows it is read: `::name` behind the `ns` form depends on that.  ply by itself does so only in states
+    # where a single token can follow.
+    parser.defaulted_states = {
+        state: next(iter(actions.values()))
+        for state, actions in parser.action.items()
+        if len(set(actions.values())) == 1 and next(iter(actions.values())) < 0
+    }
+    return parser
 
 
 def parse(source: Any, next_token: Callable[[], Any], on_error: Callable[[Any, Any], Any]) -> None:

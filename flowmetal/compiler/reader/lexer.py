@@ -202,10 +202,9 @@ def t_UNTERMINATED(t: Any) -> Any:
 @_token(expressions.BAD_DISPATCH)
 def t_DISPATCH(t: Any) -> None:
     # What follows the mark is read by itself, unless it belongs to the mark as in `#?` and `#=`.
-    mark = t.value.strip()
+    mark = t.value if t.value in ("#?", "#=", "#<") else "#"
     span = _span_of(t, len(mark))
-    if mark not in ("#?", "#=", "#<"):
-        t.lexer.skip(1 - len(t.value))
+    t.lexer.skip(len(mark) - len(t.value))
     t.lexer.source.report(Bad("R053", mark=mark), span)
 
 
@@ -297,8 +296,8 @@ def new_lexer(source: Any, text: str, file: str) -> Any:
     return lexer
 
 
-def stand_in(pair: Any) -> Any:
-    """The token of a form that is missing."""
+def made_token(kind: str, value: Any) -> Any:
+    """A token that is not in the text."""
     token = lex.LexToken()
-    token.type, token.value, token.lineno, token.lexpos = "ATOM", pair, 0, 0
+    token.type, token.value, token.lineno, token.lexpos = kind, value, 0, 0
     return token

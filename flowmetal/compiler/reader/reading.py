@@ -15,7 +15,7 @@ from typing import Any
 from flowmetal.compiler.reader.bad import Bad
 from flowmetal.compiler.reader.brackets import repaired
 from flowmetal.compiler.reader.grammar import parse
-from flowmetal.compiler.reader.lexer import new_lexer, stand_in
+from flowmetal.compiler.reader.lexer import made_token, new_lexer
 from flowmetal.compiler.reader.namespaces import Namespaces
 from flowmetal.compiler.reader.source import ReadingEnds, Restart, Source
 from flowmetal.diagnostics import Diagnostic, Label, Span
@@ -135,7 +135,7 @@ def _read_repaired(source: Source) -> None:
         last[0] = token
         if token is not None:
             queue.append(token)
-        return stand_in(pair)
+        return made_token("ATOM", pair)
 
     parse(source, next_token, missing)
     source.ended_well()

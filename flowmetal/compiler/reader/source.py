@@ -276,11 +276,17 @@ class Source:
 
     def missing(self, parser: Any, report: bool) -> Pair:
         """The mark on top of the parser's stack has no form after it: reports that and returns what stands in."""
-        # A form after `^` is its metadata, and one after `#_` in front of a form is what is left out.
-        mark = next(entry for entry in reversed(parser.symstack[-2:]) if entry.type != "form")
+        stack = parser.symstack
+        top = len(stack) - 1
         if report:
-            self.report(Bad("R004", mark=mark.value[0]), self._mark_span(mark.value))
-        return self.placeholder(self._mark_span(mark.value))
+            # A form after `#_` is left out, and the mark in front of that is still without one.
+            while stack[top].type == "form" and stack[top - 1].type == "DISCARD":
+                top -= 2
+        # A form after `^` is its metadata.
+        mark = stack[top - 1].value if stack[top].type == "form" else stack[top].value
+        if report:
+            self.report(Bad("R004", mark=mark[0]), self._mark_span(mark))
+        return self.placeholder(self._mark_span(mark))
 
     def placeholder(self, span: Span) -> Pair:
         """A symbol that stands in for what could not be read, different from every other form."""

@@ -58,7 +58,12 @@ def is_json(content_type: str) -> bool:
 def parse_json(body: bytes) -> Any:
     """JSON as plain Python.  HttpError 400 (H301) for everything that is not JSON in UTF-8 with finite numbers."""
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        document = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        if b"\\u" in body:
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+        return document
+    except UnicodeEncodeError:
+        raise HttpError(400, "H301", reason="a string has half of a surrogate pair") from None
     except UnicodeDecodeError:
         raise HttpError(400, "H301", reason="it is not UTF-8") from None
     except RecursionError:

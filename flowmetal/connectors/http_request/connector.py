@@ -44,10 +44,6 @@ log = logging.getLogger("flowmetal.http_request")
 EFFECT = "http/request"
 USER_AGENT = "flowmetal"
 
-#: Lease of a request under way.  Short, as the connector extends it, and a cancelled request is noticed at the
-#: latest when its lease is extended.
-LEASE_MS = 15_000
-
 #: Statuses that are worth another attempt.
 RETRIED_STATUSES = frozenset({408, 429})
 
@@ -78,7 +74,6 @@ class HttpRequestConnector:
         tls: ssl.SSLContext | None = None,
         resolve: Resolver = system_resolver,
         clock: Callable[[], float] = time.time,
-        lease_ms: int = LEASE_MS,
     ) -> None:
         self._store = store
         self._settings = settings if settings is not None else HttpSettings()
@@ -86,7 +81,8 @@ class HttpRequestConnector:
         self._guard = Guard(self._settings.allow, only_listed=self._settings.only_listed, resolve=resolve)
         self._tls = tls
         self._clock = clock
-        self._lease_ms = lease_ms
+        # Short, as it is extended, and a cancelled request is noticed at the latest when it is.
+        self._lease_ms = max(100, int(self._settings.lease_seconds * 1000))
         self._grace_seconds = 0.0
         self._serving: Serving | None = None
         self._client: httpx2.AsyncClient | None = None
@@ -96,7 +92,7 @@ class HttpRequestConnector:
         """Begins to serve."""
         self._background.start()
 
-    def stop(self, timeout: float = 5.0) -> bool:
+    def stop(self, timeout: float = 3.0) -> bool:
         """Takes nothing more; what runs has half of `timeout` seconds to end -> whether all is over."""
         self._grace_seconds = timeout / 2
         return self._background.stop(timeout)

@@ -6,6 +6,7 @@ verifies.  Nothing here reads the environment (proxies, netrc).
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -126,6 +127,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
 def make_client(guard: Guard, tls: ssl.SSLContext | None, user_agent: str) -> httpx2.AsyncClient:
     """A client that keeps nothing between requests but idle connections: no cookies, no proxies, no redirects."""
+    # The library writes every address to the log, and addresses may hold secrets.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     return httpx2.AsyncClient(
         transport=GuardedTransport(guard, tls),
         trust_env=False,

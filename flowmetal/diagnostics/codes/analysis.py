@@ -172,6 +172,12 @@ CODES: dict[str, Entry] = {
         "Use `~` here, or put it into a list or vector.",
         "",
     ),
+    "A139": Entry(
+        "unquote without a template",
+        "`{mark}` stands outside of a template.",
+        "It has a meaning only inside of a form after a backquote.",
+        "",
+    ),
     # Definitions and modules.
     "A127": Entry(
         "name of another module",

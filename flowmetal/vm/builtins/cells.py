@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.values import Cell, LazySeq, Promise, Reduced, Vector, equal, keyword
+from flowmetal.values import Cell, LazySeq, Promise, Reduced, Vector, equal, iterate, keyword
 from flowmetal.vm.builtins.check import wrong_type
 from flowmetal.vm.builtins.registry import builtin
 
@@ -20,7 +20,7 @@ def cell_of(who: str, value: Any) -> Cell:
     """The argument as a cell."""
     if value.__class__ is not Cell:
         wrong_type(who, "an atom", value)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 @builtin(600, "cell", 1)
@@ -114,13 +114,21 @@ def is_realized(value: Any) -> bool:
 @builtin(612, "unsettled", 1)
 def unsettled(promises: Any) -> Vector:
     """A vector of the promises of a vector that are pending still."""
-    return Vector.of([promise for promise in promises if promise.__class__ is Promise and promise.state == "pending"])
+    return Vector.of([promise for promise in _promises("unsettled", promises) if promise.state == "pending"])
+
+
+def _promises(who: str, value: Any) -> list[Promise]:
+    items = list(iterate(value))
+    for item in items:
+        if item.__class__ is not Promise:
+            wrong_type(who, "promises", item)
+    return items
 
 
 @builtin(613, "first-failed", 1)
 def first_failed(promises: Any) -> Promise | None:
     """The first promise of a vector that has failed, or nil."""
-    for promise in promises:
-        if promise.__class__ is Promise and promise.state in ("failed", "seen"):
+    for promise in _promises("first-failed", promises):
+        if promise.state in ("failed", "seen"):
             return promise
     return None

@@ -13,7 +13,7 @@ from flowmetal.values import Char, Keyword, Symbol, fail, print_string
 
 SHOWN_MAX = 60  # characters of an offending value in a message
 
-NUMBERS = frozenset((int, float, Fraction, Decimal))
+NUMBERS: frozenset[type] = frozenset((int, float, Fraction, Decimal))
 
 
 def shown(value: Any) -> str:
@@ -29,7 +29,7 @@ def wrong_type(who: str, wanted: str, value: Any) -> NoReturn:
 def integer(who: str, value: Any) -> int:
     if value.__class__ is not int:
         wrong_type(who, "an integer", value)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def index(who: str, value: Any) -> int:
@@ -38,7 +38,7 @@ def index(who: str, value: Any) -> int:
         wrong_type(who, "an integer", value)
     if value < 0:
         fail("index", f"{who} needs an integer that is not negative, not {shown(value)}")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def number(who: str, value: Any) -> Any:
@@ -50,7 +50,7 @@ def number(who: str, value: Any) -> Any:
 def string(who: str, value: Any) -> str:
     if value.__class__ is not str:
         wrong_type(who, "a string", value)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def text(who: str, value: Any) -> str:
@@ -66,16 +66,16 @@ def text(who: str, value: Any) -> str:
 def keyword_of(who: str, value: Any) -> Keyword:
     if value.__class__ is not Keyword:
         wrong_type(who, "a keyword", value)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def symbol_of(who: str, value: Any) -> Symbol:
     if value.__class__ is not Symbol:
         wrong_type(who, "a symbol", value)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def octets(who: str, value: Any) -> bytes:
     if value.__class__ is not bytes:
         wrong_type(who, "bytes", value)
-    return value  # type: ignore[no-any-return]
+    return value

@@ -32,14 +32,14 @@ def span(who: str, value: Any) -> int:
     """The nanoseconds of a duration."""
     if value.__class__ is not Duration:
         wrong_type(who, "a duration", value)
-    return value.ns  # type: ignore[no-any-return]
+    return value.ns
 
 
 def moment(who: str, value: Any) -> int:
     """The nanoseconds of an instant since the epoch."""
     if value.__class__ is not Instant:
         wrong_type(who, "an instant", value)
-    return value.ns  # type: ignore[no-any-return]
+    return value.ns
 
 
 def _checked(nanoseconds: int) -> int:
@@ -98,7 +98,7 @@ def scale(value: Any, factor: Any) -> Duration:
 def instant(value: Any) -> Instant:
     """The instant of a number of milliseconds since 1970 began, or of a text such as 2026-11-24T06:30:00.250Z."""
     if value.__class__ is Instant:
-        return value  # type: ignore[no-any-return]
+        return value
     if value.__class__ is str:
         return Instant(_parsed(value))
     return Instant(_checked(integer("instant", value) * 1_000_000))

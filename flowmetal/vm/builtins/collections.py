@@ -1,4 +1,4 @@
-"""Vectors, maps and sets: making them, looking into them, changing copies of them; and transients for building.
+"""Vectors, maps and sets: making them, looking into them, changing copies of them.
 
 Looking things up never calls the program: what takes a function (`update`, `group-by`) is written in the language.
 """
@@ -19,8 +19,6 @@ from flowmetal.values import (
     SortedMap,
     SortedSet,
     TransientMap,
-    TransientSet,
-    TransientVector,
     Vector,
     fail,
     iterate,
@@ -32,11 +30,10 @@ from flowmetal.values import (
     with_meta,
     with_span,
 )
-from flowmetal.vm.builtins.check import index, integer, shown, wrong_type
+from flowmetal.vm.builtins.check import integer, shown, wrong_type
 from flowmetal.vm.builtins.registry import add, builtin
 
 _MISSING = object()
-TRANSIENTS = frozenset((TransientVector, TransientMap, TransientSet))
 _ERROR_PARTS = {keyword(name): name for name in ("kind", "message", "data", "cause", "trace")}
 
 
@@ -50,7 +47,7 @@ def vector(*items: Any) -> Vector:
 def vec(value: Any) -> Vector:
     """A vector of the items of a collection."""
     if value.__class__ is Vector:
-        return value  # type: ignore[no-any-return]
+        return value
     return Vector.of(list(iterate(value)))
 
 
@@ -109,10 +106,6 @@ def lookup(coll: Any, key: Any, default: Any) -> Any:
     if kind is ErrorValue:
         part = _ERROR_PARTS.get(key) if key.__class__ is Keyword else None
         return default if part is None else getattr(coll, part)
-    if kind in TRANSIENTS:
-        if kind is not TransientVector:
-            return coll.get(key, default)
-        return coll.get(key) if key.__class__ is int and 0 <= key < len(coll) else default
     return values.get(coll, key, default)
 
 
@@ -132,12 +125,10 @@ def get_in(coll: Any, path: Any, default: Any = None) -> Any:
     return coll
 
 
-@builtin(410, "contains?", 2)
-def contains(coll: Any, key: Any) -> bool:
-    """Whether a map has a key, a vector or string an index, a set an element."""
-    if coll.__class__ in TRANSIENTS:
-        return lookup(coll, key, _MISSING) is not _MISSING
-    return values.contains(coll, key)
+add(
+    410, "contains?", 2, 2, values.contains,
+    doc="Whether a map has a key, a vector or string an index, a set an element.",
+)  # fmt: skip
 
 
 @builtin(411, "find", 2)
@@ -219,7 +210,7 @@ def entries(who: str, coll: Any) -> Iterator[tuple[Any, Any]]:
     if coll is None:
         return iter(())
     if coll.__class__ in (Map, SortedMap):
-        return coll.items()  # type: ignore[no-any-return]
+        return coll.items()
     return iter([_pair(who, item) for item in iterate(coll)])
 
 
@@ -253,7 +244,7 @@ def subvec(coll: Any, start: Any, end: Any = None) -> Vector:
     stop = len(coll) if end is None else integer("subvec", end)
     if not 0 <= integer("subvec", start) <= stop <= len(coll):
         fail("index", f"subvec from {start} to {stop} is outside a vector of {len(coll)} items")
-    return coll.slice(start, stop)  # type: ignore[no-any-return]
+    return coll.slice(start, stop)
 
 
 add(425, "empty", 1, 1, values.empty, doc="An empty collection of the same kind; nil of what is no collection.")
@@ -323,74 +314,6 @@ def set_meta(value: Any, data: Any) -> Any:
     if not takes_meta(value):
         wrong_type("with-meta", "a collection, a function or a symbol", value)
     return with_meta(value, data)
-
-
-@builtin(434, "transient", 1)
-def transient(coll: Any) -> Any:
-    """A copy of a vector, map or set to be built on in place; it must not outlive the function that made it."""
-    kind = coll.__class__
-    if kind is Vector:
-        return TransientVector(coll)
-    if kind is Map:
-        return TransientMap(coll)
-    if kind is Set:
-        return TransientSet(coll)
-    wrong_type("transient", "a vector, a map or a set", coll)
-
-
-@builtin(435, "persistent!", 1)
-def persistent(coll: Any) -> Any:
-    """The collection that a transient has become."""
-    if coll.__class__ not in TRANSIENTS:
-        wrong_type("persistent!", "a transient", coll)
-    return coll.persistent()
-
-
-@builtin(436, "conj!", 2)
-def conj_in_place(coll: Any, value: Any) -> Any:
-    """Adds an item to a transient."""
-    if coll.__class__ is TransientMap:
-        coll.assoc(*_pair("conj!", value))
-    elif coll.__class__ in (TransientVector, TransientSet):
-        coll.conj(value)
-    else:
-        wrong_type("conj!", "a transient", coll)
-    return coll
-
-
-@builtin(437, "assoc!", 3)
-def assoc_in_place(coll: Any, key: Any, value: Any) -> Any:
-    """Sets a value in a transient map or vector."""
-    if coll.__class__ is TransientMap:
-        coll.assoc(key, value)
-    elif coll.__class__ is TransientVector:
-        if index("assoc!", key) > len(coll):
-            fail("index", f"assoc! at {key} is outside a vector of {len(coll)} items")
-        if key == len(coll):
-            coll.conj(value)
-        else:
-            coll.assoc(key, value)
-    else:
-        wrong_type("assoc!", "a transient map or vector", coll)
-    return coll
-
-
-@builtin(438, "dissoc!", 2)
-def dissoc_in_place(coll: Any, key: Any) -> Any:
-    """Takes a key out of a transient map."""
-    if coll.__class__ is not TransientMap:
-        wrong_type("dissoc!", "a transient map", coll)
-    coll.dissoc(key)
-    return coll
-
-
-@builtin(439, "disj!", 2)
-def disj_in_place(coll: Any, value: Any) -> Any:
-    """Takes an element out of a transient set."""
-    if coll.__class__ is not TransientSet:
-        wrong_type("disj!", "a transient set", coll)
-    coll.disj(value)
-    return coll
 
 
 @builtin(440, "with-place", 2)

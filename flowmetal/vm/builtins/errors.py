@@ -47,7 +47,7 @@ def error(kind: Any, message: Any, data: Any = None, cause: Any = None) -> Error
 def _error(who: str, value: Any) -> ErrorValue:
     if value.__class__ is not ErrorValue:
         wrong_type(who, "an error", value)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 @builtin(3, "error-kind", 1)
@@ -101,14 +101,14 @@ def promise_request(promise: Any) -> int:
         wrong_type("promise-request", "a promise", promise)
     if not promise.request:
         fail("argument", "promise-request needs the promise of a request, not that of a fiber")
-    return promise.request  # type: ignore[no-any-return]
+    return promise.request
 
 
 @builtin(11, "as-error", 1)
 def as_error(value: Any) -> ErrorValue:
     """What `throw` throws: an error as it is, a map with :kind as an error of that kind, a string as kind :error."""
     if value.__class__ is ErrorValue:
-        return value  # type: ignore[no-any-return]
+        return value
     if value.__class__ is str:
         return ErrorValue(PLAIN, value, None, None)
     if isinstance(value, Map):

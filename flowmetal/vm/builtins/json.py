@@ -18,7 +18,9 @@ from flowmetal.vm.builtins.predicates import MAPS, SEQUENCES, SETS
 from flowmetal.vm.builtins.registry import builtin
 from flowmetal.vm.builtins.strings import STRING_MAX
 
-DEPTH_MAX = 512  # of nested arrays and objects; deeper data comes from a mistake or an attack
+#: Nested arrays and objects.  Python's parser takes up to three frames of its stack for each, and how much of that
+#: is left must not show; deeper data comes from a mistake or an attack.
+DEPTH_MAX = 128
 INTEGER_DIGITS_MAX = 4000  # Python's own bound against quadratic conversions is 4300
 
 KEYS, STRINGS, KEYWORDS = keyword("keys"), keyword("string"), keyword("keyword")
@@ -104,12 +106,13 @@ def write(value: Any, options: Any = None) -> str:
     out: list[str] = []
     # One entry for each open array or object: its items, its closing bracket, whether it has written one.
     open_: list[list[Any]] = []
-    current = value
+    current: Any = value
     while True:
-        if current.__class__ in MAPS:
+        kind: type = current.__class__
+        if kind in MAPS:
             out.append("{")
             open_.append([iter(list(current.items())), "}", False])
-        elif current.__class__ in SEQUENCES or current.__class__ in SETS or current.__class__ is Vector:
+        elif kind in SEQUENCES or kind in SETS or kind is Vector:
             out.append("[")
             open_.append([iter(list(iterate(current))), "]", False])
         else:
@@ -119,7 +122,7 @@ def write(value: Any, options: Any = None) -> str:
         found = False
         while open_ and not found:
             items, closing, written = open_[-1]
-            item = next(items, _END)
+            item: Any = next(items, _END)
             if item is _END:
                 open_.pop()
                 if pretty and written:
@@ -139,14 +142,14 @@ def write(value: Any, options: Any = None) -> str:
             return "".join(out)
 
 
-_END = object()
+_END: Any = object()
 
 
 def _key_text(key: Any) -> str:
     if key.__class__ is Keyword:
-        return key.text  # type: ignore[no-any-return]
+        return key.text
     if key.__class__ is str:
-        return key  # type: ignore[no-any-return]
+        return key
     made = to_python(Map.of(((key, None),)))
     return str(next(iter(made)))
 

@@ -46,9 +46,9 @@ def symbol_text(value: Symbol) -> str:
 def name(value: Any) -> str:
     """The name of a keyword or symbol without its namespace; a string as it is."""
     if value.__class__ is str:
-        return value  # type: ignore[no-any-return]
+        return value
     if value.__class__ in (Keyword, Symbol):
-        return value.name  # type: ignore[no-any-return]
+        return value.name
     wrong_type("name", "a keyword, a symbol or a string", value)
 
 
@@ -56,5 +56,5 @@ def name(value: Any) -> str:
 def namespace(value: Any) -> str | None:
     """The namespace of a keyword or symbol, or nil."""
     if value.__class__ in (Keyword, Symbol):
-        return value.namespace  # type: ignore[no-any-return]
+        return value.namespace
     wrong_type("namespace", "a keyword or a symbol", value)

@@ -214,7 +214,7 @@ def numerator(value: Any) -> int:
     """The numerator of a ratio or an integer."""
     if value.__class__ not in (int, Fraction):
         wrong_type("numerator", "a ratio", value)
-    return value.numerator  # type: ignore[no-any-return]
+    return value.numerator
 
 
 @builtin(127, "denominator", 1)
@@ -222,7 +222,7 @@ def denominator(value: Any) -> int:
     """The denominator of a ratio or an integer."""
     if value.__class__ not in (int, Fraction):
         wrong_type("denominator", "a ratio", value)
-    return value.denominator  # type: ignore[no-any-return]
+    return value.denominator
 
 
 @builtin(128, "NaN?", 1)

@@ -19,9 +19,9 @@ from flowmetal.vm.builtins.registry import builtin
 def raw(who: str, value: Any) -> bytes:
     """Bytes as they are, a string as UTF-8."""
     if value.__class__ is str:
-        return value.encode()  # type: ignore[no-any-return]
+        return value.encode()
     if value.__class__ is bytes:
-        return value  # type: ignore[no-any-return]
+        return value
     wrong_type(who, "bytes or a string", value)
 
 

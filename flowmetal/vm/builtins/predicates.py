@@ -31,9 +31,6 @@ from flowmetal.values import (
     SortedMap,
     SortedSet,
     Symbol,
-    TransientMap,
-    TransientSet,
-    TransientVector,
     Vector,
     VectorSeq,
     compare,
@@ -46,13 +43,13 @@ from flowmetal.values import is_empty as is_empty_value
 from flowmetal.vm.builtins.check import NUMBERS
 from flowmetal.vm.builtins.registry import add, builtin
 
-SEQUENCES = frozenset((List, Cons, VectorSeq, Range, LazySeq))
-MAPS = frozenset((Map, SortedMap))
-SETS = frozenset((Set, SortedSet))
-COLLECTIONS = SEQUENCES | MAPS | SETS | {Vector}
-FUNCTIONS = frozenset((Closure, BuiltinFn, Resumption))
-CALLABLE = FUNCTIONS | MAPS | SETS | {Vector, Keyword, Symbol}
-NAMES = frozenset((Keyword, Symbol))
+SEQUENCES: frozenset[type] = frozenset((List, Cons, VectorSeq, Range, LazySeq))
+MAPS: frozenset[type] = frozenset((Map, SortedMap))
+SETS: frozenset[type] = frozenset((Set, SortedSet))
+COLLECTIONS: frozenset[type] = SEQUENCES | MAPS | SETS | {Vector}
+FUNCTIONS: frozenset[type] = frozenset((Closure, BuiltinFn, Resumption))
+CALLABLE: frozenset[type] = FUNCTIONS | MAPS | SETS | {Vector, Keyword, Symbol}
+NAMES: frozenset[type] = frozenset((Keyword, Symbol))
 
 _TYPE_NAMES: dict[type, str] = {
     type(None): "nil",
@@ -88,9 +85,6 @@ _TYPE_NAMES: dict[type, str] = {
     Resumption: "function",
     ErrorValue: "error",
     Reduced: "reduced",
-    TransientVector: "transient",
-    TransientMap: "transient",
-    TransientSet: "transient",
 }
 TYPES = {kind: keyword(name) for kind, name in _TYPE_NAMES.items()}
 
@@ -170,7 +164,7 @@ def _of(number: int, name: str, kinds: frozenset[type] | set[type], what: str) -
     add(number, name, 1, 1, test, doc=f"Whether the value is {what}.")
 
 
-for _number, _name, _kinds, _what in (
+_BY_CLASS: tuple[tuple[int, str, set[type] | frozenset[type], str], ...] = (
     (711, "boolean?", {bool}, "true or false"),
     (712, "number?", NUMBERS, "a number"),
     (713, "integer?", {int}, "an integer"),
@@ -203,13 +197,15 @@ for _number, _name, _kinds, _what in (
     (740, "fn?", FUNCTIONS, "a function"),
     (741, "ifn?", CALLABLE, "something that can be called"),
     (742, "reversible?", {Vector, VectorSeq, Range, SortedMap, SortedSet}, "something `rseq` takes"),
-):
+)
+for _number, _name, _kinds, _what in _BY_CLASS:
     _of(_number, _name, frozenset(_kinds), _what)
 
 
 def _names(number: int, name: str, kinds: set[type], qualified: bool, what: str) -> None:
     def test(value: Any) -> bool:
-        return value.__class__ in kinds and (value.namespace is not None) is qualified
+        kind: type = value.__class__
+        return kind in kinds and (value.namespace is not None) is qualified
 
     add(number, name, 1, 1, test, doc=f"Whether the value is {what}.")
 

@@ -67,7 +67,7 @@ def groups(found: re.Match[str] | None) -> Any:
 def re_pattern(value: Any) -> Regex:
     """The regex of a pattern string; a regex as it is."""
     if value.__class__ is Regex:
-        return value  # type: ignore[no-any-return]
+        return value
     made = Regex(string("re-pattern", value))
     engine("re-pattern", made)
     return made

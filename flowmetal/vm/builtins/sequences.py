@@ -318,7 +318,10 @@ def sort(coll: Any) -> Any:
 @builtin(531, "sort-by-keys", 2)
 def sort_by_keys(keys: Any, coll: Any) -> Any:
     """The items of a collection in the natural order of their keys, which are given in the same order."""
-    paired = list(zip(iterate(keys), iterate(coll), strict=True))
+    sorting, items = list(iterate(keys)), list(iterate(coll))
+    if len(sorting) != len(items):
+        fail("argument", "sort-by-keys needs a key for each item")
+    paired = list(zip(sorting, items, strict=True))
     by_key = cmp_to_key(compare)
     paired.sort(key=lambda pair: by_key(pair[0]))
     return sequence([item for _, item in paired])
@@ -423,7 +426,7 @@ def indexed(coll: Any) -> Any:
 def firsts(colls: Any) -> Vector | None:
     """A vector of the first items of collections; nil if one has none."""
     items = []
-    for coll in colls:
+    for coll in iterate(colls):
         held = seq(coll)
         if held is None:
             return None
@@ -434,7 +437,7 @@ def firsts(colls: Any) -> Vector | None:
 @builtin(543, "rests", 1)
 def rests(colls: Any) -> Vector:
     """A vector of what is after the first item of each collection."""
-    return Vector.of([rest(coll) for coll in colls])
+    return Vector.of([rest(coll) for coll in iterate(colls)])
 
 
 @builtin(544, "all-lazy?", 1)

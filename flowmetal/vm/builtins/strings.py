@@ -216,7 +216,7 @@ def escape(value: Any, replacements: Any) -> str:
 def char(value: Any) -> Char:
     """The character of a code point; a character as it is."""
     if value.__class__ is Char:
-        return value  # type: ignore[no-any-return]
+        return value
     code = integer("char", value)
     if not 0 <= code < 0x110000 or 0xD800 <= code < 0xE000:
         fail("argument", f"char needs the code point of a character, not {shown(value)}")

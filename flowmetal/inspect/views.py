@@ -1,0 +1,126 @@
+"""What can be seen of a process, as plain data with a JSON form and a text form."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class FrameView:
+    """One call: its function, where it stands in the source, and the locals that are still needed, printed."""
+
+    function: str
+    file: str
+    line: int  # 0: not known
+    column: int
+    source: str  # the text of that line, "" if the artifact has no source
+    locals: dict[str, str]
+
+    def lines(self) -> list[str]:
+        """The frame as indented text."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        text = [f"  {self.function}  {place}"]
+        if self.source:
+            text.append(f"    {self.source.strip()}")
+        text += [f"    {name} = {value}" for name, value in self.locals.items()]
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class FiberView:
+    """One fiber: what it waits for ("" if it can run), its frames innermost first, effects handled around it."""
+
+    id: int
+    waits: str
+    frames: tuple[FrameView, ...]
+    hidden: int  # frames in the middle that are not shown
+    handlers: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The fiber as text."""
+        text = [f"fiber {self.id}, {f'waits for {self.waits}' if self.waits else 'can run'}"]
+        if self.handlers:
+            text.append(f"  handles {', '.join(self.handlers)}")
+        half = (len(self.frames) + 1) // 2 if self.hidden else len(self.frames)
+        for position, frame in enumerate(self.frames):
+            if position == half:
+                text.append(f"  ... {self.hidden} more frames ...")
+            text += frame.lines()
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """A request without an answer.  `state`: "queued", "taken", "held" or "exhausted"; times ISO 8601 or ""."""
+
+    number: int
+    effect: str
+    payload: str
+    state: str
+    attempt: int
+    worker: str
+    until: str
+
+    def lines(self) -> list[str]:
+        """The request as text."""
+        state = self.state
+        if self.attempt:
+            state += f", attempt {self.attempt}"
+        if self.worker:
+            state += f" by {self.worker}"
+        if self.until:
+            state += f", until {self.until}"
+        return [f"request #{self.number} {self.effect}  {state}", f"  {self.payload}"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A process as it is, or as it was after log entry `at`."""
+
+    pid: int
+    id: str | None
+    program: str  # hash of the artifact, hexadecimal
+    function: str
+    status: str
+    waits: str
+    error: str
+    at: int | None
+    sequence: int
+    created_at: str
+    updated_at: str
+    attributes: dict[str, Any]
+    fibers: tuple[FiberView, ...]
+    requests: tuple[RequestView, ...]
+    trace: tuple[str, ...]  # of the error, for a process that failed: "deploy/main deploy.fm:12"
+    problem: str  # why the state cannot be shown, or ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """As text for a terminal, some lines a part."""
+        at = f", after step {self.at}" if self.at is not None else ""
+        name = f" ({self.id})" if self.id else ""
+        lines = [f"process {self.pid}{name}  {self.function}  {self.status}{at}"]
+        lines += _fact("waits for", self.waits if self.at is None else "")
+        lines += _fact("error", self.error if self.at is None else "")
+        lines += _fact("program", self.program[:16])
+        lines += _fact("started", f"{self.created_at}, last change {self.updated_at}, {self.sequence} steps")
+        for key, value in self.attributes.items():
+            lines += _fact(key, str(value))
+        lines += _fact("state", self.problem)
+        for request in self.requests:
+            lines.append("")
+            lines += request.lines()
+        for fiber in self.fibers:
+            lines.append("")
+            lines += fiber.lines()
+        if self.trace:
+            lines += ["", "the error came from"] + [f"  {line}" for line in self.trace]
+        return "\n".join(lines)
+
+
+def _fact(name: str, value: str) -> list[str]:
+    return [f"  {name:<10} {value}"] if value else []

@@ -1,0 +1,154 @@
+"""Looking at processes: state now and at past steps, history, text and JSON forms."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from flowmetal.engine.build import build_artifact
+from flowmetal.engine.simulate import BEGIN, Simulation
+from flowmetal.inspect import history, inspect_process
+from flowmetal.store.interface import PutArtifact
+
+from .kit import SECOND, m
+
+SOURCE = """
+(ns shop)
+
+(defeffect shop/charge "Charges a card." [order])
+
+(defn pay [order total]
+  (let [receipt (shop/charge order)]
+    (sleep 30s)
+    (str receipt " for " total)))
+
+(defn main [order]
+  (let [total 25
+        note (pay order total)]
+    (log note)
+    note))
+
+(defn fails [order]
+  (pay (+ order "x") 1))
+
+(defn handled [order]
+  (handle (pay order 5)
+    (:shop/other [payload resume] (resume 1))))
+
+(defn deep [n]
+  (if (= n 0) (shop/charge 0) (+ 1 (deep (- n 1)))))
+"""
+
+
+@pytest.fixture(scope="module")
+def artifact() -> bytes:
+    return build_artifact({"shop.fm": SOURCE}).data
+
+
+def started(artifact: bytes, function: str, *arguments: object) -> tuple[Simulation, int]:
+    world = Simulation({})
+    pid = world.start(world.deploy(artifact), function, arguments, id="order-7")
+    world.settle()
+    return world, pid
+
+
+def test_frames_have_source_lines_and_locals(artifact: bytes) -> None:
+    world, pid = started(artifact, "shop/main", m(id=7))
+    seen = inspect_process(world.store, pid)
+    assert seen is not None
+    assert (seen.status, seen.id, seen.function) == ("waiting", "order-7", "shop/main")
+    (fiber,) = seen.fibers
+    assert fiber.waits == "request #1"
+    frames = [frame for frame in fiber.frames if frame.file == "shop.fm" and frame.locals]
+    assert [frame.function for frame in fiber.frames][-2:] == ["shop/pay", "shop/main"]
+    (pay,) = frames  # what main has passed on it needs no more, so it is not kept
+    assert pay.line == 7
+    assert pay.source.strip() == "(let [receipt (shop/charge order)]"
+    assert pay.locals == {"total": "25"}
+
+
+def test_the_state_at_a_past_step(artifact: bytes) -> None:
+    world, pid = started(artifact, "shop/main", 7)
+    world.answers["shop/charge"] = lambda order: "r1"
+    world.run(pid)
+    assert world.outcome(pid).value == "r1 for 25"
+    kinds = [line.kind for line in history(world.store, pid)]
+    assert kinds == ["start", "request", "answer", "request", "timer", "local", "done"]
+    asking = inspect_process(world.store, pid, at=1)
+    sleeping = inspect_process(world.store, pid, at=3)
+    assert asking is not None
+    assert sleeping is not None
+    assert [request.effect for request in asking.requests] == ["shop/charge"]
+    assert [request.effect for request in sleeping.requests] == ["sleep"]
+    locals = [frame.locals for frame in sleeping.fibers[0].frames if frame.function == "shop/pay"]
+    assert locals == [{"receipt": '"r1"', "total": "25"}]
+    # After an answer the program holds it, though nothing was saved at that very entry.
+    answered = inspect_process(world.store, pid, at=2)
+    assert answered is not None
+    assert answered.fibers[0].waits == ""
+    assert inspect_process(world.store, pid, at=10_000) is not None
+
+
+def test_handlers_are_shown(artifact: bytes) -> None:
+    world, pid = started(artifact, "shop/handled", 7)
+    seen = inspect_process(world.store, pid)
+    assert seen is not None
+    assert seen.fibers[0].handlers == (":shop/other",)
+
+
+def test_a_deep_stack_is_shown_in_part(artifact: bytes) -> None:
+    world, pid = started(artifact, "shop/deep", 1000)
+    seen = inspect_process(world.store, pid)
+    assert seen is not None
+    (fiber,) = seen.fibers
+    assert len(fiber.frames) == 100
+    assert fiber.hidden > 800
+    assert "more frames" in seen.to_text()
+
+
+def test_a_failed_process_says_where(artifact: bytes) -> None:
+    world, pid = started(artifact, "shop/fails", 7)
+    seen = inspect_process(world.store, pid)
+    assert seen is not None
+    assert seen.status == "failed"
+    assert any("shop.fm:18" in line for line in seen.trace)
+    assert "shop/fails" in seen.to_text()
+
+
+def test_text_and_json_forms(artifact: bytes) -> None:
+    world, pid = started(artifact, "shop/main", 7)
+    seen = inspect_process(world.store, pid)
+    assert seen is not None
+    document = json.loads(json.dumps(seen.to_json()))
+    assert document["requests"][0]["effect"] == "shop/charge"
+    assert document["fibers"][0]["frames"][0]["line"] > 0
+    text = seen.to_text()
+    assert "waits for  shop/charge #1" in text
+    assert "shop.fm:7" in text
+    lines = history(world.store, pid)
+    assert json.loads(json.dumps(lines.to_json()))["events"][1]["number"] == 1
+    assert "request #1 shop/charge 7" in lines.to_text()
+
+
+def test_history_in_pieces(artifact: bytes) -> None:
+    world, pid = started(artifact, "shop/main", 7)
+    world.answers["shop/charge"] = lambda order: "r1"
+    world.run(pid, until=BEGIN + 10 * SECOND)
+    first = history(world.store, pid, limit=2)
+    assert (len(first), first.more) == (2, True)
+    rest = history(world.store, pid, start=2)
+    assert [line.sequence for line in rest] == [2, 3]
+    assert not rest.more
+
+
+def test_what_cannot_be_shown_says_why(artifact: bytes) -> None:
+    world = Simulation({})
+    world.store.submit([PutArtifact(b"x" * 32, b"gone")]).result()
+    pid = world.start(b"x" * 32, "shop/main", [])
+    world.settle()
+    seen = inspect_process(world.store, pid)
+    assert seen is not None
+    assert seen.status == "paused"
+    assert seen.problem
+    assert inspect_process(world.store, 999) is None

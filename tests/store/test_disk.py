@@ -1,0 +1,207 @@
+"""Full maps, full disks, failed writes, damage: a clear error, and nothing lost that was acknowledged."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import pytest
+
+from flowmetal.store import StoreError, open_store
+from flowmetal.store.interface import Fire, Post, PutArtifact, Start
+from flowmetal.store.lmdb_engine import LmdbOptions
+from flowmetal.store.lmdb_store import LmdbStore
+from flowmetal.store.memory import MemoryStore
+from tests.store.support import HASH, Rig, run_child
+
+KILOBYTE = b"x" * 1000
+LARGE = b"x" * 20_000
+
+
+def small_store(path: Path, *, size: int, limit: int, fault: Any = None) -> LmdbStore:
+    store = LmdbStore(path, LmdbOptions(map_size=size, map_limit=limit), time.time_ns, create=True, fault=fault)
+    store.submit([PutArtifact(HASH, b"code", "p"), Start("f", b"", name="p")]).result(10)
+    return store
+
+
+def fill(store: LmdbStore, count: int) -> tuple[int, str]:
+    """Posts until it fails: (how many, with which code)."""
+    for number in range(count):
+        error = store.submit([Post(1, "message", LARGE)]).exception(10)
+        if error is not None:
+            assert isinstance(error, StoreError) and str(error)
+            return number, error.code
+    return count, ""
+
+
+def test_the_map_grows(tmp_path: Path) -> None:
+    store = small_store(tmp_path / "store", size=1 << 20, limit=1 << 30)
+    futures = [store.submit([Post(1, "message", KILOBYTE)]) for _ in range(3000)]
+    assert [future.result(20) for future in futures] == [[True]] * 3000
+    assert store.stats()["map_bytes"] > 1 << 20
+    assert len(store.inbox(1, 10_000)) == 3001
+    store.close()
+
+
+def test_the_map_grows_under_a_reader_of_another_process(tmp_path: Path) -> None:
+    store = small_store(tmp_path / "store", size=1 << 20, limit=1 << 30)
+    child = run_child("reader_process", tmp_path / "store")
+    assert child.stdout is not None and child.stdin is not None
+    assert child.stdout.readline() == "1\n"
+    assert fill(store, 100) == (100, "")
+    child.stdin.write("again\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == "101\n"
+    child.stdin.close()
+    assert child.wait(10) == 0
+    child.stdout.close()
+    store.close()
+
+
+def test_a_store_at_its_limit(tmp_path: Path) -> None:
+    store = small_store(tmp_path / "store", size=1 << 20, limit=4 << 20)
+    written, code = fill(store, 10_000)
+    assert code == "S302" and written > 100
+    assert len(store.inbox(1, 10_000)) == written + 1
+    with pytest.raises(StoreError) as caught:
+        store.submit([Start("f", b"", name="p")]).result(10)
+    assert caught.value.code in ("S304", "S302")
+    store.close()
+    larger = LmdbStore(tmp_path / "store", LmdbOptions(map_limit=64 << 20), time.time_ns, create=False)
+    assert fill(larger, 50) == (50, "")
+    assert len(larger.inbox(1, 10_000)) == written + 51
+    larger.close()
+
+
+def test_new_processes_are_refused_before_the_store_is_full(tmp_path: Path) -> None:
+    store = small_store(tmp_path / "store", size=1 << 20, limit=1 << 20)
+    refusal = None
+    while refusal is None:
+        assert store.submit([Post(1, "message", KILOBYTE * 4)]).result(10) == [True]
+        refusal = store.submit([Start("f", b"", name="p")]).exception(10)
+    assert isinstance(refusal, StoreError) and refusal.code == "S304"
+    assert store.submit([Post(1, "message", KILOBYTE * 4)]).result(10) == [True]
+    store.close()
+
+
+def test_one_list_that_is_too_large_does_not_fail_the_others(tmp_path: Path) -> None:
+    store = small_store(tmp_path / "store", size=4 << 20, limit=4 << 20)
+    futures = [
+        store.submit([Post(1, "message", b"1")]),
+        store.submit([Post(1, "message", b"x" * (8 << 20))]),
+        store.submit([Post(1, "message", b"2")]),
+    ]
+    assert futures[0].result(10) == futures[2].result(10) == [True]
+    error = futures[1].exception(10)
+    assert isinstance(error, StoreError) and error.code == "S302"
+    assert [event.data for event in store.inbox(1)] == [b"", b"1", b"2"]
+    store.close()
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    child = run_child("disk_process", tmp_path / "store")
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == 0
+    code, again, written = out.split()
+    assert (code, again) == ("S301", "S301") and int(written) > 10
+
+
+def test_after_a_failed_sync_the_store_refuses_all_writes(tmp_path: Path) -> None:
+    failing = False
+
+    def fault(point: str) -> None:
+        if failing and point == "before commit":
+            raise lmdb.Error("mdb_txn_commit", errno.EIO)
+
+    store = small_store(tmp_path / "store", size=1 << 24, limit=1 << 24, fault=fault)
+    failing = True
+    assert fill(store, 5) == (0, "S303")
+    failing = False
+    assert fill(store, 5) == (0, "S303")
+    assert store.submit([Start("f", b"", name="p")]).exception(10).code == "S303"  # type: ignore[union-attr]
+    assert [event.kind for event in store.inbox(1)] == ["start"]
+    store.close()
+    again = open_store(tmp_path / "store")
+    assert again.submit([Post(1, "message")]).result(10) == [True]
+    again.close()
+
+
+def test_a_fault_in_memory(memory: Rig) -> None:
+    assert isinstance(memory.store, MemoryStore)
+    pid = memory.start()
+
+    def fault(point: str) -> None:
+        raise StoreError("S305", point=point)
+
+    memory.store.fault = fault
+    error = memory.store.submit([Post(pid, "message")]).exception()
+    assert isinstance(error, StoreError) and error.code == "S305"
+    assert memory.one(Fire()) == 0  # nothing to write, nothing to fail
+    memory.store.fault = None
+    assert memory.kinds(pid) == ["start"]
+    assert memory.one(Post(pid, "message")) is True
+
+
+# ---- damage ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with something in it, closed."""
+    path = tmp_path_factory.mktemp("healthy") / "store"
+    store = open_store(path)
+    store.submit([PutArtifact(HASH, b"code" * 5000, "p")]).result(10)
+    store.submit([Start("f", b"", name="p", id=f"id{n}") for n in range(300)]).result(10)
+    store.close()
+    return path
+
+
+def damaged(healthy: Path, tmp_path: Path) -> tuple[Path, Path]:
+    shutil.copytree(healthy, tmp_path / "store")
+    return tmp_path / "store", tmp_path / "store" / "data.mdb"
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 4095, 4096, 8192, 20_000, -4096])
+def test_truncated_stores_are_refused(healthy: Path, tmp_path: Path, size: int) -> None:
+    path, file = damaged(healthy, tmp_path)
+    os.truncate(file, size if size >= 0 else file.stat().st_size + size)
+    with pytest.raises(StoreError) as caught:
+        open_store(path)
+    assert caught.value.code == "S108"
+    assert str(caught.value)
+
+
+@pytest.mark.parametrize("place", [0, 16, 20, 4096 + 16])
+def test_overwritten_heads_are_refused(healthy: Path, tmp_path: Path, place: int) -> None:
+    path, file = damaged(healthy, tmp_path)
+    with file.open("r+b") as opened:
+        opened.seek(place)
+        opened.write(b"\xa5" * 64)
+    with pytest.raises(StoreError) as caught:
+        open_store(path)
+    assert caught.value.code == "S108"
+
+
+def test_overwritten_pages_give_errors_not_crashes(healthy: Path, tmp_path: Path) -> None:
+    """In another process, since a crash is what it looks for."""
+    path, file = damaged(healthy, tmp_path)
+    data = file.read_bytes()
+    pages = len(data) // 4096
+    for seed in range(3):
+        file.write_bytes(data)
+        child = run_child("damage_process", path, seed, pages)
+        out, _ = child.communicate(timeout=60)
+        assert child.returncode == 0, f"seed {seed}"
+        assert out.startswith("fine"), out
+
+
+def test_a_file_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "data.mdb").write_bytes(b"not a store" * 1000)
+    with pytest.raises(StoreError) as caught:
+        open_store(tmp_path)
+    assert caught.value.code == "S108"

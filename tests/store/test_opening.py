@@ -1,0 +1,207 @@
+"""Opening: addresses, making a store whole or not at all, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from flowmetal.store import StoreError, lmdb_files, open_store
+from flowmetal.store.codec import encode_about
+from flowmetal.store.interface import Fire, PutArtifact
+from flowmetal.store.layout import FORMAT
+from flowmetal.store.lmdb_files import ENGINE, file_system_of
+from flowmetal.store.opening import StoreHandle, parse_address
+from tests.store.support import HASH, eventually, is_root
+
+
+def refused(*arguments: object, **more: object) -> str:
+    with pytest.raises(StoreError) as caught:
+        open_store(*arguments, **more)  # type: ignore[arg-type]
+    assert str(caught.value)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    "address, path, options",
+    [
+        ("lmdb:///a/b", "/a/b", {}),
+        ("lmdb:/a/b", "/a/b", {}),
+        ("/a/./b/../c", "/a/c", {}),
+        (Path("/a/memory:"), "/a/memory:", {}),
+        ("lmdb:///a%20b?map_limit=10000000", "/a b", {"map_limit": 10_000_000}),
+        ("lmdb:///a?network=allow", "/a", {"allow_network": True}),
+    ],
+)
+def test_addresses(address: str, path: str, options: dict[str, object]) -> None:
+    found, settings = parse_address(address)
+    assert str(found) == path
+    for name, value in options.items():
+        assert getattr(settings, name) == value
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "\x00",
+        "postgresql://x/y",
+        "http://x",
+        "memory:x",
+        "lmdb:",
+        "lmdb://",
+        "lmdb://host/a",
+        "lmdb:///a#b",
+        "lmdb:///a?x=1",
+        "lmdb:///a?map_limit=-5",
+        "lmdb:///a?map_limit=10",
+        "lmdb:///a?network=yes",
+    ],
+)
+def test_bad_addresses(address: str) -> None:
+    assert refused(address) == "S109"
+
+
+def test_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse_address("store")[0] == tmp_path / "store"
+
+
+def test_a_store_keeps_its_identity(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "store"
+    store = open_store(path)
+    identity, url = store.id, store.url
+    assert store.stats()["role"] == "reader"  # it has not written
+    store.submit([PutArtifact(HASH, b"x", "p")]).result(10)
+    assert store.stats()["role"] == "owner"
+    store.close()
+    again = open_store(url, create=False)
+    assert (again.id, again.deployed()) == (identity, {"p": HASH})
+    again.close()
+    assert sorted(os.listdir(path.parent)) == ["store"]  # nothing is left of making it
+    assert os.stat(path).st_mode & 0o077 == 0 and os.stat(path / "data.mdb").st_mode & 0o077 == 0
+
+
+def test_an_empty_folder_becomes_a_store(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    assert (tmp_path / "data.mdb").exists()
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    assert refused(tmp_path / "none", create=False) == "S101"
+    assert refused(tmp_path, create=False) == "S101"
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert refused(tmp_path) == "S102"
+    assert refused(tmp_path, create=False) == "S101"
+    assert refused(tmp_path / "notes.txt") == "S106"
+    assert refused(tmp_path / "notes.txt" / "store") == "S106"
+    assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+@pytest.mark.skipif(is_root(), reason="root may do everything")
+def test_no_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert refused(tmp_path / "store") == "S107"
+    tmp_path.chmod(0o700)
+
+
+def test_a_file_system_that_cannot_be_written() -> None:
+    assert refused("/proc/flowmetal-store") in ("S107", "S111")
+
+
+def rewrite_about(path: Path, about: bytes | None) -> None:
+    environment = lmdb.open(str(path), max_dbs=32, map_size=1 << 24, lib_version=0)
+    meta = environment.open_db(b"meta")
+    with environment.begin(write=True) as transaction:
+        if about is None:
+            transaction.delete(b"about", db=meta)
+        else:
+            transaction.put(b"about", about, db=meta)
+    environment.close()
+
+
+@pytest.mark.parametrize(
+    "about, code",
+    [
+        (encode_about(FORMAT + 1, ENGINE, "id", 1), "S103"),
+        (encode_about(0, ENGINE, "id", 1), "S103"),
+        (b"\x91\x07", "S103"),
+        (encode_about(FORMAT, "lmdb 1.0", "id", 1), "S104"),
+        (b"\xc1", "S108"),
+        (b"\x90", "S108"),
+        (None, "S108"),
+    ],
+)
+def test_other_formats_are_refused_and_left_alone(tmp_path: Path, about: bytes | None, code: str) -> None:
+    path = tmp_path / "store"
+    open_store(path).close()
+    rewrite_about(path, about)
+    before = (path / "data.mdb").read_bytes()
+    assert refused(path) == code
+    assert (path / "data.mdb").read_bytes() == before
+
+
+def test_an_environment_without_our_key_spaces(tmp_path: Path) -> None:
+    lmdb.open(str(tmp_path), lib_version=0).close()
+    assert refused(tmp_path) == "S108"
+
+
+def test_network_file_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert file_system_of(tmp_path) not in ("", "nfs")
+    assert file_system_of(Path("/proc/self")) == "proc"
+    monkeypatch.setattr(lmdb_files, "file_system_of", lambda path: "nfs4")
+    assert refused(tmp_path / "store") == "S105"
+    store = open_store(f"lmdb://{tmp_path}/store?network=allow")
+    assert store.submit([Fire()]).result(10) == [0]
+    store.close()
+
+
+def test_making_at_the_same_time(tmp_path: Path) -> None:
+    """Several threads stand for several processes: making does not know of others."""
+    path = tmp_path / "store"
+    threads = [threading.Thread(target=lmdb_files.make_store, args=(path,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store = open_store(path, create=False)
+    assert store.stats()["format"] == FORMAT
+    store.close()
+    assert os.listdir(tmp_path) == ["store"]
+
+
+def test_what_a_killed_maker_left_is_removed(tmp_path: Path) -> None:
+    old, new = tmp_path / ".store.making-1", tmp_path / ".store.making-2"
+    old.mkdir()
+    new.mkdir()
+    os.utime(old, (1, 1))
+    open_store(tmp_path / "store").close()
+    assert not old.exists() and new.exists()
+
+
+def test_two_openings_in_one_process_share_a_store(tmp_path: Path) -> None:
+    first, second = open_store(tmp_path / "store"), open_store(f"lmdb://{tmp_path}/store")
+    assert isinstance(first, StoreHandle) and isinstance(second, StoreHandle)
+    assert first.store is second.store
+    seen: list[object] = []
+    second.watch(seen.extend)
+    first.submit([PutArtifact(HASH, b"x", "p")]).result(10)
+    assert second.deployed() == {"p": HASH}
+    second.close()
+    second.close()
+    with pytest.raises(StoreError) as caught:
+        second.deployed()
+    assert caught.value.code == "S114"
+    assert first.deployed() == {"p": HASH}
+    first.close()
+    third = open_store(tmp_path / "store")
+    assert isinstance(third, StoreHandle) and third.store is not first.store
+    third.close()
+    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("flowmetal-")])
