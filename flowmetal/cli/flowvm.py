@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,22 +41,18 @@ def open_client(store: str) -> Client:
     """A client of a store folder or a server."""
     from flowmetal.client import connect
 
-    return connect(store if store.startswith(("http://", "https://", "memory:", "lmdb:")) else _existing(store))
+    return connect(store)
 
 
-def open_folder(store: str) -> Store:
-    """The store itself, for what the HTTP API does not offer."""
+def open_folder(store: str) -> AbstractContextManager[Store]:
+    """The store itself, for what the HTTP API does not offer; closed at the end of a `with`."""
+    from contextlib import closing
+
     from flowmetal.store import open_store
 
     if store.startswith(("http://", "https://")):
         common.usage("U109", url=store)
-    return open_store(_existing(store), create=False)
-
-
-def _existing(store: str) -> str:
-    """A folder's address.  A store that is not there is S101 for all commands but serve, deploy and run."""
-    path = store.removeprefix("lmdb://")
-    return f"lmdb://{Path(path).absolute()}"
+    return closing(open_store(store, create=False))
 
 
 def find_pid(client: Client, text: str) -> int:
@@ -194,7 +191,10 @@ def inspect(
         common.usage("U103", what="the step", found=step, expected="a number, as in 7@12")
     with open_folder(store) as opened:
         number = _find_in_store(opened, name)
+        last = opened.process(number)
         state = inspect_process(opened, number, at=int(step) if step else None)
+        if state is None:
+            common.usage("U107", pid=number, step=step, last=last.sequence - 1 if last is not None else 0)
     common.emit(state.to_json(), as_json, state.to_text)
 
 

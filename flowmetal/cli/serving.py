@@ -9,10 +9,11 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+from flowmetal.cli.settings import read_settings
 from flowmetal.client.background import signals
 from flowmetal.engine.artifacts import deployer
 from flowmetal.engine.interpreter import Config, Interpreter
-from flowmetal.server import HttpServer, ServerConfig, load_config, serve
+from flowmetal.server import HttpServer, ServerConfig, serve
 from flowmetal.store import open_store
 from flowmetal.store.interface import Store
 
@@ -45,14 +46,6 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
         store.close()
     log.info("stopped")
     return 0
-
-
-def read_settings(path: Path | None) -> ServerConfig:
-    """The settings of `path`, or of ./flowmetal.toml where there is one."""
-    if path is not None:
-        return load_config(path)
-    default = Path("flowmetal.toml")
-    return load_config(default) if default.exists() else ServerConfig()
 
 
 def interpreter(store: Store, base_url: str) -> Interpreter:

@@ -16,7 +16,7 @@ TOKEN_VARIABLE = "FLOWMETAL_TOKEN"
 
 
 def connect(url: str | Store, *, token: str | None = None, deploy: Deployer | None = None) -> Client:
-    """A client of "lmdb:///path", "memory:", "http://host:port", or of a store that is open already.
+    """A client of a store's folder (a path, or "lmdb:///path"), of "memory:", of "http://host:port", or of an open store.
 
     `token` is for servers.  `deploy` checks and deploys artifacts where a store is connected to, instead of
     deploy_artifact.  Raises BadAddress, StoreError; a server is first spoken to by the first method.
@@ -30,7 +30,7 @@ def connect(url: str | Store, *, token: str | None = None, deploy: Deployer | No
         over_http = importlib.import_module("flowmetal.client.over_http")
         client: Client = over_http.HttpClient(url, token if token is not None else os.environ.get(TOKEN_VARIABLE))
         return client
-    if scheme in ("lmdb", "memory"):
+    if scheme in ("lmdb", "memory") or ("://" not in url and url):
         return StoreClient(open_store(url), deployer, owned=True)
     raise BadAddress("H502", url=url)
 

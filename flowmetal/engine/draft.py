@@ -108,6 +108,7 @@ class Draft:
         """What has changed in the process since its last segment."""
         segment: bytes = process.image.segment()
         self.live.segment_bytes += len(segment)
+        self.live.segments += 1
         self.live.slices = 0
         self.unsaved = False
         return segment
@@ -119,6 +120,7 @@ class Draft:
         live.checkpoint_sequence = live.sequence
         live.checkpoint_bytes = len(self.checkpoint)
         live.segment_bytes = 0
+        live.segments = 0
         live.slices = 0
         self.unsaved = False
 

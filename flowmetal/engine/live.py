@@ -91,6 +91,7 @@ class Live:
     checkpoint_sequence: int = -1  # where the newest checkpoint is; -1: none
     checkpoint_bytes: int = 0
     segment_bytes: int = 0  # written since that checkpoint
+    segments: int = 0  # how many
     slices: int = 0  # fuel used up that no segment holds yet
     catching_up: bool = False  # restored: what is ready runs up to its wait before anything new arrives
 
@@ -197,6 +198,7 @@ def _restore(live: Live, store: Store, program: Loaded, at: int | None, limits: 
         if entry.segment:
             segments.append(entry.segment)
             live.segment_bytes += len(entry.segment)
+            live.segments += 1
             arrived.clear()
         else:
             arrived.append(entry.event)

@@ -33,8 +33,10 @@ ENTRIES_MAX = 256
 #: again after a crash: some seconds of work, so that saving costs little of it.
 CUT_SLICES = 200
 
-#: A checkpoint is due when the segments since the last one outweigh this and that checkpoint's own size.
+#: A checkpoint is due when the segments since the last one outweigh it and are this many bytes or this many: the first
+#: bounds what is written, the second the time that a process with a small state takes to load.
 CHECKPOINT_BYTES_MIN = 64 * 1024
+CHECKPOINT_SEGMENTS_MIN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,8 @@ def _save_rest(draft: Draft, process: Process) -> None:
         else:
             # A cut before the first entry after a checkpoint would stand before that checkpoint in the log.
             draft.write_checkpoint(process)
-    if live.segment_bytes > max(CHECKPOINT_BYTES_MIN, live.checkpoint_bytes):
+    many = live.segment_bytes > CHECKPOINT_BYTES_MIN or live.segments >= CHECKPOINT_SEGMENTS_MIN
+    if many and live.segment_bytes > live.checkpoint_bytes:
         draft.write_checkpoint(process)
 
 

@@ -72,8 +72,8 @@ class Request:
     not_before: int = 0
     attempt: int = 0  # how often it has been taken
     #: "queued", "taken", "held" (waits for a time or a person, or is served by a timer or token).  As read also
-    #: "answered" and "lost": what settles it is in the inbox (an answer, an error, a timer of its number; the end of its
-    #: lease), so that nothing else is accepted until a turn closes it or puts it back.
+    #: "answered" and "lost": what settles it is in the inbox (an answer, an error, a timer of its number; the end of
+    #: its lease), so that nothing else is accepted until a turn closes it or puts it back.
     state: str = "queued"
     worker: str = ""
     lease_until: int = 0
@@ -239,8 +239,8 @@ class Fire:
 class Timer:
     """A timer of a process.  kind "sleep", "timeout", "deadline": an inbox event "timer"; "retry": the request is
     queued again; "lease" is set by Take itself.  There is one timer of a kind and number in a process: setting it
-    again replaces it.  A queued request whose `not_before` is to come gets its "retry" timer by itself.  The data of the
-    inbox event is the kind as plain UTF-8.  Closing or putting back a request drops the timers of its number."""
+    again replaces it.  A queued request whose `not_before` is to come gets its "retry" timer by itself.  The data of
+    the inbox event is the kind as plain UTF-8.  Closing or putting back a request drops the timers of its number."""
 
     due: int
     number: int
@@ -252,16 +252,17 @@ class Turn:
     """What one turn did to one process, committed whole or not at all -> True, or False if the claim was stale.
 
     Stale: the partition's epoch is not `epoch`, or the process's next sequence number is not `base_sequence`; also a
-    process that is not there or has ended.  Done in this order: log, taken, closed, requests, tokens, timers, checkpoint,
-    result, starts, the process with its ready mark, posts.  With a final status its inbox, requests, timers and tokens
-    are removed.  StoreError (S201 to S203 for a child, S206) takes back the whole list the turn is in.
+    process that is not there or has ended.  Done in this order: log, taken, closed, requests, tokens, timers,
+    checkpoint, result, starts, the process with its ready mark, posts.  With a final status its inbox, requests,
+    timers and tokens are removed.  StoreError (S201 to S203 for a child, S206) takes back the whole list it is in.
     """
 
     pid: int
     epoch: int
     base_sequence: int
     status: str
-    entries: tuple[tuple[int, int, bytes, bytes], ...]  # (sequence, part, event, segment), in order; may begin with parts of base - 1
+    #: (sequence, part, event, segment), in order; may begin with further parts of the entry before `base_sequence`.
+    entries: tuple[tuple[int, int, bytes, bytes], ...]
     next_sequence: int
     taken: tuple[int, ...] = ()  # keys of inbox events this turn used up
     requests: tuple[Request, ...] = ()  # opened, or put back (same number: attempt and tokens stay), "queued" or "held"
@@ -322,8 +323,10 @@ class Store(Protocol):
         """By pid, those beyond `after` in the order of the answer; at most 10,000.  S206 for an unknown status."""
     def result(self, pid: int) -> bytes | None: ...
     def log(self, pid: int, start: int = 0, limit: int = 1000) -> list[LogEntry]:
-        """Entries from sequence `start` on, about `limit`; never cut within a sequence, so that the next read goes on at
-        the last sequence plus one.  Fewer where they are large."""
+        """Entries from sequence `start` on, about `limit`, fewer where they are large.
+
+        Never cut within a sequence: the next read goes on at the last sequence plus one.
+        """
     def checkpoint(self, pid: int, at: int | None = None) -> tuple[int, bytes] | None:
         """The newest checkpoint at or before `at`: (sequence, image), or None."""
     def inbox(self, pid: int, limit: int = 1000) -> list[InboxEvent]: ...

@@ -42,11 +42,13 @@ def compare(a: Value, b: Value) -> int:
     if len(a) != len(b):
         return -1 if len(a) < len(b) else 1
     stack: list[Iterator[tuple[Any, Any]]] = [zip(a, b, strict=True)]
+    memo: dict[tuple[int, int], tuple[Any, Any]] = {}  # pairs found equal: with sharing there are few, met often
     while stack:
         for x, y in stack[-1]:
             if x.__class__ is Vector and y.__class__ is Vector:
-                if x is y:
+                if x is y or (id(x), id(y)) in memo:
                     continue
+                memo[id(x), id(y)] = (x, y)
                 if len(x) != len(y):
                     return -1 if len(x) < len(y) else 1
                 stack.append(zip(x, y, strict=True))

@@ -16,7 +16,16 @@ from flowmetal.values.base import Heap, Value
 from flowmetal.values.compare import compare
 from flowmetal.values.errors import CodecError, ErrorValue, LanguageError, NeedsRealize
 from flowmetal.values.functions import Closure, Reduced
-from flowmetal.values.hash_trie import SHIFT_END, SMALL_MAX, HashLeaf, HashNode, entries, hash_key
+from flowmetal.values.hash_trie import (
+    COLLISIONS_MAX,
+    LEAF_MAX,
+    SHIFT_END,
+    SMALL_MAX,
+    HashLeaf,
+    HashNode,
+    entries,
+    hash_key,
+)
 from flowmetal.values.keys import key_of
 from flowmetal.values.maps import Map
 from flowmetal.values.meta import takes_meta
@@ -27,7 +36,7 @@ from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
 from flowmetal.values.sorted import SortedMap, SortedNode, SortedSet, balanced
 from flowmetal.values.vector import WIDTH, Vector, VectorNode, VectorSeq
-from flowmetal.values.wire import ATOM_CLASSES, DEFAULT_LIMITS, Limits, ModuleTable, Tag, read_ext
+from flowmetal.values.wire import ATOM_CLASSES, IMAGE_LIMITS, Limits, ModuleTable, Tag, read_ext
 
 _INNER = frozenset({VectorNode, HashLeaf, HashNode, SortedNode, dict})
 _RESTS = frozenset({List, Cons, LazySeq, Range, VectorSeq, Vector})
@@ -52,7 +61,7 @@ class Decoder:
     #: The `ext_hook` with which msgpack data has to be unpacked for a decoder.
     ext_hook = staticmethod(read_ext)
 
-    def __init__(self, owner: object, modules: ModuleTable | None = None, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, owner: object, modules: ModuleTable | None = None, limits: Limits = IMAGE_LIMITS) -> None:
         self.owner = owner
         self.modules = modules
         self.limits = limits
@@ -61,6 +70,7 @@ class Decoder:
         self.blobs: dict[bytes, int] = {}
         self.next_id = 0
         self._number = 0
+        self._collisions = 0
         self._places: dict[int, tuple[int, int, Any]] = {}
 
     def add(self, first_id: int, records: list[Any]) -> None:
@@ -261,14 +271,17 @@ class Decoder:
         if fields[0] is None:
             return self._table(fields[1:], {})
         earlier = self._node(fields[0])
-        _check(earlier.__class__ is dict, "a part of a leaf is malformed")
+        _check(earlier.__class__ is dict and len(earlier) < COLLISIONS_MAX, "a part of a leaf is malformed")
         self.objects[fields[0]] = None
         return self._table(fields[1:], earlier)
 
     def hash_leaf(self, fields: _Fields) -> HashLeaf:
         """HASH_LEAF"""
         table = self.hash_part(fields)
-        _check(len(table) > 0, "a leaf is empty")
+        _check(0 < len(table) <= COLLISIONS_MAX, "a leaf is empty or too large")
+        if len(table) > LEAF_MAX:
+            self._collisions += len(table) * len(table)
+            _check(self._collisions <= self.limits.collisions_max, "too many keys have equal hashes")
         return HashLeaf(table)
 
     def list(self, fields: _Fields) -> List:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from flowmetal.values.base import LATE, Value
-from flowmetal.values.errors import ErrorValue
+from flowmetal.values.errors import ErrorValue, fail
 from flowmetal.values.functions import BuiltinFn, Closure, Reduced
 from flowmetal.values.hashing import HASHERS, hash_int, hash_of, hash_text
 from flowmetal.values.keys import WRAPPERS
@@ -24,12 +24,20 @@ from flowmetal.values.sorted import SortedMap, SortedSet
 from flowmetal.values.vector import Vector, VectorSeq
 
 _MASK = 0xFFFFFFFF
+RANGE_HASH_MAX = 1 << 20  # a range takes a few bytes to write and could take years to walk
 _ORDERED, _ENTRIES, _UNORDERED = 0, 1, 2  # how the hashes of the parts are joined
 
 
 def _map_parts(value: Any) -> Iterator[Value]:
     for key, item in value.items():
         yield key
+        yield item
+
+
+def _range_parts(value: Range) -> Iterator[Value]:
+    for position, item in enumerate(value):
+        if position >= RANGE_HASH_MAX:
+            fail("limit", f"a range of more than {RANGE_HASH_MAX} numbers cannot be hashed")
         yield item
 
 
@@ -46,7 +54,7 @@ _PLANS: dict[type, tuple[int, int, Callable[[Any], Iterator[Value]]]] = {
     List: (_ORDERED, 0, iter),
     Cons: (_ORDERED, 0, iter),
     LazySeq: (_ORDERED, 0, iter),
-    Range: (_ORDERED, 0, iter),
+    Range: (_ORDERED, 0, _range_parts),
     Vector: (_ORDERED, 0, iter),
     VectorSeq: (_ORDERED, 0, iter),
     Map: (_ENTRIES, 0x2F0B4C47, _map_parts),

@@ -1,7 +1,7 @@
 """The hash trie under large maps and sets: 32-way nodes, leaves that are small dicts.
 
 Keys are dict keys (see keys.py).  A leaf is split when it grows past LEAF_MAX; once all 32 bits of the hash are used
-up it grows without bound, so that keys of equal hash share one leaf.  Iteration goes by hash and, within a leaf, by
+up it grows up to COLLISIONS_MAX, so that keys of equal hash share one leaf.  Iteration goes by hash and, within a leaf, by
 age; it depends on the entries and the order they came in, on nothing else.  Nodes are heap objects: a change makes
 one new node a level.
 """
@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from flowmetal.values.base import MISSING, Heap, Value
+from flowmetal.values.errors import fail
 from flowmetal.values.hashing import HASHERS
 from flowmetal.values.keys import identical
 
 LEAF_MAX = 24  # entries of a leaf: copying a dict of this size costs about what copying a node does
 SMALL_MAX = 16  # entries of a small map or set, which is one dict; also what a shrinking node collapses at
+COLLISIONS_MAX = 1024  # keys of one and the same hash: it is chance or cells up to here, and an attack beyond
 SHIFT_END = 35  # the shift at which the 32 bits of the hash are used up
 
 
@@ -57,13 +59,19 @@ def hash_key(key: Any) -> int:
 def build(table: dict[Any, Value], shift: int = 0) -> Trie:
     """The trie of the entries of a dict, which is taken over."""
     if len(table) <= LEAF_MAX or shift >= SHIFT_END:
-        return HashLeaf(table)
+        return _leaf(table)
     return _spread([(hash_key(key), key, value) for key, value in table.items()], shift)
+
+
+def _leaf(table: dict[Any, Value]) -> HashLeaf:
+    if len(table) > COLLISIONS_MAX:
+        fail("limit", f"more than {COLLISIONS_MAX} keys have the same hash")
+    return HashLeaf(table)
 
 
 def _spread(entries: list[tuple[int, Any, Value]], shift: int) -> Trie:
     if len(entries) <= LEAF_MAX or shift >= SHIFT_END:
-        return HashLeaf({key: value for _, key, value in entries})
+        return _leaf({key: value for _, key, value in entries})
     groups: list[list[tuple[int, Any, Value]]] = [[] for _ in range(32)]
     for entry in entries:
         groups[(entry[0] >> shift) & 31].append(entry)

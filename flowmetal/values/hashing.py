@@ -21,6 +21,7 @@ from flowmetal.values.scalars import Char, Duration, Instant, Keyword, Pid, Rege
 
 _WORD = 0xFFFFFFFFFFFFFFFF
 _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: Fibonacci hashing
+_LONG, _END = 2048, 512
 _MERSENNE = (1 << 61) - 1
 _DOUBLE = Struct("<d").pack
 
@@ -33,8 +34,11 @@ def hash_int(value: int) -> int:
 
 
 def hash_text(value: str) -> int:
-    """Hash of a string."""
-    return crc32(value.encode())
+    """Hash of a string.  Of a long one only the ends and the length count: a value can hold one long string a million
+    times, and hashing it must not take the time of all of them."""
+    if len(value) <= _LONG:
+        return crc32(value.encode())
+    return crc32(f"{value[:_END]}{len(value)}{value[-_END:]}".encode())
 
 
 def _hash_none(value: None) -> int:
@@ -66,6 +70,8 @@ def _hash_ratio(value: Fraction) -> int:
 
 
 def _hash_bytes(value: bytes) -> int:
+    if len(value) > _LONG:
+        value = value[:_END] + str(len(value)).encode() + value[-_END:]
     return crc32(value, 0x165667B1)
 
 

@@ -17,6 +17,7 @@ from flowmetal.values.base import Value
 from flowmetal.values.errors import fail
 
 INTEGER_BITS_MAX = 1 << 20  # a larger integer would let one instruction take seconds
+RATIO_BITS_MAX = 1 << 16  # of either part; bringing larger ones to lowest terms takes too long
 DECIMAL_DIGITS_MAX = 4096  # exact decimals grow with every multiplication; this is far beyond any use
 
 _WORD = 1 << 63
@@ -68,8 +69,8 @@ def normal(value: Any) -> Value:
     if value.__class__ is Fraction:
         if value.denominator == 1:
             return normal(value.numerator)
-        if max(value.numerator.bit_length(), value.denominator.bit_length()) > INTEGER_BITS_MAX:
-            fail("limit", f"a ratio of more than {INTEGER_BITS_MAX} bits")
+        if max(value.numerator.bit_length(), value.denominator.bit_length()) > RATIO_BITS_MAX:
+            fail("limit", f"a ratio of more than {RATIO_BITS_MAX} bits")
     return value
 
 

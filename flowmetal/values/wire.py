@@ -22,7 +22,7 @@ from msgpack import ExtType
 from flowmetal.values.errors import CodecError
 from flowmetal.values.functions import BuiltinFn
 from flowmetal.values.maps import EMPTY_MAP
-from flowmetal.values.numbers import INTEGER_BITS_MAX
+from flowmetal.values.numbers import INTEGER_BITS_MAX, RATIO_BITS_MAX
 from flowmetal.values.scalars import (
     KEYWORD_EXT,
     Char,
@@ -140,9 +140,11 @@ class Limits:
 
     bytes_max: int = 256 << 20  # of one encoded value: more would not be one event but a file
     objects_max: int = 1 << 24  # objects of one table: about 2 GB of memory
+    collisions_max: int = 1 << 22  # sum of the squares of leaves of colliding keys: comparisons, a few seconds of them
 
 
 DEFAULT_LIMITS = Limits()
+IMAGE_LIMITS = Limits(collisions_max=1 << 60)  # what a process made over a long life must be readable again
 
 
 def _signed(value: int) -> bytes:
@@ -221,8 +223,8 @@ def _big_integer(data: bytes) -> int:
 def _ratio(data: bytes) -> Fraction:
     cut = 4 + int.from_bytes(data[:4], "big")
     value = Fraction(
-        _integer_of(data[4:cut], INTEGER_BITS_MAX),
-        _integer_of(data[cut:], INTEGER_BITS_MAX) or 1,
+        _integer_of(data[4:cut], RATIO_BITS_MAX),
+        _integer_of(data[cut:], RATIO_BITS_MAX) or 1,
     )
     if value.denominator == 1 or _ratio_atom(value).data != data:
         raise CodecError("a ratio is not in lowest terms")

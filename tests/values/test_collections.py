@@ -203,6 +203,15 @@ def test_keys_of_equal_hash_share_a_leaf() -> None:
     assert len(table) == 100 and sorted(table.keys()) == list(range(100))
 
 
+def test_too_many_keys_of_equal_hash_are_refused() -> None:
+    cells = [Cell() for _ in range(1025)]
+    table = Map.of((cell, 1) for cell in cells[:1024])
+    for act in (lambda: Map.of((cell, 1) for cell in cells), lambda: table.assoc(cells[1024], 1)):
+        with pytest.raises(LanguageError) as caught:
+            act()
+        assert caught.value.error.kind is keyword("limit")
+
+
 def test_merge_and_union() -> None:
     large = Map.of((number, 0) for number in range(1000))
     assert large.merge([(1, 5)]) == large.assoc(1, 5)

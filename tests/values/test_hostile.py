@@ -277,6 +277,53 @@ def test_false_lengths_take_no_memory(data: bytes) -> None:
     assert peak < 40_000_000 + 50 * len(data)
 
 
+def bomb(levels: int, last: Any) -> list[list[Any]]:
+    """Records of a vector of twos, each holding the one before twice; 2 ** levels leaves by `levels` records."""
+    return [[3, None, last, last], *([3, None, [number], [number]] for number in range(1, levels))]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [*bomb(200, 1), [11, [200]]],
+        [*bomb(200, 1), *([3, None, [number and number + 200 - 1] if number > 1 else 1] for number in range(1, 3))],
+        [*bomb(100, 1), [3, None, [100], 1], *([3, None, [100], 2],), [11, [101], [102]]],
+        [[16, 0, 10**18, 1], [11, [1]]],
+        [[16, 0.0, 1e300, 1e-300], [6, [1], 1]],
+        [[16, 0, 10**18, 1], [3, None, [1]], [19, [2], None, None, None]],
+        [
+            [1, "x" * 1_000_000],
+            *([3, None, *([1] for _ in range(32))] for _ in range(3000)),
+            *([11, [n]] for n in range(2, 3000)),
+        ],
+    ],
+    ids=[
+        "shared key",
+        "chain",
+        "two shared keys",
+        "endless key",
+        "endless float key",
+        "endless sorted key",
+        "long text",
+    ],
+)
+def test_small_records_that_would_take_forever(records: list[Any]) -> None:
+    data = msgpack.packb([None, *records])
+    try:
+        assert decode_value(data) is None
+    except CodecError:
+        pass
+
+
+def test_sorted_keys_that_share_are_compared_in_time() -> None:
+    one = bomb(60, 1)
+    two = [[3, None, 1, 1], *([3, None, [number], [number]] for number in range(61, 120))]
+    other = [[3, None, [60], 1], [3, None, [120], 2]]
+    tree = [[19, [121], None, None, None], [19, [122], None, 123, None], [18, 124]]
+    found = decode_value(msgpack.packb([[125], *one, *two, *other, *tree]))
+    assert len(found) == 2
+
+
 def test_limits() -> None:
     data = encode_value(Vector.of([Vector.of([number]) for number in range(20)]))
     assert decode_value(data, None, Limits(bytes_max=1000, objects_max=21)).get(3) == Vector.of([3])
