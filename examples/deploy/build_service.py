@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-BUILD_SECONDS = 2.5
+BUILD_SECONDS = 6.0
 APPROVAL_SECONDS = 1.5
 ANSWER_SECONDS = 0.3
 PATHS = ("/builds", "/approvals", "/deploys")

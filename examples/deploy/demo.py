@@ -18,6 +18,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +143,9 @@ def run(demo: Demo) -> None:
     demo.note("curl", f"curl sent a signed push; the answer was 202, process {pid}")
 
     demo.until("the build is asked for", lambda: demo.seen(kind="effect", path="/builds"))
-    waiting_for(demo, pid, "callback")
-    print("\n" + indent(demo.flowvm("inspect", pid)))
+    waiting_for(demo, pid, "http/callback")
     demo.kill("while the program waits for the build")
+    print(f"\n    $ flowvm inspect {pid}\n{indent(demo.flowvm('inspect', pid))}")
     waiting_for(demo, pid, "sleep")
     demo.kill("while the program sleeps")
     demo.until("the approval is given", lambda: approved(demo))
@@ -163,11 +164,14 @@ def approved(demo: Demo) -> bool:
 
 
 def waiting_for(demo: Demo, pid: str, what: str) -> None:
-    """Waits until the program waits for `what`, as `flowvm ps` sees it."""
+    """Waits until the program waits for `what`, as the HTTP API says."""
 
     def check() -> bool:
-        listed = json.loads(demo.flowvm("ps", "--json"))
-        return any(str(one["pid"]) == pid and what in one["waits"] for one in listed["processes"])
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORTS[0]}/v1/processes/{pid}", timeout=5) as answer:
+                return str(json.load(answer)["waits"]).startswith(what)
+        except OSError:
+            return False
 
     demo.until(f"the program waits for {what}", check)
 
@@ -199,7 +203,7 @@ def timeline(demo: Demo, pid: str) -> None:
     """Everything in one order: the program's log, the build service's journal, and the kills."""
     lines = [(moment, who, text) for moment, who, text in demo.notes]
     for event in json.loads(demo.flowvm("history", pid, "--json"))["events"]:
-        lines.append((event["time_ns"] / 1e9, "program", event["text"]))
+        lines.append((datetime.fromisoformat(event["time"]).timestamp(), "program", event["text"]))
     for fact in demo.seen():
         words = {
             "failed": "answers 503 to {path}",
@@ -211,8 +215,8 @@ def timeline(demo: Demo, pid: str) -> None:
         who = "worker" if fact.get("path") == "notify/send" else "service"
         lines.append((fact["time"], who, words.format(**fact)))
     print("\nTimeline:\n")
-    for moment, who, text in sorted(lines):
-        print(f"  {moment - demo.started:6.2f}s  {who:8s} {text[:150]}")
+    for moment, who, text in sorted(lines, key=lambda line: line[0]):
+        print(f"  {moment - demo.started:6.2f}s  {who:8s} {text if len(text) <= 110 else text[:109] + '…'}")
 
 
 def effects(demo: Demo) -> None:

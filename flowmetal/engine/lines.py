@@ -11,7 +11,7 @@ WAITS_NAMED = 3
 
 
 def waits_line(live: Live) -> str:
-    """What a process waits for, in one line: "http/callback #3, until 2026-11-24T10:00:00Z; billing/charge #4"."""
+    """What a process waits for, in one line: "http/callback #3, until 2026-11-24T10:00:00.000Z; billing/charge #4"."""
     if live.status == "paused":
         return "a person"
     if live.status != "waiting":
@@ -32,8 +32,8 @@ def error_line(error: ErrorValue) -> str:
 
 
 def instant_text(nanoseconds: int) -> str:
-    """A time as people write it: "2026-11-24T10:00:00Z"."""
-    return print_string(Instant(nanoseconds)).removeprefix('#inst "').removesuffix('"')
+    """A time as people write it, to the millisecond: "2026-11-24T10:00:00.000Z"."""
+    return print_string(Instant(nanoseconds // 1_000_000 * 1_000_000)).removeprefix('#inst "').removesuffix('"')
 
 
 def plain_error(error: ErrorValue) -> ErrorValue:

@@ -24,10 +24,11 @@ class HistoryLine:
     bytes: int
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object; the time as ISO 8601 text."""
+        """As a JSON object; the time as ISO 8601 text and in nanoseconds since 1970."""
         return {
             "sequence": self.sequence,
             "time": instant_text(self.time) if self.time else None,
+            "time_ns": self.time,
             "kind": self.kind,
             "text": self.text,
             "number": self.number or None,

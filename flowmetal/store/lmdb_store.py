@@ -40,7 +40,7 @@ class LmdbStore(StoreReads):
     """One per folder and process; opening.py hands out handles.  Safe for threads.
 
     Results and hints come on threads of the store, which other callers wait for: what they call must be short and
-    must not wait for a result itself.  `fault` is called at "before commit" and "after commit", for tests.
+    must not wait for a result itself.  `fault` is called at "before commit" and "after commit"; see failpoint.py.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from flowmetal.store.errors import StoreError
+from flowmetal.store.failpoint import fail_point
 from flowmetal.store.interface import Command, Hint, Store
 from flowmetal.store.lmdb_engine import LmdbOptions
 from flowmetal.store.lmdb_store import LmdbStore
@@ -36,7 +37,8 @@ def open_store(
     with _shared_lock:
         store = _find_open(path)
         if store is None:
-            store = LmdbStore(path, options, clock or time.time_ns, create=create)
+            fault = fail_point(os.environ)
+            store = LmdbStore(path, options, clock or time.time_ns, create=create, fault=fault)
         return _share(store)
 
 

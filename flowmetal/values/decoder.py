@@ -36,9 +36,9 @@ from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
 from flowmetal.values.sorted import SortedMap, SortedNode, SortedSet, balanced
 from flowmetal.values.vector import WIDTH, Vector, VectorNode, VectorSeq
-from flowmetal.values.wire import ATOM_CLASSES, IMAGE_LIMITS, Limits, ModuleTable, Tag, read_ext
+from flowmetal.values.wire import ATOM_CLASSES, FIELDS_MAX, IMAGE_LIMITS, Limits, ModuleTable, Tag, read_ext
 
-_INNER = frozenset({VectorNode, HashLeaf, HashNode, SortedNode, dict})
+_INNER = frozenset({VectorNode, HashLeaf, HashNode, SortedNode})
 _RESTS = frozenset({List, Cons, LazySeq, Range, VectorSeq, Vector})
 _NODE_SHIFTS = range(5, 31, 5)  # of vector nodes; the highest holds 2**35 items
 
@@ -71,6 +71,7 @@ class Decoder:
         self.next_id = 0
         self._number = 0
         self._collisions = 0
+        self._ranges: list[tuple[Range, Any, Any]] = []
         self._places: dict[int, tuple[int, int, Any]] = {}
 
     def add(self, first_id: int, records: list[Any]) -> None:
@@ -91,6 +92,9 @@ class Decoder:
             self.objects[number] = found
             number += 1
             self.next_id = number
+        for found, start, end in self._ranges:
+            found.start, found.end = start, end
+        self._ranges.clear()
 
     def value(self, atom: Any) -> Value:
         """The value of an atom."""
@@ -148,13 +152,13 @@ class Decoder:
         found.meta = meta
         return found
 
-    def _table(self, fields: _Fields, table: dict[Any, Any]) -> dict[Any, Any]:
-        """Adds keys and values in turn to a dict, all keys being new."""
+    def _table(self, fields: _Fields) -> dict[Any, Any]:
+        """The dict of keys and values in turn, no key standing twice."""
         _check(len(fields) % 2 == 0, "a key has no value")
-        size = len(table)
-        for at in range(0, len(fields), 2):
-            table[key_of(self.value(fields[at]))] = self.value(fields[at + 1])
-        _check(len(table) == size + len(fields) // 2, "a key stands twice in a table")
+        table = {
+            key_of(self.value(key)): self.value(value) for key, value in zip(fields[::2], fields[1::2], strict=True)
+        }
+        _check(len(table) == len(fields) // 2, "a key stands twice in a table")
         return table
 
     def _place(self, node: Any) -> tuple[int, int]:
@@ -211,7 +215,7 @@ class Decoder:
 
     def map(self, fields: _Fields) -> Map:
         """MAP"""
-        return Map(self._table(fields, {}))
+        return Map(self._table(fields))
 
     def set(self, fields: _Fields) -> Set:
         """SET"""
@@ -266,19 +270,9 @@ class Decoder:
         self._places[id(node)] = (all_bits, any_bits, node)
         return node
 
-    def hash_part(self, fields: _Fields) -> dict[Any, Any]:
-        """HASH_PART: kept as the dict it is a part of; a part belongs to one leaf, which takes it over."""
-        if fields[0] is None:
-            return self._table(fields[1:], {})
-        earlier = self._node(fields[0])
-        _check(earlier.__class__ is dict and len(earlier) < COLLISIONS_MAX, "a part of a leaf is malformed")
-        self.objects[fields[0]] = None
-        return self._table(fields[1:], earlier)
-
     def hash_leaf(self, fields: _Fields) -> HashLeaf:
         """HASH_LEAF"""
-        table = self.hash_part(fields)
-        _check(0 < len(table) <= COLLISIONS_MAX, "a leaf is empty or too large")
+        table = self._table(fields)
         if len(table) > LEAF_MAX:
             self._collisions += len(table) * len(table)
             _check(self._collisions <= self.limits.collisions_max, "too many keys have equal hashes")
@@ -310,7 +304,11 @@ class Decoder:
         """RANGE"""
         start, end, step = (self.value(field) for field in fields)
         _check(is_number(start) and is_number(end) and is_number(step), "a range is not of numbers")
-        return Range(start, end, step)
+        found = Range(start, end, step)
+        # Keys hold no ranges, and to hash one could take years: until all records are read it is one that cannot be.
+        found.start = found.end = None
+        self._ranges.append((found, start, end))
+        return found
 
     def _sorted(self, field: Any) -> SortedNode | None:
         if field is None:
@@ -369,8 +367,7 @@ _BUILDERS: dict[int, tuple[int, int, Callable[[Decoder, _Fields], Any]]] = {
     Tag.MAP: (0, 2 * SMALL_MAX, Decoder.map),
     Tag.MAP_TRIE: (1, 1, Decoder.map_trie),
     Tag.HASH_NODE: (3, 34, Decoder.hash_node),
-    Tag.HASH_LEAF: (1, 4200, Decoder.hash_leaf),
-    Tag.HASH_PART: (1, 4200, Decoder.hash_part),
+    Tag.HASH_LEAF: (2, 2 * COLLISIONS_MAX, Decoder.hash_leaf),
     Tag.SET: (0, SMALL_MAX, Decoder.set),
     Tag.SET_TRIE: (1, 1, Decoder.set_trie),
     Tag.LIST: (0, 2, Decoder.list),
@@ -380,7 +377,7 @@ _BUILDERS: dict[int, tuple[int, int, Callable[[Decoder, _Fields], Any]]] = {
     Tag.SORTED_MAP: (1, 1, lambda decoder, fields: SortedMap(decoder._sorted(fields[0]))),
     Tag.SORTED_SET: (1, 1, lambda decoder, fields: SortedSet(decoder._sorted(fields[0]))),
     Tag.SORTED_NODE: (4, 4, Decoder.sorted_node),
-    Tag.CLOSURE: (2, 4200, Decoder.closure),
+    Tag.CLOSURE: (2, FIELDS_MAX, Decoder.closure),
     Tag.ERROR: (5, 5, Decoder.error),
     Tag.REDUCED: (1, 1, lambda decoder, fields: Reduced(decoder.value(fields[0]))),
     Tag.SYMBOL: (2, 2, Decoder.symbol),

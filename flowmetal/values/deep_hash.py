@@ -25,6 +25,7 @@ from flowmetal.values.vector import Vector, VectorSeq
 
 _MASK = 0xFFFFFFFF
 RANGE_HASH_MAX = 1 << 20  # a range takes a few bytes to write and could take years to walk
+_NOT_KEPT = frozenset({LazySeq, Cons, Range})  # in keys, lists stand for them
 _ORDERED, _ENTRIES, _UNORDERED = 0, 1, 2  # how the hashes of the parts are joined
 
 
@@ -35,9 +36,10 @@ def _map_parts(value: Any) -> Iterator[Value]:
 
 
 def _range_parts(value: Range) -> Iterator[Value]:
+    most = RANGE_HASH_MAX if value.integers() is not None else RANGE_HASH_MAX >> 6
     for position, item in enumerate(value):
-        if position >= RANGE_HASH_MAX:
-            fail("limit", f"a range of more than {RANGE_HASH_MAX} numbers cannot be hashed")
+        if position >= most:
+            fail("limit", f"a range of more than {most} numbers cannot be hashed")
         yield item
 
 
@@ -93,7 +95,7 @@ class _Frame:
         self.total = 1 if self.join == _ORDERED else 0
         self.count = 0
         self.key = 0
-        self.lazy = value.__class__ is LazySeq or value.__class__ is Cons
+        self.lazy = value.__class__ in _NOT_KEPT
 
     def take(self, part: int) -> None:
         """Joins the hash of the next part."""
@@ -175,7 +177,7 @@ def _rebuild(value: Any, parts: list[Any]) -> Value:
 
 
 def _without_laziness(value: Any) -> Value:
-    """A copy of a wholly realized value in which lists stand for cons cells and lazy sequences."""
+    """A copy of a wholly realized value in which lists stand for cons cells, ranges and lazy sequences."""
     stack: list[tuple[Any, Iterator[Any], list[Any]]] = [(value, _PLANS[value.__class__][2](value), [])]
     part: Any
     while True:

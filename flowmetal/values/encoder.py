@@ -24,7 +24,6 @@ from flowmetal.values.sorted import SortedMap, SortedNode, SortedSet
 from flowmetal.values.vector import Vector, VectorNode, VectorSeq
 from flowmetal.values.wire import (
     EMPTY_ATOMS,
-    LEAF_PART,
     SCALAR_ATOMS,
     HashedModules,
     ModuleOwner,
@@ -302,18 +301,7 @@ def _write_set(encoder: Encoder, value: Set, missing: _Missing) -> _Record:
 
 
 def _write_leaf(encoder: Encoder, value: HashLeaf, missing: _Missing) -> _Record:
-    entries = list(value.table.items())
-    if len(entries) <= LEAF_PART:
-        return _entries(encoder, [Tag.HASH_LEAF, None], entries, missing)
-    encoded = _entries(encoder, [], entries, missing)
-    if missing:
-        return encoded
-    earlier: int | None = None
-    cut = 2 * LEAF_PART
-    while len(encoded) > cut:
-        earlier = encoder._number(None, [Tag.HASH_PART, earlier, *encoded[:cut]])
-        encoded = encoded[cut:]
-    return [Tag.HASH_LEAF, earlier, *encoded]
+    return _entries(encoder, [Tag.HASH_LEAF], value.table.items(), missing)
 
 
 def _write_hash_node(encoder: Encoder, value: HashNode, missing: _Missing) -> _Record:

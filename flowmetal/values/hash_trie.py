@@ -1,9 +1,9 @@
 """The hash trie under large maps and sets: 32-way nodes, leaves that are small dicts.
 
-Keys are dict keys (see keys.py).  A leaf is split when it grows past LEAF_MAX; once all 32 bits of the hash are used
-up it grows up to COLLISIONS_MAX, so that keys of equal hash share one leaf.  Iteration goes by hash and, within a leaf, by
-age; it depends on the entries and the order they came in, on nothing else.  Nodes are heap objects: a change makes
-one new node a level.
+Keys are dict keys (see keys.py).  A leaf is split when it grows past LEAF_MAX; once all 32 bits of the hash are used up
+it grows up to COLLISIONS_MAX, so that keys of equal hash share one leaf.  Iteration goes by hash and, within a leaf, by
+age; it depends on the entries and the order they came in, on nothing else.  Nodes are heap objects: a change makes one
+new node a level.
 """
 
 from __future__ import annotations

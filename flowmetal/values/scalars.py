@@ -7,8 +7,8 @@ types, so that the packer writes them without a callback; such a keyword is a tu
 from __future__ import annotations
 
 import sys
-from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from zlib import crc32
 
 from flowmetal.values.base import Heap
@@ -67,7 +67,6 @@ class Keyword(ExtType):
 
 
 _KEYWORDS: dict[str, Keyword] = {}
-_LOCK = Lock()
 _sweep_at = _SWEEP_MIN
 
 
@@ -78,32 +77,35 @@ def keyword(text: str) -> Keyword:
 
 
 def _intern(text: str) -> Keyword:
-    with _LOCK:
-        found = _KEYWORDS.get(text)
-        if found is None:
-            if len(_KEYWORDS) >= _sweep_at:
-                _sweep()
-            data = text.encode()
-            found = ExtType.__new__(Keyword, KEYWORD_EXT, data)
-            found.text = text
-            found.namespace, found.name = split_name(text)
-            found.hash = mix(crc32(data) ^ 0x9E3779B9)
-            _KEYWORDS[text] = found
-        return found
+    if len(_KEYWORDS) >= _sweep_at:
+        _sweep()
+    data = text.encode()
+    made = ExtType.__new__(Keyword, KEYWORD_EXT, data)
+    made.text = text
+    made.namespace, made.name = split_name(text)
+    made.hash = mix(crc32(data) ^ 0x9E3779B9)
+    return _KEYWORDS.setdefault(text, made)  # one step for all threads: the first one's keyword is everyone's
 
 
 def _sweep() -> None:
     """Drops keywords that only the table holds.
 
-    An entry is taken out first and counted then: once it is out no other thread can get hold of it, and a thread that
-    misses it waits for the lock and finds it back in its place.
+    Another thread could take a keyword between the first count and its removal; the second count sees that and puts it
+    back.  For a second keyword of the same text to be made meanwhile, Python would have to change threads twice within
+    these few steps, and it lets a thread that got its turn run for milliseconds.
     """
     global _sweep_at
     for text in list(_KEYWORDS):
-        found = _KEYWORDS.pop(text)
-        if sys.getrefcount(found) > 2:  # the variable `found` and the argument of getrefcount
-            _KEYWORDS[text] = found
+        found = _KEYWORDS.get(text)
+        if found is None or sys.getrefcount(found) > _UNUSED + 1:
+            continue
+        _KEYWORDS.pop(text, None)
+        if sys.getrefcount(found) > _UNUSED:
+            _KEYWORDS.setdefault(text, found)
     _sweep_at = max(_SWEEP_MIN, 2 * len(_KEYWORDS))
+
+
+_UNUSED = 2  # what getrefcount says of an object that one variable holds: the variable and its own argument
 
 
 class Symbol(Heap):
@@ -182,19 +184,17 @@ class _Number:
     """A value that is one integer with a meaning of its own."""
 
     __slots__ = ()
-    _salt = 0
-
-    def _number(self) -> int:
-        raise NotImplementedError
+    _salt: ClassVar[int]
+    _number: ClassVar[attrgetter[int]]
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (other.__class__ is self.__class__ and self._number() == other._number())
+        return self is other or (other.__class__ is self.__class__ and self._number(self) == self._number(other))
 
     def __hash__(self) -> int:
-        return mix((self._number() ^ self._salt) % 0xFFFFFFFB)
+        return mix((self._number(self) ^ self._salt) % 0xFFFFFFFB)
 
     def __repr__(self) -> str:
-        return f"{self.__class__.__name__}({self._number()})"
+        return f"{self.__class__.__name__}({self._number(self)})"
 
 
 class Instant(_Number):
@@ -202,12 +202,10 @@ class Instant(_Number):
 
     __slots__ = ("ns",)
     _salt = 0x1F83D9AB
+    _number = attrgetter("ns")
 
     def __init__(self, ns: int) -> None:
         self.ns = ns
-
-    def _number(self) -> int:
-        return self.ns
 
 
 class Duration(_Number):
@@ -215,12 +213,10 @@ class Duration(_Number):
 
     __slots__ = ("ns",)
     _salt = 0x5BE0CD19
+    _number = attrgetter("ns")
 
     def __init__(self, ns: int) -> None:
         self.ns = ns
-
-    def _number(self) -> int:
-        return self.ns
 
 
 class Pid(_Number):
@@ -228,12 +224,10 @@ class Pid(_Number):
 
     __slots__ = ("number",)
     _salt = 0x6A09E667
+    _number = attrgetter("number")
 
     def __init__(self, number: int) -> None:
         self.number = number
-
-    def _number(self) -> int:
-        return self.number
 
 
 class Regex:

@@ -42,7 +42,6 @@ from flowmetal.values.sorted import EMPTY_SORTED_MAP, EMPTY_SORTED_SET
 from flowmetal.values.vector import EMPTY_VECTOR
 
 FIELDS_MAX = 4200  # fields of a record: a closure's captures are at most 4096, everything else is far smaller
-LEAF_PART = 512  # entries of a leaf in one record; a leaf of colliding keys may hold any number
 
 
 class Tag:
@@ -57,8 +56,7 @@ class Tag:
     MAP = 6  # [key, value, ...]: a small map
     MAP_TRIE = 7  # [root node]
     HASH_NODE = 8  # [shift, bitmap of the 32 places, nodes of the places taken...]
-    HASH_LEAF = 9  # [earlier part or nil, key, value, ...]
-    HASH_PART = 10  # the same: earlier entries of a leaf too large for one record
+    HASH_LEAF = 9  # [key, value, ...]: up to COLLISIONS_MAX entries
     SET = 11  # [items...]: a small set
     SET_TRIE = 12  # [root node]
     LIST = 13  # [first, rest or nil for the empty list]; no fields: an empty list with metadata

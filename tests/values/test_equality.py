@@ -206,6 +206,8 @@ def test_unrealized_sequences_ask_to_be_realized() -> None:
 
 
 def test_keys_keep_no_lazy_parts() -> None:
+    assert next(iter(Set.of([Range(1, 3)]))).__class__ is List
+    assert next(Map.of([(Vector.of([Range(1, 3)]), 1)]).keys()).get(0).__class__ is List
     key = Vector.of([1, done(Cons(2, done(None)))])
     for table in (EMPTY_MAP.assoc(key, 5), Map.of([(key, 5)]), Map.of((n, n) for n in range(99)).assoc(key, 5)):
         kept = next(own for own, _ in table.items() if own.__class__ is Vector)

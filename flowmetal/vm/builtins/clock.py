@@ -7,8 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.values import Duration, Instant, Keyword, Map, fail, keyword, parse_instant, rationalize
-from flowmetal.vm.builtins.check import integer, shown, wrong_type
+from flowmetal.values import (
+    Duration,
+    Instant,
+    Keyword,
+    Map,
+    duration_text,
+    fail,
+    instant_text,
+    keyword,
+    parse_duration,
+    parse_instant,
+    rationalize,
+)
+from flowmetal.vm.builtins.check import integer, shown, string, wrong_type
 from flowmetal.vm.builtins.registry import builtin
 
 SECOND = 1_000_000_000
@@ -179,3 +191,21 @@ def of_parts(value: Any) -> Instant:
         fail("argument", f"instant-of-parts: there is no such day as {shown(value)}")
     seconds = part("hour", 0, 0, 23) * 3600 + part("minute", 0, 0, 59) * 60 + part("second", 0, 0, 59)
     return Instant((days * 86_400 + seconds) * SECOND + part("nanosecond", 0, 0, SECOND - 1))
+
+
+@builtin(909, "time-text", 1)
+def time_text(value: Any) -> str:
+    """The text of an instant, such as 2026-11-24T06:30:00.250Z, or of a duration, such as PT1H30M."""
+    if value.__class__ is Instant:
+        return instant_text(value)
+    span("time/text", value)
+    return duration_text(value)
+
+
+@builtin(910, "parse-duration", 1)
+def read_duration(value: Any) -> Duration | None:
+    """The duration of a text such as PT1H30M, or nil if it is not one."""
+    try:
+        return parse_duration(string("parse-duration", value))
+    except ValueError:
+        return None
