@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from flowmetal.store.changes import Changes
@@ -71,8 +71,8 @@ class Committer:
         self._on_hints = on_hints
         self._fault = fault
         self._broken: StoreError | None = None
-        self._queue: deque[Unit] = deque()
-        self._wake = threading.Condition(threading.Lock())
+        self._queue: SimpleQueue[Unit | None] = SimpleQueue()  # None: the end
+        self._lock = threading.Lock()
         self._closing = False
         self.commits = 0
         self.units = 0
@@ -82,44 +82,56 @@ class Committer:
     def submit(self, unit: Unit) -> None:
         """Queues a unit.  Its `done` is called at once, on this thread, where the store takes no more."""
         error = None
-        with self._wake:
+        with self._lock:
             if self._closing:
                 error = StoreError("S114", path=str(self._engine.path))
             elif self._broken is not None:
                 error = self._broken
-            elif len(self._queue) >= MAX_QUEUED_UNITS:
+            elif self._queue.qsize() >= MAX_QUEUED_UNITS:
                 error = StoreError("S207", limit=MAX_QUEUED_UNITS)
             else:
-                self._queue.append(unit)
-                self._wake.notify()
+                self._queue.put(unit)
         if error is not None:
             unit.done(None, error)
 
     def close(self) -> None:
         """Commits what is queued and ends the thread."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        with self._lock:
+            if not self._closing:
+                self._closing = True
+                self._queue.put(None)
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
     # ---- the thread ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                while not self._queue and not self._closing:
-                    self._wake.wait()
-                if not self._queue:
-                    return
-                group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP_UNITS))]
+        going_on = True
+        while going_on:
+            group, going_on = self._next_group()
             try:
                 self._commit(group)
             except Exception as error:  # a fault of ours: the callers must not wait for ever
                 _log.exception("the committer failed")
                 self._fail(group, StoreError("S307", reason=f"{type(error).__name__}: {error}"))
 
+    def _next_group(self) -> tuple[list[Unit], bool]:
+        """All units that wait, at least one; False after the last."""
+        unit = self._queue.get()
+        group: list[Unit] = []
+        while unit is not None:
+            group.append(unit)
+            if len(group) == MAX_GROUP_UNITS:
+                return group, True
+            try:
+                unit = self._queue.get_nowait()
+            except Empty:
+                return group, True
+        return group, False
+
     def _commit(self, group: list[Unit]) -> None:
+        if not group:
+            return
         if self._broken is not None:
             self._fail(group, self._broken)
             return

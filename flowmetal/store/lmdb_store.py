@@ -7,12 +7,13 @@ an owner ends.  A process that only reads never becomes the owner.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,8 @@ class LmdbStore(StoreReads):
 
     def close(self) -> None:
         """Commits what is outstanding and lets go of the store; another process may take it over."""
+        if self._forked:
+            return  # it is the parent's
         with self._role_lock:
             if self._closed:
                 return
@@ -268,4 +271,11 @@ def _after_fork() -> None:
         store.forget_after_fork()
 
 
+def _at_exit() -> None:
+    for store in list(_open_stores):
+        with suppress(Exception):
+            store.close()
+
+
 os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

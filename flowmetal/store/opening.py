@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,8 @@ from flowmetal.store.lmdb_store import LmdbStore
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.store_reads import StoreReads
 from flowmetal.store.transaction import ReadTransaction
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 def open_store(
@@ -49,8 +52,8 @@ def parse_address(url_or_path: str | Path) -> tuple[Path, LmdbOptions]:
     if not text or "\x00" in text:
         raise refusal
     if isinstance(url_or_path, Path) or not text.startswith("lmdb:"):
-        if not isinstance(url_or_path, Path) and ("://" in text or text.startswith(("memory:", "postgresql:"))):
-            raise refusal
+        if not isinstance(url_or_path, Path) and _SCHEME.match(text):
+            raise refusal  # of something else, mistyped more likely than a folder of such a name
         return Path(os.path.abspath(text)), LmdbOptions()
     parts = urlsplit(text)
     if parts.netloc or parts.fragment or not parts.path or (text.startswith("lmdb://") and not parts.path[0] == "/"):

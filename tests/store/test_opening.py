@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from flowmetal.store.interface import Fire, PutArtifact
 from flowmetal.store.layout import FORMAT
 from flowmetal.store.lmdb_files import ENGINE, file_system_of
 from flowmetal.store.opening import StoreHandle, parse_address
-from tests.store.support import HASH, eventually, is_root
+from tests.store.support import HASH, ROOT, eventually, is_root
 
 
 def refused(*arguments: object, **more: object) -> str:
@@ -32,6 +34,7 @@ def refused(*arguments: object, **more: object) -> str:
         ("lmdb:/a/b", "/a/b", {}),
         ("/a/./b/../c", "/a/c", {}),
         (Path("/a/memory:"), "/a/memory:", {}),
+        ("/a:b/c", "/a:b/c", {}),
         ("lmdb:///a%20b?map_limit=10000000", "/a b", {"map_limit": 10_000_000}),
         ("lmdb:///a?network=allow", "/a", {"allow_network": True}),
     ],
@@ -50,6 +53,8 @@ def test_addresses(address: str, path: str, options: dict[str, object]) -> None:
         "\x00",
         "postgresql://x/y",
         "http://x",
+        "http:",
+        "htp:x",
         "memory:x",
         "lmdb:",
         "lmdb://",
@@ -205,3 +210,15 @@ def test_two_openings_in_one_process_share_a_store(tmp_path: Path) -> None:
     assert isinstance(third, StoreHandle) and third.store is not first.store
     third.close()
     eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("flowmetal-")])
+
+
+def test_the_end_of_a_program_closes_its_stores(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom flowmetal.store import open_store\nfrom flowmetal.store.interface import PutArtifact\n"
+        "store = open_store(sys.argv[1])\nstore.submit([PutArtifact(b'h', b'x', 'p')])\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "store")], check=True, cwd=ROOT, timeout=30)
+    store = open_store(tmp_path / "store", create=False)
+    assert store.deployed() == {"p": b"h"}
+    assert (tmp_path / "store" / "owner.lock").read_bytes() == b""  # it left in order, and its socket is gone
+    store.close()
