@@ -40,7 +40,7 @@ PROGRAM = """
         (sleep 20ms)
         (random 1000)
         (when (= 0 (mod n 4))
-          (http/get url :timeout 1m :retry {:max 50 :backoff 50ms :max-delay 200ms}))
+          (http/get url {} :timeout 1m :retry {:max 50 :backoff 50ms :max-delay 200ms}))
         (recur (inc n) (conj seen n))))))
 
 (defn spin
@@ -51,7 +51,7 @@ PROGRAM = """
 (defn hang
   "Waits for a page that never comes."
   [url]
-  (http/get url :timeout 1h))
+  (http/get url {} :timeout 1h))
 """
 ROUNDS = 24
 PROCESSES = 16
@@ -173,8 +173,12 @@ def check_all(store: Store, pids: list[int]) -> None:
 
 
 def until_done(store: Store, pids: list[int]) -> None:
-    until("all are done", lambda: store.stats()["processes"]["done"] == len(pids), 60,
-          lambda: "\n".join(str(record) for record in store.processes(limit=1000)))  # fmt: skip
+    def all_done() -> bool:
+        counts = store.stats()["processes"]
+        assert not counts["failed"] and not counts["paused"], store.processes(limit=1000)
+        return bool(counts["done"] == len(pids))
+
+    until("all are done", all_done, 60, lambda: "\n".join(str(record) for record in store.processes(limit=1000)))
 
 
 def test_the_second_goes_on_with_what_the_first_held(place: Place) -> None:
