@@ -183,6 +183,8 @@ class Analyzer:
         written = str(symbol)
         if written in ("unquote", "unquote-splicing"):
             return self.error("A139", mark="~" if written == "unquote" else "~@")
+        if written == "%":
+            return self.error("R060", name=written)  # where no `:post` condition gives it a meaning
         if symbol.namespace is not None and self.names.module_named(symbol.namespace) is None:
             suggestion = self.names.suggestion(symbol, ())
             return self.error("A105", name=written, namespace=symbol.namespace, suggestion=suggestion)

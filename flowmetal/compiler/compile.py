@@ -74,7 +74,7 @@ def compile_read(
     analyzer = Analyzer(names, builder, reporter, evaluate, file)
     with deep_recursion():
         _take_forms(analyzer, read)
-        if not reporter.errors:
+        if not read.diagnostics:  # a definition with an error has no value, and calls of it are not judged
             check_counts(analyzer)
             check_contracts(analyzer)
         if reporter.errors:

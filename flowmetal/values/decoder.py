@@ -340,7 +340,10 @@ class Decoder:
         module, number = fields[0], fields[1]
         _check(module.__class__ is int and number.__class__ is int and module >= 0 <= number, "a function is malformed")
         function = self._module(lambda modules: modules.function(module, number))
-        return Closure(function, tuple([self.value(field) for field in fields[2:]]))
+        captures = tuple([self.value(field) for field in fields[2:]])
+        # A wrong number would shift the registers of every call; -1 is a function of a module that still grows.
+        _check(getattr(function, "captures", -1) in (-1, len(captures)), "a function captures another number of values")
+        return Closure(function, captures)
 
     def error(self, fields: _Fields) -> ErrorValue:
         """ERROR"""

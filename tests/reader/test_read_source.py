@@ -112,6 +112,8 @@ def one(text: str, **options: Any) -> Any:
         ('"two\nlines"', "two\nlines"),
         ('"😀\0"', "😀\0"),
         ('#"a\\d+\\"b"', Regex('a\\d+\\"b')),
+        ('#"(?<year>[0-9]{4})\\z"', Regex("(?<year>[0-9]{4})\\z")),
+        ("{:post [%]}", Map.of([(keyword("post"), Vector.of([symbol("%")]))])),
         (":a", keyword("a")),
         (":a.b/c", keyword("a.b/c")),
         (":a/b?", keyword("a/b?")),

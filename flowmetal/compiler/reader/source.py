@@ -209,8 +209,10 @@ class Source:
         return list_of([Symbol(None, "fn*", mark), parameters, body], Span._make(span)), None
 
     def argument(self, text: str, span: Span) -> Pair:
-        """`%`, `%2` or `%&`: the parameter of the function literal around it."""
+        """`%`, `%2` or `%&`: the parameter of the function literal around it; `%` without one is a name."""
         if not self._functions:
+            if text == "%":  # what `:post` conditions call the result
+                return Symbol(None, text, span), None
             self.report(Bad("R060", name=text), span)
             return self.placeholder(span)
         literal = self._functions[-1]

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-import warnings
 
 from flowmetal.compiler.reader.bad import Bad
 from flowmetal.diagnostics import suggest
-
-#: Longer patterns are refused: compiling one takes much longer than reading it.
-REGEX_CHARACTERS = 20_000
+from flowmetal.values.regex import BadPattern, compile_pattern
 
 _ESCAPE = re.compile(
     r"\\(?:([ntrbf\"\\])"
@@ -75,15 +72,9 @@ def _scalar(unit: int, written: str, start: int) -> str:
 def regex_pattern(token: str) -> str:
     """The pattern of a token `#"..."`, taken as it is: backslashes belong to the pattern.  Bad R014."""
     pattern = token[2:-1]
-    if len(pattern) > REGEX_CHARACTERS:
-        raise Bad("R014", reason=f"it is longer than {REGEX_CHARACTERS} characters")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            re.compile(pattern)
-    except re.error as error:
-        start = None if error.pos is None else min(error.pos, len(pattern) - 1) + 2
-        raise Bad("R014", start, None if start is None else start + 1, reason=error.msg) from None
-    except (RecursionError, OverflowError):
-        raise Bad("R014", reason="it is nested too deep or repeats too often") from None
+        compile_pattern(pattern)
+    except BadPattern as error:
+        start = None if error.position is None else error.position + 2
+        raise Bad("R014", start, None if start is None else start + 1, reason=error.reason) from None
     return pattern

@@ -1,50 +1,27 @@
-"""Regular expressions, over Python's engine with Java's spelling of named groups and of the ASCII classes.
-
-Only the classes that both know are taken; \\d, \\w, \\s and \\b look at ASCII alone, as in Java, and so do not change
-with the Unicode tables of a Python version.
-"""
+"""Searching with regular expressions; what a pattern means is in values/regex.py."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any
 
 from flowmetal.values import EMPTY_LIST, Regex, Vector, fail, seq
+from flowmetal.values.regex import BadPattern, compile_pattern
 from flowmetal.vm.builtins.check import integer, shown, string, wrong_type
 from flowmetal.vm.builtins.registry import builtin
 from flowmetal.vm.builtins.strings import _bounded, drop_empty_end
 
-PATTERN_MAX = 10_000  # characters of a pattern; a longer one takes Python's compiler seconds
 SUBJECT_MAX = 1 << 20  # characters that one search looks at: it cannot be interrupted
-
-_GROUP = re.compile(r"\\.|\(\?<(?=[A-Za-z])", re.DOTALL)
-
-
-@lru_cache(maxsize=512)
-def compiled(pattern: str) -> re.Pattern[str] | None:
-    """The engine's form of a pattern, or None if it is not one."""
-    if len(pattern) > PATTERN_MAX:
-        return None
-    python = _GROUP.sub(lambda found: "(?P<" if found.group() == "(?<" else _escaped(found.group()), pattern)
-    try:
-        return re.compile(python, re.ASCII)
-    except (re.error, OverflowError, RecursionError):
-        return None
-
-
-def _escaped(letters: str) -> str:
-    return {"\\z": "\\Z", "\\h": "[ \\t]", "\\R": "(?:\\r\\n|\\n|\\r)"}.get(letters, letters)
 
 
 def engine(who: str, value: Any) -> re.Pattern[str]:
     """The compiled form of a regex value."""
     if value.__class__ is not Regex:
         wrong_type(who, "a regex", value)
-    made = compiled(value.pattern)
-    if made is None:
-        fail("argument", f"{who} cannot use the regex {shown(value)}")
-    return made
+    try:
+        return compile_pattern(value.pattern)
+    except BadPattern as problem:
+        fail("argument", f"{who} cannot use the regex {shown(value)}: {problem.reason}")
 
 
 def subject(who: str, value: Any) -> str:
