@@ -19,7 +19,7 @@ INTERRUPTED, TERMINATED = 130, 143
 _EXIT_BY_CODE = {
     "S101": NO_STORE, "S201": CONFLICT, "S202": NOT_FOUND, "S203": NOT_FOUND, "S204": USAGE, "S206": USAGE,
     "H101": FAILED, "H103": REFUSED, "H507": TIMED_OUT, "H508": PROGRAM_FAILED, "H509": PROGRAM_FAILED,
-    "H504": NOT_FOUND, "H505": CONFLICT, "H511": NOT_FOUND, "B014": NOT_FOUND,
+    "H504": NOT_FOUND, "H505": CONFLICT, "H511": NOT_FOUND, "H513": USAGE, "B014": NOT_FOUND,
     "U101": NOT_FOUND, "U102": USAGE, "U103": USAGE, "U104": NOT_FOUND, "U105": TIMED_OUT, "U106": FAILED,
 }  # fmt: skip
 _EXIT_BY_PREFIX = {"S1": NO_STORE, "S3": NO_STORE, "H2": USAGE, "H50": NO_STORE}
@@ -123,7 +123,9 @@ def parse_json(text: str, what: str) -> Any:
 
     try:
         return from_python(json.loads(text, parse_constant=refuse))
-    except (ValueError, RecursionError) as problem:
+    except RecursionError:
+        usage("U102", what=what, text=text[:200], problem="it is nested too deep")
+    except ValueError as problem:
         usage("U102", what=what, text=text[:200], problem=str(problem))
     except LanguageError as problem:
         usage("U102", what=what, text=text[:200], problem=problem.error.message)

@@ -37,11 +37,11 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of 
 Arguments = Annotated[list[str] | None, typer.Option("--arg", "-a", help="An argument, as JSON; repeat for more.")]
 
 
-def open_client(store: str) -> Client:
-    """A client of a store folder or a server."""
+def open_client(store: str, *, create: bool = False) -> Client:
+    """A client of a store folder or a server.  A mistyped path is S101, except where a store is `create`d."""
     from flowmetal.client import connect
 
-    return connect(store)
+    return connect(store, create=create)
 
 
 def open_folder(store: str) -> AbstractContextManager[Store]:
@@ -114,7 +114,7 @@ def deploy(
     if artifact.suffix == ".fm":
         data = build_artifact({str(artifact): data}).data
     called = name or artifact_name(data)
-    with open_client(store) as client:
+    with open_client(store, create=True) as client:
         found = client.deploy(called, data)
     common.emit({"name": called, "hash": found}, as_json, lambda: f"{called}  {found[:16]}")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flowmetal.cli.settings import read_settings
 from flowmetal.client.background import signals
+from flowmetal.connectors.config import bad
 from flowmetal.engine.artifacts import deployer
 from flowmetal.engine.interpreter import Config, Interpreter
 from flowmetal.server import HttpServer, ServerConfig, serve
@@ -28,6 +29,8 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
     if host is not None:
         changes["host"] = host
     if port is not None:
+        if not 0 <= port < 65536:
+            raise bad("port", "the command", port, "from 0 to 65535")
         changes["port"] = port
     settings = replace(settings, serve=replace(settings.serve, **changes))  # type: ignore[arg-type]
     store = open_store(url)

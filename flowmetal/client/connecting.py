@@ -15,11 +15,13 @@ from flowmetal.store.interface import Store
 TOKEN_VARIABLE = "FLOWMETAL_TOKEN"
 
 
-def connect(url: str | Store, *, token: str | None = None, deploy: Deployer | None = None) -> Client:
+def connect(
+    url: str | Store, *, token: str | None = None, deploy: Deployer | None = None, create: bool = True
+) -> Client:
     """A client of a store's folder (a path, or "lmdb:///path"), of "memory:", of "http://host:port", or of an open store.
 
     `token` is for servers.  `deploy` checks and deploys artifacts where a store is connected to, instead of
-    deploy_artifact.  Raises BadAddress, StoreError; a server is first spoken to by the first method.
+    deploy_artifact.  `create` makes a store where a folder has none; without it that is S101.  Raises BadAddress, StoreError; a server is first spoken to by the first method.
     """
     deployer = deploy_artifact if deploy is None else deploy
     if not isinstance(url, str):
@@ -31,7 +33,7 @@ def connect(url: str | Store, *, token: str | None = None, deploy: Deployer | No
         client: Client = over_http.HttpClient(url, token if token is not None else os.environ.get(TOKEN_VARIABLE))
         return client
     if scheme in ("lmdb", "memory") or ("://" not in url and url):
-        return StoreClient(open_store(url), deployer, owned=True)
+        return StoreClient(open_store(url, create=create), deployer, owned=True)
     raise BadAddress("H502", url=url)
 
 

@@ -6,7 +6,7 @@
         BadAddress            connect() was given something that is not an address
         Unreachable           the server cannot be reached, or its answer is not understood
         NotAuthorized         the server refused the token
-        NotFound              no such process or program
+        NotFound              no such process, program or function
         Conflict              the id belongs to a process that was started otherwise
         NotPlain              a value that cannot cross, to the program or from it
         Refused               the request was refused for another reason, which the error says
@@ -41,7 +41,7 @@ class NotAuthorized(ClientError):
 
 
 class NotFound(ClientError):
-    """No such process (H504) or program (H511)."""
+    """No such process (H504), program (H511), or function in the program (B014)."""
 
 
 class Conflict(ClientError):

@@ -9,6 +9,7 @@ from typing import Any
 
 from flowmetal.client.base import POSTED, Client, Processes, Steps
 from flowmetal.client.errors import Conflict, NotFound, Refused
+from flowmetal.client.exports import Exports
 from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints
 from flowmetal.client.plain import Outcome, ProcessInfo, encoded, info_of, outcome_of, start_command, step_of
 from flowmetal.client.serving import Source, StoreSource
@@ -29,6 +30,7 @@ class StoreClient(Client):
         self._deploy = deploy
         self._owned = owned
         self._hints = Hints(store)
+        self._exports = Exports(store)
 
     def start(
         self,
@@ -41,6 +43,7 @@ class StoreClient(Client):
     ) -> int:
         """See Client."""
         command = start_command(function, arguments, program, id, attributes)
+        self._exports.check(command)
         try:
             (started,) = self._submit(command)
         except FlowmetalError as error:

@@ -25,6 +25,7 @@ def perform(draft: Draft, process: Process, performed: Performed) -> None:
         if answer is None:
             _open(draft, process, performed, payload)
             return
+        read_options(performed.options)  # none has a meaning here; a mistake is one all the same
         value = answer(performed.payload, draft.local)
         encoded = draft.encode(value)
     except LanguageError as error:

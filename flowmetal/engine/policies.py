@@ -2,6 +2,7 @@
 
 Options are a map in the program, `{:timeout 30s :retry {:max 5 :backoff 1s} :idempotency-key "k" :when-unknown :fail}`.
 `read_options` checks them when the request is opened, so that a mistake is an error at the call and not hours later.
+Keys with a namespace (`:billing/dry-run`) are not looked at: they are between the program and whoever serves the effect.
 The delays are a function of process, request and attempt alone: the same run plans the same retries everywhere.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from flowmetal.diagnostics import suggest
 from flowmetal.values import (
     Duration,
     ErrorValue,
@@ -54,6 +56,9 @@ K_STATUS = keyword("status")
 K_FAIL, K_ASK, K_THROW, K_PAUSE = keyword("fail"), keyword("ask"), keyword("throw"), keyword("pause")
 K_MAX, K_BACKOFF, K_FACTOR = keyword("max"), keyword("backoff"), keyword("factor")
 K_MAX_DELAY, K_JITTER, K_ON = keyword("max-delay"), keyword("jitter"), keyword("on")
+
+OPTIONS = (K_TIMEOUT, K_DEADLINE, K_RETRY, K_KEY, K_WHEN_UNKNOWN, K_EXHAUSTED)
+RETRY_OPTIONS = (K_MAX, K_BACKOFF, K_FACTOR, K_MAX_DELAY, K_JITTER, K_ON, K_EXHAUSTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,8 @@ def read_options(options: Any) -> Policy:
     if options is None:
         return NO_POLICY
     if options.__class__ is not Map:
-        fail("argument", f"request options must be a map, not {_short(options)}")
+        fail("argument", f"the options of an effect must be a map, not {_short(options)}")
+    _check_keys(options, OPTIONS, "an effect", RETRY_OPTIONS)
     retry_map = options.get(K_RETRY)
     exhausted = options.get(K_EXHAUSTED)
     if exhausted is None and retry_map.__class__ is Map:
@@ -188,6 +194,7 @@ def _read_retry(value: Any) -> Retry | None:
         return Retry(max=_count(value))
     if value.__class__ is not Map:
         fail("argument", f":retry must be a map, a number or true, not {_short(value)}")
+    _check_keys(value, RETRY_OPTIONS, ":retry", OPTIONS)
     backoff = _nanoseconds(value.get(K_BACKOFF), ":backoff")
     max_delay = _nanoseconds(value.get(K_MAX_DELAY), ":max-delay")
     times = value.get(K_MAX)
@@ -199,6 +206,23 @@ def _read_retry(value: Any) -> Retry | None:
         jitter=_number(value.get(K_JITTER), ":jitter", DEFAULT_JITTER, 0.0, 1.0),
         on=_read_on(value.get(K_ON)),
     )
+
+
+def _check_keys(options: Map, known: tuple[Keyword, ...], whose: str, elsewhere: tuple[Keyword, ...]) -> None:
+    """Refuses keys that mean nothing; one that belongs to the other map of options is said to."""
+    for key, _ in options.items():
+        if key in known or (key.__class__ is Keyword and key.namespace is not None):
+            continue
+        text = key.text if key.__class__ is Keyword else _short(key)
+        names = [option.text for option in known]
+        near = suggest(text, names)
+        if near is not None:
+            advice = f"did you mean :{near}?"
+        elif key in elsewhere:
+            advice = "it belongs into the map of :retry" if whose != ":retry" else "it stands beside :retry"
+        else:
+            advice = "there are " + ", ".join(f":{name}" for name in names)
+        fail("argument", f"{whose} has no option {_short(key)}; {advice}", key)
 
 
 def _read_on(value: Any) -> frozenset[Keyword | int] | None:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from flowmetal.client.base import POSTED
 from flowmetal.client.errors import ClientError, Conflict, NotFound, NotPlain, Refused
+from flowmetal.client.exports import Exports
 from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints, in_loop
 from flowmetal.client.over_store import Deployer, start_error
 from flowmetal.client.plain import (
@@ -72,6 +73,7 @@ class Api:
         self._access = access
         self._deployer = deploy
         self._hints = Hints(store)
+        self._exports = Exports(store)
         self._stopping = asyncio.Event()
 
     def routes(self) -> list[Route]:
@@ -119,6 +121,7 @@ class Api:
             fields.text_or_none("id"),
             fields.table("attributes"),
         )
+        await asyncio.to_thread(self._exports.check, command)
         try:
             pid, created = await self._commit(command)
         except FlowmetalError as error:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.values import (
@@ -134,7 +134,6 @@ VALUES = st.one_of(
 
 
 @pytest.mark.parametrize("info", BUILTINS.values(), ids=lambda info: info.name)
-@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_any_values_in_a_value_or_an_error_out(info: BuiltinInfo, data: st.DataObject) -> None:
     most = info.min_args + 3 if info.max_args is None else info.max_args
@@ -202,7 +201,6 @@ NESTED = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(data=NESTED)
 def test_json_reads_what_python_writes_and_the_other_way(data: Any) -> None:
     for keys in ("string", "keyword"):
@@ -211,7 +209,6 @@ def test_json_reads_what_python_writes_and_the_other_way(data: Any) -> None:
         assert json.loads(call("json-write", value, Map.of([(keyword("pretty"), True)]))) == data
 
 
-@settings(deadline=None)
 @given(text=st.text('{}[]:,"\\u0d8-tfalsen1.e \x00', max_size=60))
 def test_json_takes_any_text(text: str) -> None:
     try:
@@ -248,7 +245,6 @@ def test_deep_values_are_refused_by_json() -> None:
     assert refused.value.error.kind is keyword("limit")
 
 
-@settings(deadline=None)
 @given(items=st.lists(st.integers() | st.fractions() | st.floats(allow_nan=False)))
 def test_sort_is_stable_and_in_order(items: list[Any]) -> None:
     values = [item.numerator if isinstance(item, Fraction) and item.denominator == 1 else item for item in items]
@@ -271,7 +267,6 @@ def test_pieces_are_the_whole(whole: str) -> None:
     assert "".join(before + (match or "") for before, match in pieces) == whole
 
 
-@settings(deadline=None)
 @given(value=st.integers(-(10**30), 10**30) | st.floats(-1e15, 1e15), places=st.integers(0, 6))
 def test_format_rounds_half_up(value: Any, places: int) -> None:
     made = call("format", f"%.{places}f", value)

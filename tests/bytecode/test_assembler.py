@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.bytecode.assemble import assemble, assemble_all
@@ -17,13 +17,11 @@ from .samples import lib
 from .test_fmc import assert_same_code
 
 
-@settings(max_examples=70, deadline=None)
 @given(codes())
 def test_round_trip(code: Code) -> None:
     assert_same_code(assemble(disassemble(code)), code)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.text(), st.text(), st.text(min_size=1))
 def test_round_trip_of_names(name: str, local: str, file: str) -> None:
     spans = (Span(file, 1, 2, 3, 4), None)
@@ -123,7 +121,6 @@ def test_bad_text(line: int, text: str) -> None:
     assert (raised.value.code, raised.value.facts["line"]) == ("B401", line)
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.text(alphabet='.code "\n\\abrkgf01:;()@-xé', max_size=60))
 def test_any_text(text: str) -> None:
     for whole in (text, '.code "a"\n' + text):

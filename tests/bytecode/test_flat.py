@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.bytecode.flat import decode_instructions, encode_instructions, pack_integers, unpack_integers
@@ -15,7 +15,6 @@ from flowmetal.diagnostics import FlowmetalError
 from .generated import codes
 
 
-@settings(max_examples=40, deadline=None)
 @given(codes())
 def test_instructions(code: Code) -> None:
     assert decode_instructions(encode_instructions(code.instructions), "x") == code.instructions
@@ -40,7 +39,6 @@ def test_refuses(fault: str, flat: list[int]) -> None:
     assert raised.value.code == fault
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
 def test_integers(integers: list[int]) -> None:
     assert list(unpack_integers(memoryview(pack_integers(integers)), "x")) == integers
@@ -58,14 +56,12 @@ def test_refuses_integers(data: bytes) -> None:
     assert raised.value.code == "B005"
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20)))
 def test_tables(items: list[bytes]) -> None:
     table = Table(memoryview(pack_table(items)), "x")
     assert [bytes(table[index]) for index in range(len(table))] == items
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_table_or_refused(data: bytes) -> None:
     try:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from flowmetal.bytecode.fmc import decode_artifact, encode_artifact, strip_artifact
 from flowmetal.bytecode.heap import instantiate, instantiate_global
@@ -67,7 +67,6 @@ def assert_same_code(one: Code, other: Code) -> None:
         assert getattr(one, name) == getattr(other, name), name
 
 
-@settings(max_examples=60, deadline=None)
 @given(codes())
 def test_codes(code: Code) -> None:
     module = Module("generated")

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.bytecode.disassemble import disassemble_module
@@ -202,14 +202,12 @@ def test_mutants_inside(change: Change | None) -> None:
     assert 0 < accepted < 270
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200), st.booleans())
 def test_any_bytes(data: bytes, head: bool) -> None:
     examine(data)
     examine(sealed((DATA[:HEAD] if head else b"") + data + bytes(32)))
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.integers(HEAD, len(DATA) - 33), st.binary(min_size=1, max_size=8))
 def test_any_bytes_anywhere(at: int, data: bytes) -> None:
     examine(sealed(DATA[:at] + data + DATA[at + len(data) :]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from flowmetal.bytecode.assemble import assemble
 from flowmetal.bytecode.liveness import live_after_call, live_in, live_retry
@@ -163,7 +163,6 @@ def read_later(code: Code) -> list[set[int]]:
     return needs
 
 
-@settings(max_examples=70, deadline=None)
 @given(codes())
 def test_live_is_what_is_read_later(code: Code) -> None:
     expected = read_later(code)

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from flowmetal.bytecode.assemble import assemble
 from flowmetal.bytecode.opcodes import ARGUMENTS_MAX, INSTRUCTIONS_MAX, NESTING_MAX, REGISTERS_MAX, Op
@@ -77,7 +77,6 @@ def test_accepts(name: str) -> None:
     verify_code(body(GOOD[name]), SCOPE)
 
 
-@settings(max_examples=60, deadline=None)
 @given(codes())
 def test_accepts_what_a_compiler_would_emit(code: Code) -> None:
     verify_code(code, SCOPE)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.bytecode.fmc import decode_artifact, encode_artifact
@@ -45,14 +45,12 @@ HEADS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(HEADS, st.lists(FORMS, max_size=4)), min_size=1, max_size=3))
 def test_forms_in_disorder(parts: list[tuple[str, list[str]]]) -> None:
     source = "\n".join(f"({head} {' '.join(forms)})" for head, forms in parts)
     diagnostics(source)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text(alphabet="()[]{}`~@^#'\"\\:;%&/ \nabxdef1.", max_size=60))
 def test_characters_in_disorder(text: str) -> None:
     diagnostics(text)

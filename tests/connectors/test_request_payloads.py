@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.connectors.config import HttpSettings
@@ -39,7 +39,6 @@ PAYLOADS = VALUES | st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(payload=PAYLOADS, key=TEXTS)
 def test_any_payload(payload: Any, key: str) -> None:
     shown = shown_url(payload)

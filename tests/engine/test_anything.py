@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.engine import events
@@ -80,7 +80,6 @@ class Player:
         raise AssertionError(f"it does not end: {world.store.process(self.pid)}")
 
 
-@settings(max_examples=150, deadline=None)
 @given(ACTIONS)
 def test_every_request_is_settled_once_and_the_process_ends(actions: list[str]) -> None:
     player = Player()

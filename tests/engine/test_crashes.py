@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.engine import events, turns
@@ -137,7 +137,6 @@ def test_every_request_is_opened_once_and_settled_once(name: str) -> None:
     assert opened == settled
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.sampled_from(sorted(PROGRAMS)), st.sets(st.integers(0, 40), max_size=12))
 def test_crashes_at_any_commits(name: str, places: set[int]) -> None:
     make, arguments = PROGRAMS[name]

@@ -34,6 +34,8 @@ from flowmetal.store import open_store
 store = open_store(sys.argv[1])
 interpreter = Interpreter(store, Config(lease_ms=1500, fallback_seconds=0.2))
 interpreter.start()
+while not interpreter.partitions:
+    time.sleep(0.005)
 print("serving", flush=True)
 sys.stdin.read()
 interpreter.stop()
@@ -58,11 +60,11 @@ class Child:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=60)
 
     def stop(self) -> int:
         """The turns it has taken."""
-        out, _ = self.process.communicate("", timeout=15)
+        out, _ = self.process.communicate("", timeout=60)
         return int(out.rpartition("turns ")[2])
 
 
@@ -92,7 +94,7 @@ def test_killed_and_gone_on(tmp_path: Path, kills: int) -> None:
     (pid,) = start(store, 1, steps)
     child = Child(tmp_path / "store")
     answered = 0
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while statuses(store, [pid]) != ["done"]:
         assert time.monotonic() < deadline
         if answered and answered % (steps // kills) == 0 and kills:
@@ -115,9 +117,8 @@ def test_killed_and_gone_on(tmp_path: Path, kills: int) -> None:
 def test_two_share_the_work(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
     first, second = Child(tmp_path / "store"), Child(tmp_path / "store")
-    time.sleep(0.5)
     pids = start(store, 40, 3)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while set(statuses(store, pids)) != {"done"}:
         assert time.monotonic() < deadline
         if not answer(store):

@@ -59,8 +59,7 @@ def test_all_options() -> None:
             idempotency_key="k1",
             when_unknown=k("ask"),
             exhausted=k("throw"),
-            other_things="are for the worker",
-        )
+        ).assoc(k("billing/other-things"), "are for the worker")
     )
     assert policy == Policy(
         timeout=30 * SECOND,
@@ -104,12 +103,32 @@ def test_exhausted_may_stand_in_the_retry_map() -> None:
         m(idempotency_key="x" * 1000),
         m(when_unknown=k("perhaps")),
         m(exhausted=True),
+        m(deadline=seconds(1)),
+        m(timout=seconds(1)),
+        m(retry=m(maxx=3)),
+        Map.of([("timeout", seconds(1))]),
     ],
 )
 def test_wrong_options_are_argument_errors(options: Any) -> None:
     with pytest.raises(LanguageError) as caught:
         read_options(options)
     assert caught.value.error.kind.text.endswith("argument")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (m(timout=seconds(1)), "an effect has no option :timout; did you mean :timeout?"),
+        (m(retry=m(maxx=3)), ":retry has no option :maxx; did you mean :max?"),
+        (m(backoff=seconds(1)), "an effect has no option :backoff; it belongs into the map of :retry"),
+        (m(retry=m(timeout=seconds(1))), ":retry has no option :timeout; it stands beside :retry"),
+        (Map.of([("timeout", 1)]), 'an effect has no option "timeout"; there are :timeout, :deadline, :retry, '),
+    ],
+)
+def test_an_unknown_option_says_what_was_meant(options: Any, message: str) -> None:
+    with pytest.raises(LanguageError) as caught:
+        read_options(options)
+    assert caught.value.error.message.startswith(message)
 
 
 def test_delays_grow_and_are_capped() -> None:

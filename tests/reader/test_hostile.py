@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.compiler.reader import ReadResult, is_placeholder, read_source
@@ -123,13 +123,11 @@ def test_deep_nesting_does_not_recurse() -> None:
     assert sys.getrecursionlimit() == limit
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes(data: bytes) -> None:
     check(read_source(data, "test.fm"))
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.text(st.characters(), max_size=200))
 def test_any_text(text: str) -> None:
     check(read_source(text, "test.fm"))
@@ -145,7 +143,6 @@ pieces = st.sampled_from([
 # fmt: on
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.lists(pieces, max_size=60).map("".join))
 def test_any_tokens(text: str) -> None:
     check(read_source(text, "test.fm"))

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.compiler.reader import read_source
@@ -157,7 +157,6 @@ def same(left: Any, right: Any) -> bool:
     return equal(left, right) or print_string(left) == print_string(right)
 
 
-@settings(max_examples=100, deadline=None)
 @given(values)
 def test_what_is_printed_reads_back_equal(value: Any) -> None:
     text = print_string(value)
@@ -167,7 +166,6 @@ def test_what_is_printed_reads_back_equal(value: Any) -> None:
     assert same(result.forms[0], value)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.text(st.sampled_from("()[]{}#_^'\"\\:;%~@`/ \n01.eNMrxab-+s")), st.data())
 def test_whatever_both_read_is_the_same(text: str, data: Any) -> None:
     try:

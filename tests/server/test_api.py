@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from driver import Driver, eventually
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.diagnostics import FlowmetalError
@@ -421,7 +421,6 @@ DOCUMENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     path=st.sampled_from(
         ["/processes", "/processes/1/cancel", "/processes/1/events", "/requests/take", "/requests/1/1/complete"]
@@ -436,7 +435,6 @@ def test_no_document_breaks_the_server(world: World, path: str, document: Any) -
     assert response.status_code < 500, response.text
 
 
-@settings(max_examples=80, deadline=None)
 @given(path=st.text(min_size=1, max_size=20), method=st.sampled_from(["GET", "POST", "PUT"]))
 def test_no_path_breaks_the_server(world: World, path: str, method: str) -> None:
     try:

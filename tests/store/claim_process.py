@@ -10,7 +10,7 @@ from flowmetal.store.interface import Join
 
 def main() -> None:
     store = open_store(sys.argv[1])
-    claim = store.submit([Join(sys.argv[2], 3_600_000)]).result(20)[0]
+    claim = store.submit([Join(sys.argv[2], 3_600_000)]).result(60)[0]
     print("joined", len(claim.epochs), flush=True)
     sys.stdin.read()
 

@@ -46,7 +46,7 @@ def wait_for(pid: int) -> int:
 
 def make(path: Path) -> None:
     store = open_store(path)
-    store.submit([PutArtifact(b"h", b"code", "p"), Start("f", b"", name="p")]).result(10)
+    store.submit([PutArtifact(b"h", b"code", "p"), Start("f", b"", name="p")]).result(60)
     store.close()
 
 
@@ -60,7 +60,7 @@ def post_numbers(path: Path, name: str, acknowledgements: int, stopping: Callabl
             number += 1
             waiting.append((number, store.submit([Post(1, "message", f"{name} {number}".encode() + b" " * 300)])))
         done, future = waiting.popleft()
-        assert future.result(20) == [True]
+        assert future.result(60) == [True]
         os.write(acknowledgements, b"%s %d\n" % (name.encode(), done))
     os.write(acknowledgements, b"%s end %d\n" % (name.encode(), number))
     store.close()

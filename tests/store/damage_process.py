@@ -23,7 +23,7 @@ def use(path: Path) -> str:
                 store.artifact(store.deployed(name)[name])
             for pid in range(1, 300, 20):
                 store.inbox(pid)
-            store.submit([Post(5, "message", b"x" * 500)]).result(10)
+            store.submit([Post(5, "message", b"x" * 500)]).result(60)
         finally:
             store.close()
     except StoreError as error:

@@ -19,7 +19,7 @@ def main() -> None:
     path = Path(sys.argv[1])
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     store = open_store(path)
-    store.submit([PutArtifact(b"h", b"code", "p"), Start("f", b"", name="p")]).result(10)
+    store.submit([PutArtifact(b"h", b"code", "p"), Start("f", b"", name="p")]).result(60)
     size = os.path.getsize(path / "data.mdb")
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 300_000, hard))
@@ -27,14 +27,14 @@ def main() -> None:
     code = ""
     while not code and written < 1000:
         try:
-            store.submit([Post(1, "message", b"%d " % written + b"x" * 3000)]).result(10)
+            store.submit([Post(1, "message", b"%d " % written + b"x" * 3000)]).result(60)
             written += 1
         except StoreError as error:
             code = error.code
     again = store.submit([Post(1, "message", b"lost" * 100_000)]).exception(10)
     assert len(store.inbox(1, 10_000)) == written + 1, "what was acknowledged can be read"
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    store.submit([Post(1, "message", b"%d after" % written)]).result(10)
+    store.submit([Post(1, "message", b"%d after" % written)]).result(60)
     store.close()
     store = open_store(path)
     numbers = [int(event.data.split()[0]) for event in store.inbox(1, 10_000) if event.kind == "message"]

@@ -11,7 +11,7 @@ from flowmetal.store.interface import Fire
 
 def main() -> None:
     store = open_store(sys.argv[1])
-    store.submit([Fire()]).result(10)
+    store.submit([Fire()]).result(60)
     child = os.fork()
     if child == 0:
         try:
@@ -21,7 +21,7 @@ def main() -> None:
         print(store.submit([Fire()]).exception(5).code, flush=True)  # type: ignore[union-attr]
         os._exit(0)
     os.waitpid(child, 0)
-    assert store.submit([Fire()]).result(10) == [0]
+    assert store.submit([Fire()]).result(60) == [0]
     assert store.stats()["role"] == "owner"
     print("parent", flush=True)
     store.close()

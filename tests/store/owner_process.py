@@ -16,7 +16,7 @@ def main() -> None:
         order, path, *rest = line.rstrip("\n").split("\t")
         if order == "own":
             stores[path] = open_store(path, clock=SharedClock(Path(rest[0])))
-            stores[path].submit([Fire(0)]).result(10)
+            stores[path].submit([Fire(0)]).result(60)
         elif path in stores:
             stores.pop(path).close()
         print("ok", flush=True)

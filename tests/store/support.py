@@ -74,7 +74,7 @@ class OwnerProcess:
         if self.process.stdin is not None:
             self.process.stdin.close()  # it closes its stores and ends
         try:
-            self.process.wait(5)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -92,7 +92,7 @@ class Rig:
         self.claim: Claim | None = None
 
     def do(self, *commands: Command) -> list[Any]:
-        return self.store.submit(list(commands)).result(10)
+        return self.store.submit(list(commands)).result(60)
 
     def one(self, command: Command) -> Any:
         return self.do(command)[0]
@@ -145,7 +145,7 @@ def timer(clock: Callable[[], int], seconds: float, number: int, kind: str = "ti
     return Timer(clock() + int(seconds * SECOND), number, kind)
 
 
-def eventually(look: Callable[[], Any], seconds: float = 10.0) -> Any:
+def eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What `look` gives once that is true."""
     end = time.monotonic() + seconds
     while True:

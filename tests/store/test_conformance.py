@@ -131,7 +131,7 @@ def test_a_list_is_one_transaction(rig: Rig) -> None:
         rig.store.submit([Post(pid, "message", b"lost"), Start("f", b"", artifact=HASH), Start("x", b"", id="taken")]),
         rig.store.submit([Post(pid, "message", b"2")]),
     ]
-    assert [type(future.exception(10)) for future in futures] == [type(None), StoreError, type(None)]
+    assert [type(future.exception(60)) for future in futures] == [type(None), StoreError, type(None)]
     assert [event.data for event in rig.store.inbox(pid)] == [b"args", b"1", b"2"]
     entries = rig.store.stats()["entries"]
     assert {**entries, "clients": 0} == {**before, "inbox": before["inbox"] + 2, "clients": 0}

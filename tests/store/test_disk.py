@@ -25,14 +25,14 @@ LARGE = b"x" * 20_000
 
 def small_store(path: Path, *, size: int, limit: int, fault: Any = None) -> LmdbStore:
     store = LmdbStore(path, LmdbOptions(map_size=size, map_limit=limit), time.time_ns, create=True, fault=fault)
-    store.submit([PutArtifact(HASH, b"code", "p"), Start("f", b"", name="p")]).result(10)
+    store.submit([PutArtifact(HASH, b"code", "p"), Start("f", b"", name="p")]).result(60)
     return store
 
 
 def fill(store: LmdbStore, count: int) -> tuple[int, str]:
     """Posts until it fails: (how many, with which code)."""
     for number in range(count):
-        error = store.submit([Post(1, "message", LARGE)]).exception(10)
+        error = store.submit([Post(1, "message", LARGE)]).exception(60)
         if error is not None:
             assert isinstance(error, StoreError) and str(error)
             return number, error.code
@@ -58,7 +58,7 @@ def test_the_map_grows_under_a_reader_of_another_process(tmp_path: Path) -> None
     child.stdin.flush()
     assert child.stdout.readline() == "101\n"
     child.stdin.close()
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
     child.stdout.close()
     store.close()
 
@@ -69,7 +69,7 @@ def test_a_store_at_its_limit(tmp_path: Path) -> None:
     assert code == "S302" and written > 100
     assert len(store.inbox(1, 10_000)) == written + 1
     with pytest.raises(StoreError) as caught:
-        store.submit([Start("f", b"", name="p")]).result(10)
+        store.submit([Start("f", b"", name="p")]).result(60)
     assert caught.value.code in ("S304", "S302")
     store.close()
     larger = LmdbStore(tmp_path / "store", LmdbOptions(map_limit=64 << 20), time.time_ns, create=False)
@@ -82,10 +82,10 @@ def test_new_processes_are_refused_before_the_store_is_full(tmp_path: Path) -> N
     store = small_store(tmp_path / "store", size=1 << 20, limit=1 << 20)
     refusal = None
     while refusal is None:
-        assert store.submit([Post(1, "message", KILOBYTE * 4)]).result(10) == [True]
-        refusal = store.submit([Start("f", b"", name="p")]).exception(10)
+        assert store.submit([Post(1, "message", KILOBYTE * 4)]).result(60) == [True]
+        refusal = store.submit([Start("f", b"", name="p")]).exception(60)
     assert isinstance(refusal, StoreError) and refusal.code == "S304"
-    assert store.submit([Post(1, "message", KILOBYTE * 4)]).result(10) == [True]
+    assert store.submit([Post(1, "message", KILOBYTE * 4)]).result(60) == [True]
     store.close()
 
 
@@ -96,8 +96,8 @@ def test_one_list_that_is_too_large_does_not_fail_the_others(tmp_path: Path) -> 
         store.submit([Post(1, "message", b"x" * (8 << 20))]),
         store.submit([Post(1, "message", b"2")]),
     ]
-    assert futures[0].result(10) == futures[2].result(10) == [True]
-    error = futures[1].exception(10)
+    assert futures[0].result(60) == futures[2].result(60) == [True]
+    error = futures[1].exception(60)
     assert isinstance(error, StoreError) and error.code == "S302"
     assert [event.data for event in store.inbox(1)] == [b"", b"1", b"2"]
     store.close()
@@ -123,11 +123,11 @@ def test_after_a_failed_sync_the_store_refuses_all_writes(tmp_path: Path) -> Non
     assert fill(store, 5) == (0, "S303")
     failing = False
     assert fill(store, 5) == (0, "S303")
-    assert store.submit([Start("f", b"", name="p")]).exception(10).code == "S303"  # type: ignore[union-attr]
+    assert store.submit([Start("f", b"", name="p")]).exception(60).code == "S303"  # type: ignore[union-attr]
     assert [event.kind for event in store.inbox(1)] == ["start"]
     store.close()
     again = open_store(tmp_path / "store")
-    assert again.submit([Post(1, "message")]).result(10) == [True]
+    assert again.submit([Post(1, "message")]).result(60) == [True]
     again.close()
 
 
@@ -155,8 +155,8 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with something in it, closed."""
     path = tmp_path_factory.mktemp("healthy") / "store"
     store = open_store(path)
-    store.submit([PutArtifact(HASH, b"code" * 5000, "p")]).result(10)
-    store.submit([Start("f", b"", name="p", id=f"id{n}") for n in range(300)]).result(10)
+    store.submit([PutArtifact(HASH, b"code" * 5000, "p")]).result(60)
+    store.submit([Start("f", b"", name="p", id=f"id{n}") for n in range(300)]).result(60)
     store.close()
     return path
 

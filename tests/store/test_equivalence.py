@@ -133,7 +133,7 @@ class Ticking:
 
 def outcome(store: Any, commands: list[Command]) -> Any:
     try:
-        return store.submit(commands).result(10)
+        return store.submit(commands).result(60)
     except StoreError as error:
         return error.code
 
@@ -153,7 +153,7 @@ def lmdb_store() -> Iterator[LmdbStore]:
     with tempfile.TemporaryDirectory() as folder:
         handle = open_store(Path(folder) / "store")
         assert isinstance(handle, StoreHandle)
-        handle.submit([Fire(0)]).result(10)
+        handle.submit([Fire(0)]).result(60)
         yield handle.store
         handle.close()
 
@@ -177,10 +177,10 @@ def emptied(store: LmdbStore) -> None:
     future: Future[StoreError | None] = Future()
     assert store._committer is not None
     store._committer.submit(Unit(run, lambda _, error: future.set_result(error)))
-    assert future.result(10) is None
+    assert future.result(60) is None
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(steps)
 def test_memory_and_lmdb_are_the_same(lmdb_store: LmdbStore, history: list[tuple[int, list[Command]]]) -> None:
     clock = Ticking()
@@ -236,7 +236,6 @@ def check_indexes(spaces: dict[str, list[tuple[bytes, bytes]]]) -> None:
     assert len(spaces[PARTITIONS]) in (0, 64)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(commands, max_size=5))
 def test_commands_cross_the_socket(batch: list[Command]) -> None:
     assert decode_commands(encode_commands(batch)) == batch
@@ -256,7 +255,6 @@ def test_results_cross_the_socket() -> None:
     assert decode_results(batch, encode_results(results)) == results
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_commands_or_refused(junk: bytes) -> None:
     try:
@@ -392,5 +390,4 @@ class Model(RuleBasedStateMachine):
         check_indexes(content(self.store))
 
 
-Model.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestModel = Model.TestCase

@@ -80,7 +80,7 @@ def test_a_store_keeps_its_identity(tmp_path: Path) -> None:
     store = open_store(path)
     identity, url = store.id, store.url
     assert store.stats()["role"] == "reader"  # it has not written
-    store.submit([PutArtifact(HASH, b"x", "p")]).result(10)
+    store.submit([PutArtifact(HASH, b"x", "p")]).result(60)
     assert store.stats()["role"] == "owner"
     store.close()
     again = open_store(url, create=False)
@@ -164,7 +164,7 @@ def test_network_file_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(lmdb_files, "file_system_of", lambda path: "nfs4")
     assert refused(tmp_path / "store") == "S105"
     store = open_store(f"lmdb://{tmp_path}/store?network=allow")
-    assert store.submit([Fire()]).result(10) == [0]
+    assert store.submit([Fire()]).result(60) == [0]
     store.close()
 
 
@@ -197,7 +197,7 @@ def test_two_openings_in_one_process_share_a_store(tmp_path: Path) -> None:
     assert first.store is second.store
     seen: list[object] = []
     second.watch(seen.extend)
-    first.submit([PutArtifact(HASH, b"x", "p")]).result(10)
+    first.submit([PutArtifact(HASH, b"x", "p")]).result(60)
     assert second.deployed() == {"p": HASH}
     second.close()
     second.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.store import sorted_table
@@ -11,7 +11,6 @@ from flowmetal.store.sorted_table import SortedTable
 keys = st.binary(max_size=3)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), keys, st.binary(max_size=2)), max_size=120), keys, st.integers(2, 6))
 def test_it_is_a_dict_with_an_order(steps: list[tuple[bool, bytes, bytes]], probe: bytes, chunk: int) -> None:
     before, sorted_table.CHUNK = sorted_table.CHUNK, chunk

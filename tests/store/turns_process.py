@@ -11,13 +11,13 @@ from flowmetal.store.interface import Join, Turn
 
 def main() -> None:
     store = open_store(sys.argv[1])
-    store.submit([Join(sys.argv[2], 3_600_000)]).result(20)
+    store.submit([Join(sys.argv[2], 3_600_000)]).result(60)
     print("joined", flush=True)
     sys.stdin.readline()
     count = 0
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 120
     while store.stats()["processes"]["done"] < 200 and time.monotonic() < give_up:
-        claim = store.submit([Join(sys.argv[2], 3_600_000)]).result(20)[0]
+        claim = store.submit([Join(sys.argv[2], 3_600_000)]).result(60)[0]
         turns = []
         for pid in store.ready(range(64), 50):  # those of the other one too: the epoch keeps them apart
             record = store.process(pid)
@@ -35,7 +35,7 @@ def main() -> None:
                     taken=tuple(event.key for event in store.inbox(pid)),
                 )
             )
-        count += sum(store.submit(turns).result(20))
+        count += sum(store.submit(turns).result(60))
     print(count)
     store.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from flowmetal.values import (
     EMPTY_LIST,
@@ -97,7 +97,6 @@ def through(value: Any, modules: Any = None) -> tuple[Any, Decoder]:
 
 
 @given(VALUES)
-@settings(max_examples=150, deadline=None)
 def test_values_come_back(value: Any) -> None:
     for found in (decode_value(encode_value(value)), through(value)[0]):
         assert equal(found, value)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.values import (
@@ -88,7 +88,6 @@ VECTOR_STEPS = st.lists(
 
 
 @given(st.integers(0, 1100), VECTOR_STEPS)
-@settings(max_examples=60, deadline=None)
 def test_vector_model(size: int, steps: list[tuple[str, int, int]]) -> None:
     vector, plain = Vector.of(range(size)), list(range(size))
     versions: list[tuple[Vector, list[int]]] = []
@@ -135,7 +134,6 @@ def check_trie(node: Any, shift: int = 0, path: int = 0) -> int:
 
 
 @given(MAP_STEPS)
-@settings(max_examples=150, deadline=None)
 def test_map_and_set_model(steps: list[tuple[bool, int, int]]) -> None:
     table, items = EMPTY_MAP, EMPTY_SET
     plain: dict[int, int] = {}  # by index into KEYS, since Python would take some of them for one
@@ -228,7 +226,6 @@ def test_set_get_gives_its_own_item() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 60), st.integers(0, 3)), max_size=200))
-@settings(max_examples=80, deadline=None)
 def test_sorted_model(steps: list[tuple[bool, int, int]]) -> None:
     table, items, plain = SortedMap(), SortedSet(), dict[int, int]()
     for add, key, value in steps:

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from flowmetal.values import (
     EMPTY_LIST,
@@ -154,7 +154,6 @@ def test_a_collection_equals_itself_even_with_nan() -> None:
 
 
 @given(VALUES, VALUES)
-@settings(max_examples=150, deadline=None)
 def test_equality_and_hash_follow_the_model(a: Any, b: Any) -> None:
     assert equal(a, a) and equal(b, b)
     same = model(a) == model(b)

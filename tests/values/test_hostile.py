@@ -8,7 +8,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgpack import ExtType
 
@@ -130,13 +130,11 @@ _RECORD = st.tuples(st.sampled_from(TAGS), st.lists(_FIELD, max_size=6)).map(lam
 
 
 @given(_FIELD, st.lists(_RECORD | _FIELD, max_size=8))
-@settings(max_examples=600, deadline=None)
 def test_any_records(root: Any, records: list[Any]) -> None:
     check(msgpack.packb([root, *records]), Modules())
 
 
 @given(VALUES, st.data())
-@settings(max_examples=200, deadline=None)
 def test_records_with_a_changed_field(value: Any, data: st.DataObject) -> None:
     parts = msgpack.unpackb(encode_value(value), strict_map_key=False)
     record = data.draw(st.sampled_from(parts))

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from flowmetal.values import (
     INTEGER_BITS_MAX,
@@ -163,7 +163,6 @@ NUMBERS = INTEGERS | RATIOS | FLOATS | DECIMALS
 
 
 @given(NUMBERS, NUMBERS)
-@settings(deadline=None)
 def test_only_errors_of_the_language(a: Any, b: Any) -> None:
     for function in (add, subtract, multiply, divide, quotient, remainder, modulo, less, less_equal, num_equal):
         try:

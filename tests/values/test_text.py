@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.compiler.reader.data import read_data
@@ -151,7 +151,6 @@ def test_huge_values_are_cut_off_early() -> None:
 
 
 @given(PRINTABLE)
-@settings(max_examples=250, deadline=None)
 def test_what_is_printed_reads_back(value: Any) -> None:
     text = print_string(value)
     found = read_data(text)
@@ -166,7 +165,6 @@ def test_floats_read_back(value: float) -> None:
 
 
 @given(st.text(max_size=8))
-@settings(max_examples=400)
 def test_keyword_texts_are_those_that_read(text: str) -> None:
     try:
         found = read_data(":" + text)
