@@ -19,7 +19,7 @@ INTERRUPTED, TERMINATED = 130, 143
 _EXIT_BY_CODE = {
     "S101": NO_STORE, "S201": CONFLICT, "S202": NOT_FOUND, "S203": NOT_FOUND, "S204": USAGE, "S206": USAGE,
     "H101": FAILED, "H103": REFUSED, "H507": TIMED_OUT, "H508": PROGRAM_FAILED, "H509": PROGRAM_FAILED,
-    "H504": NOT_FOUND, "H505": CONFLICT, "H511": NOT_FOUND, "H513": USAGE, "B014": NOT_FOUND,
+    "H504": NOT_FOUND, "H505": CONFLICT, "H511": NOT_FOUND, "H513": USAGE, "B014": NOT_FOUND, "B016": USAGE,
     "U101": NOT_FOUND, "U102": USAGE, "U103": USAGE, "U104": NOT_FOUND, "U105": TIMED_OUT, "U106": FAILED,
 }  # fmt: skip
 _EXIT_BY_PREFIX = {"S1": NO_STORE, "S3": NO_STORE, "H2": USAGE, "H50": NO_STORE}
@@ -84,6 +84,19 @@ def show_diagnostics(diagnostics: Any, sources: dict[str, str] | None = None) ->
     color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     texts = sources or _sources(diagnostics)
     sys.stderr.write("\n".join(render(one, texts, color) for one in diagnostics))
+
+
+def show_warnings(diagnostics: Any) -> None:
+    """Renders what a compilation warned of to standard error; with --json it goes into the command's document."""
+    if diagnostics and "--json" not in sys.argv:
+        show_diagnostics(diagnostics)
+
+
+def warnings_json(diagnostics: Any) -> dict[str, Any]:
+    """{"warnings": [...]} for the document of a command that compiled; nothing where there are none."""
+    from flowmetal.diagnostics import to_json
+
+    return {"warnings": [to_json(one) for one in diagnostics]} if diagnostics else {}
 
 
 def _sources(diagnostics: list[Any]) -> dict[str, str]:

@@ -38,14 +38,14 @@ def build(
     from flowmetal.engine.build import build_artifact
 
     built = build_artifact(read_sources(sources), main=name, strip=strip, bundle=bundle)
-    if built.warnings:
-        common.show_diagnostics(built.warnings)
+    common.show_warnings(built.warnings)
     target = output if output is not None else Path(f"{built.name}.fmc")
     try:
         target.write_bytes(built.data)
     except OSError as problem:
         common.usage("U108", path=str(target), problem=problem.strerror or str(problem))
     document = {"artifact": str(target), "name": built.name, "hash": built.hash.hex(), "bytes": len(built.data)}
+    document |= common.warnings_json(built.warnings)
     common.emit(document, as_json, lambda: f"{target}  {len(built.data)} bytes  {built.hash.hex()[:16]}")
 
 

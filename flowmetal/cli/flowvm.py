@@ -27,6 +27,9 @@ app = typer.Typer(
 
 DEFAULT_STORE = "./flowmetal-store"
 
+#: Where the lines of `history` are cut.
+HISTORY_COLUMNS = 160
+
 StoreOption = Annotated[
     str,
     typer.Option("--store", "-s", envvar="FLOWMETAL_STORE", help="A folder, or the URL of a `flowvm serve`."),
@@ -204,6 +207,7 @@ def history(
     store: StoreOption = DEFAULT_STORE,
     start: Annotated[int, typer.Option(help="From this step on.", min=0)] = 0,
     limit: Annotated[int, typer.Option(help="At most this many.", min=1, max=100_000)] = 1000,
+    full: Annotated[bool, typer.Option("--full", help="Whole lines, however long; without it they are cut.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -212,8 +216,9 @@ def history(
 
     with open_folder(store) as opened:
         number = _find_in_store(opened, pid)
-        found = read_history(opened, number, start, limit)
-    common.emit(found.to_json(), as_json, found.to_text)
+        columns = None if full or as_json else HISTORY_COLUMNS
+        found = read_history(opened, number, start, limit, columns)
+    common.emit(found.to_json(), as_json, lambda: found.to_text(columns))
 
 
 @app.command()
@@ -243,9 +248,10 @@ def _show_result(client: Client, pid: int, wait: float, as_json: bool) -> int:
     error = outcome.error or {"kind": "flowmetal/cancelled", "message": "the process was cancelled", "data": None}
     if as_json:
         typer.echo(json.dumps({"pid": pid, "status": outcome.status, "error": error}, indent=1))
-    else:
-        typer.echo(f"process {pid} is {outcome.status}: {error['kind']}: {error['message']}", err=True)
-    return common.PROGRAM_FAILED
+        return common.PROGRAM_FAILED
+    if outcome.status == "cancelled":
+        common.usage("H509", pid=pid)
+    common.usage("H508", pid=pid, kind=error["kind"], message=error["message"])
 
 
 @app.command()
@@ -298,10 +304,22 @@ def resume(pid: Pid, store: StoreOption = DEFAULT_STORE, as_json: Json = False, 
     _post(store, pid, "resume", None, "goes on", as_json)
 
 
-def _post(store: str, pid: str, kind: str, value: Any, said: str, as_json: bool) -> None:
+@app.command()
+def retry(
+    pid: Pid,
+    request: Annotated[int, typer.Option(help="Only the request of this number; 0: all of them.", min=0)] = 0,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tries requests again that have used up their retries; a paused process goes on."""
+    _post(store, pid, "retry", None, "tries again", as_json, request)
+
+
+def _post(store: str, pid: str, kind: str, value: Any, said: str, as_json: bool, request: int = 0) -> None:
     with open_client(store) as client:
         number = find_pid(client, pid)
-        if not client.post(number, kind, value):
+        if not client.post(number, kind, value, request):
             common.usage("U106", pid=number, status=client.get(number).status)
     common.emit({"pid": number, "posted": kind}, as_json, lambda: f"process {number} {said}")
 

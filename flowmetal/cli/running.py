@@ -10,22 +10,27 @@ from typing import Any
 
 import typer
 
+from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.cli import common
 from flowmetal.cli.flowc import read_bytes
+from flowmetal.client.exports import check_function
 from flowmetal.engine.build import artifact_name, build_artifact
 from flowmetal.engine.run import run_once as run_in_memory
-from flowmetal.values import print_string, to_python
+from flowmetal.values import ErrorValue, LanguageError, print_string, to_python
 
 
 def run_once(program: Path, function: str | None, arguments: list[Any], as_json: bool) -> int:
     """Runs `function` of a program and prints its result; the exit code."""
     data = read_bytes(program)
+    more: dict[str, Any] = {}
     if program.suffix == ".fm":
         built = build_artifact({str(program): data})
-        common.show_diagnostics(built.warnings)
+        common.show_warnings(built.warnings)
+        more = common.warnings_json(built.warnings)
         data = built.data
     name = function or "main"
     called = name if "/" in name else f"{artifact_name(data)}/{name}"
+    check_function(decode_artifact(data), called, len(arguments))
     services = Services()
     try:
         ended = run_in_memory(data, called, arguments, log=tell, serve=services.serve)
@@ -33,17 +38,34 @@ def run_once(program: Path, function: str | None, arguments: list[Any], as_json:
         services.stop()
     if ended.error is None:
         if as_json:
-            typer.echo(json.dumps({"status": "done", "result": to_python(ended.value)}))
+            typer.echo(json.dumps({"status": "done", "result": _plain(ended.value), **more}))
         else:
             typer.echo(print_string(ended.value))
         return common.OK
     if as_json:
-        typer.echo(json.dumps({"status": ended.status, "error": to_python(ended.error)}))
+        typer.echo(json.dumps({"status": ended.status, "error": _plain_error(ended.error), **more}))
     else:
         typer.echo(f"{ended.status}: {print_string(ended.error.kind)} {ended.error.message}", err=True)
         if ended.trace_text():
             typer.echo(ended.trace_text(), err=True)
     return common.PROGRAM_FAILED
+
+
+def _plain(value: Any) -> Any:
+    """The result as JSON can carry it; H510 for a function, say, which only prints."""
+    try:
+        return to_python(value)
+    except LanguageError as error:
+        common.usage("H510", what="result", reason=error.error.message)
+
+
+def _plain_error(error: ErrorValue) -> dict[str, Any]:
+    """The error as JSON can carry it; data that it cannot carry is printed."""
+    try:
+        data = to_python(error.data)
+    except LanguageError:
+        data = print_string(error.data, limit=2000)
+    return {"kind": error.kind.text, "message": error.message, "data": data}
 
 
 def tell(line: str) -> None:

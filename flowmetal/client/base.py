@@ -107,9 +107,19 @@ class Client(ABC):
         """Lets a paused process go on -> False if it has ended.  NotFound."""
         return self.post(pid, "resume", None)
 
+    def retry(self, pid: int, number: int = 0) -> bool:
+        """Tries a request again that has used up its retries (0: all of them), and lets the process go on.
+
+        False if the process has ended.  NotFound.
+        """
+        return self.post(pid, "retry", None, number)
+
     @abstractmethod
-    def post(self, pid: int, kind: str, value: Any) -> bool:
-        """Puts an event of `kind` (see POSTED) into the process's inbox -> False if it has ended.  NotFound."""
+    def post(self, pid: int, kind: str, value: Any, number: int = 0) -> bool:
+        """Puts an event of `kind` (see POSTED) into the process's inbox -> False if it has ended.  NotFound.
+
+        `number` is the request that a "retry" is for; 0: all that wait for one.
+        """
 
     def deploy(self, name: str, artifact: bytes | str | PathLike[str]) -> str:
         """Deploys an artifact (its bytes, or the path of an .fmc file) as `name` -> its hash in hex.
@@ -145,7 +155,7 @@ class Client(ABC):
 
 
 #: Kinds of inbox events that come from outside.
-POSTED = ("cancel", "message", "pause", "resume")
+POSTED = ("cancel", "message", "pause", "resume", "retry")
 
 
 def _read(path: str | PathLike[str]) -> bytes:

@@ -8,7 +8,7 @@ import os
 from flowmetal.client.base import Client
 from flowmetal.client.errors import BadAddress
 from flowmetal.client.over_store import Deployer, StoreClient
-from flowmetal.store import open_store
+from flowmetal.store import StoreError, open_store
 from flowmetal.store.interface import Store
 
 #: Environment variable with the token for servers, where connect() is given none.
@@ -16,12 +16,13 @@ TOKEN_VARIABLE = "FLOWMETAL_TOKEN"
 
 
 def connect(
-    url: str | Store, *, token: str | None = None, deploy: Deployer | None = None, create: bool = True
+    url: str | Store, *, token: str | None = None, deploy: Deployer | None = None, create: bool = False
 ) -> Client:
     """A client of a store's folder (a path, or "lmdb:///path"), of "memory:", of "http://host:port", or of an open store.
 
     `token` is for servers.  `deploy` checks and deploys artifacts where a store is connected to, instead of
-    deploy_artifact.  `create` makes a store where a folder has none; without it that is S101.  Raises BadAddress, StoreError; a server is first spoken to by the first method.
+    deploy_artifact.  `create` makes a store where a folder has none; without it that is S101, as a mistyped path mostly
+    is one.  Raises BadAddress, StoreError; a server is first spoken to by the first method.
     """
     deployer = deploy_artifact if deploy is None else deploy
     if not isinstance(url, str):
@@ -33,7 +34,11 @@ def connect(
         client: Client = over_http.HttpClient(url, token if token is not None else os.environ.get(TOKEN_VARIABLE))
         return client
     if scheme in ("lmdb", "memory") or ("://" not in url and url):
-        return StoreClient(open_store(url, create=create), deployer, owned=True)
+        try:
+            return StoreClient(open_store(url, create=create), deployer, owned=True)
+        except StoreError as error:
+            if error.code != "S109" or scheme == "lmdb":
+                raise  # else it may have been meant for a server
     raise BadAddress("H502", url=url)
 
 

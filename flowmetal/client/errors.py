@@ -53,7 +53,7 @@ class NotPlain(ClientError):
 
 
 class Refused(ClientError):
-    """The server or store refused the request (H506, H513)."""
+    """The server or store refused the request (H506, H513), or a start with a wrong number of arguments (B016)."""
 
 
 class NotFinished(ClientError, TimeoutError):

@@ -1,17 +1,22 @@
-"""Looks up, before a start, whether the program has the function that is asked for.
+"""What a program can be started on: the public functions of its own modules, and the numbers of arguments they take.
 
 The store starts what it is told to, as it knows nothing of programs; a wrong name would make a process that fails at
-once.  Whoever starts one by hand gets the error instead.
+once.  Whoever starts one (a client, the API, an endpoint, `flowvm run`) asks here first and gets the error instead.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from dataclasses import replace
+
 from flowmetal.bytecode.fmc import Artifact, decode_artifact
-from flowmetal.client.errors import NotFound
+from flowmetal.bytecode.program import Global, Module
+from flowmetal.client.errors import NotFound, Refused
 from flowmetal.diagnostics import FlowmetalError, suggest
 from flowmetal.store.interface import Start, Store
+from flowmetal.values import Closure
 
-#: Artifacts whose functions are kept, and function names that a message lists.
+#: Artifacts that are kept open, and function names that a message lists.
 ARTIFACTS_MAX = 64
 LISTED_MAX = 20
 
@@ -21,44 +26,106 @@ class Exports:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[bytes, dict[str, tuple[str, ...]]] = {}  # artifact -> module -> functions
+        self._known: OrderedDict[bytes, Artifact | None] = OrderedDict()
 
-    def check(self, command: Start) -> None:
-        """NotFound (B014) where the module of the function is in the artifact and does not define it.
+    def check(self, command: Start, count: int) -> Start:
+        """The start with the very artifact that was looked at, so that a deploy in between changes nothing.
 
-        Everything else is left to the start and to the interpreter: a program that is not deployed, an artifact that
-        cannot be read, a function of a library, an id that was started before.
+        `count` is the number of arguments.  Raises what check_function raises.  Left to the start and the interpreter
+        are a program that is not deployed, an artifact that cannot be read, and an id that was started before.
         """
         digest = command.artifact or self._store.deployed(command.name).get(command.name or "")
-        if digest is None:
-            return
-        module, _, function = command.function.partition("/")
-        functions = self._functions(digest).get(module)
-        if functions is None or function in functions:
-            return
-        if command.id is not None and self._store.process_by_id(command.id) is not None:
-            return
-        known = ", ".join(functions[:LISTED_MAX]) + (" ..." if len(functions) > LISTED_MAX else "")
-        near = suggest(function, functions)
-        raise NotFound("B014", module=module, name=function, known=known or "none", suggestion=near)
+        artifact = None if digest is None else self._artifact(digest)
+        if artifact is None:
+            return command
+        try:
+            check_function(artifact, command.function, count)
+        except (NotFound, Refused):
+            if command.id is None or self._store.process_by_id(command.id) is None:
+                raise
+            return command
+        return replace(command, artifact=digest)
 
-    def _functions(self, digest: bytes) -> dict[str, tuple[str, ...]]:
-        found = self._known.get(digest)
-        if found is None:
-            data = self._store.artifact(digest)
-            try:
-                artifact = None if data is None else decode_artifact(data)
-                found = {} if artifact is None else _functions_of(artifact)
-            except FlowmetalError:
-                found = {}
-            if len(self._known) >= ARTIFACTS_MAX:
-                self._known.clear()
-            self._known[digest] = found
-        return found
+    def _artifact(self, digest: bytes) -> Artifact | None:
+        if digest in self._known:
+            return self._known[digest]
+        data = self._store.artifact(digest)
+        try:
+            artifact = None if data is None else decode_artifact(data)
+        except FlowmetalError:
+            artifact = None
+        if len(self._known) >= ARTIFACTS_MAX:
+            self._known.popitem(last=False)
+        self._known[digest] = artifact
+        return artifact
 
 
-def _functions_of(artifact: Artifact) -> dict[str, tuple[str, ...]]:
-    return {
-        name: tuple(each.name for each in module.globals.values() if not each.macro)
-        for name, module in artifact.modules.items()
-    }
+def check_function(artifact: Artifact, function: str, count: int) -> None:
+    """Checks that "module/function" (or a function of the main module) can be started with `count` arguments.
+
+    NotFound B014 where there is no such public function, Refused B016 where it takes another number of arguments.  A
+    function of a library is left to the interpreter, which has the library.
+    """
+    module_name, slash, name = function.rpartition("/")
+    module_name = module_name if slash else artifact.main
+    module = artifact.modules.get(module_name)
+    if module is None:
+        if module_name in artifact.requires():
+            return
+        names = [f"{each}/{known}" for each, inside in artifact.modules.items() for known in _functions(inside)]
+        near = suggest(function, names) or suggest(module_name, artifact.modules)
+        raise NotFound("B014", module=artifact.name, name=function, known=_listed(names), suggestion=near)
+    found = module.globals.get(name)
+    try:
+        arities = None if found is None else _arities(found)
+    except FlowmetalError:
+        return  # its value refers to a library, which is not at hand here
+    if arities is None or found is None or found.private:
+        names = _functions(module)
+        private = name if found is not None and found.private and arities is not None else None
+        raise NotFound(
+            "B014", module=module_name, name=name, known=_listed(names), suggestion=suggest(name, names), private=private
+        )
+    if not any(count == fixed or (more and count >= fixed) for fixed, more in arities):
+        parameters = " or ".join(found.parameters)
+        raise Refused(
+            "B016", name=function, takes=_takes(arities), count=_arguments(count), parameters=parameters
+        )
+
+
+def _functions(module: Module) -> list[str]:
+    """The names of what can be started, in order of definition."""
+    names = []
+    for name in module.globals:
+        try:
+            found = module.globals[name]
+            if not found.private and _arities(found) is not None:
+                names.append(name)
+        except FlowmetalError:
+            names.append(name)
+    return names
+
+
+def _arities(found: Global) -> list[tuple[int, bool]] | None:
+    """(parameters, whether more are taken) of each body of a function; None for what is no function."""
+    value = found.value
+    if found.macro or value.__class__ is not Closure:
+        return None
+    codes = [value.function.module.codes[index] for index in value.function.codes]
+    return [(code.parameters, code.variadic) for code in codes]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:LISTED_MAX]) + (" ..." if len(names) > LISTED_MAX else "") if names else "none"
+
+
+def _takes(arities: list[tuple[int, bool]]) -> str:
+    least = min((fixed for fixed, more in arities if more), default=None)
+    shown = [str(fixed) for fixed in sorted({fixed for fixed, _ in arities}) if least is None or fixed < least]
+    if least is not None:
+        shown.append(f"{least} or more")
+    return "1 argument" if shown == ["1"] else f"{' or '.join(shown)} arguments"
+
+
+def _arguments(count: int) -> str:
+    return "1 argument" if count == 1 else f"{count} arguments"

@@ -100,9 +100,9 @@ class HttpClient(Client):
         steps = self._call("GET", f"/v1/processes/{pid}/history?start={start}&limit={limit}", pid=pid)["steps"]
         return [from_json(Step, step) for step in steps]
 
-    def post(self, pid: int, kind: str, value: Any) -> bool:
+    def post(self, pid: int, kind: str, value: Any, number: int = 0) -> bool:
         """See Client."""
-        document = {"kind": kind, "value": _sendable(value, "message")}
+        document = {"kind": kind, "value": _sendable(value, "message")} | ({"number": number} if number else {})
         return bool(self._call("POST", f"/v1/processes/{pid}/events", document, pid=pid)["accepted"])
 
     def put_program(self, name: str, data: bytes) -> str:
@@ -226,6 +226,8 @@ def _error(status: int, error: Any, url: str, pid: int | None) -> ClientError:
         return NotFound("H504", pid=pid)
     if status == 409 and error.get("code") == "H505":
         return Conflict("H505", **facts)
+    if error.get("code") == "B016":
+        return Refused("B016", **facts)
     if error.get("code") == "H309":
         return NotPlain("H510", what=f"result of process {pid}", reason=error["message"], printed=error.get("printed"))
     code = error.get("code")

@@ -43,7 +43,7 @@ class StoreClient(Client):
     ) -> int:
         """See Client."""
         command = start_command(function, arguments, program, id, attributes)
-        self._exports.check(command)
+        command = self._exports.check(command, len(arguments))
         try:
             (started,) = self._submit(command)
         except FlowmetalError as error:
@@ -90,13 +90,13 @@ class StoreClient(Client):
         self._record(pid)
         return [step_of(entry) for entry in self.store.log(pid, start, limit)]
 
-    def post(self, pid: int, kind: str, value: Any) -> bool:
+    def post(self, pid: int, kind: str, value: Any, number: int = 0) -> bool:
         """See Client."""
         if kind not in POSTED:
             raise Refused("H513", what="a kind of event", expected="one of " + ", ".join(POSTED))
         data = encoded(value, "message" if kind == "message" else "reason") if kind in ("message", "cancel") else b""
         self._record(pid)
-        (posted,) = self._submit(Post(pid, kind, data))
+        (posted,) = self._submit(Post(pid, kind, data, number))
         return bool(posted)
 
     def put_program(self, name: str, data: bytes) -> str:

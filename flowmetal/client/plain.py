@@ -159,7 +159,8 @@ def plain(data: bytes, what: str) -> Any:
         printed = print_string(value, limit=PRINTED_CHARACTERS)
         raise NotPlain("H510", what=what, reason=error.error.message, printed=printed) from None
     except CodecError as error:
-        raise NotPlain("H510", what=what, reason=error.problem, printed=f"<{len(data)} bytes>") from None
+        reason = "it holds functions, which stay in their program" if error.code == "V202" else error.problem
+        raise NotPlain("H510", what=what, reason=reason, printed=f"<{len(data)} bytes>") from None
 
 
 def outcome_of(record: ProcessRecord, data: bytes | None) -> Outcome:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import msgpack
 
-from flowmetal.values import decode_value, print_string
+from flowmetal.values import CodecError, decode_value, print_string
 
 #: An event larger than this is refused when read; the store refuses larger ones when written.
 EVENT_BYTES_MAX = 64 * 1024 * 1024
@@ -278,12 +278,14 @@ def kind_of(event: Event) -> str:
     return _BY_CLASS[event.__class__].name
 
 
-def value_text(data: bytes, limit: int = TEXT_MAX) -> str:
-    """An encoded value as text of at most about `limit` characters; what cannot be read says so."""
+def value_text(data: bytes, limit: int | None = TEXT_MAX) -> str:
+    """An encoded value as text of at most about `limit` characters (None: all); what cannot be read says so."""
     if not data:
         return "nil"
     try:
         return print_string(decode_value(data), limit=limit)
+    except CodecError as problem:
+        return f"<holds functions, {len(data)} bytes>" if problem.code == "V202" else f"<{len(data)} bytes>"
     except Exception:  # a description must not fail, whatever the bytes
         return f"<{len(data)} bytes>"
 
@@ -300,41 +302,48 @@ def duration_text(nanoseconds: int) -> str:
     return f"{nanoseconds / 10**9:.4g}s"
 
 
-def describe(event: Event) -> str:
-    """The event in one line, without its time: "request #3 http/request {:url ...}"."""
+def describe(event: Event, limit: int | None = TEXT_MAX) -> str:
+    """The event in one line, without its time: "request #3 http/request {:url ...}".
+
+    `limit`: characters of each value in it; None: all.
+    """
     kind = kind_of(event)
+
+    def shown(data: bytes) -> str:
+        return value_text(data, limit)
+
     match event:
         case Started(_, function, arguments):
-            return f"start {function} {value_text(arguments)}"
+            return f"start {function} {shown(arguments)}"
         case Requested(_, number, effect, payload, options, _):
-            text = f"request #{number} {effect} {value_text(payload)}"
+            text = f"request #{number} {effect} {shown(payload)}"
             return text if options in ("", "nil") else f"{text} {options}"
         case AttemptFailed(_, number, attempt, error):
-            return f"attempt {attempt} of #{number} failed: {value_text(error)}"
+            return f"attempt {attempt} of #{number} failed: {shown(error)}"
         case RetryPlanned(_, number, _, delay):
             return f"retry #{number} in {duration_text(delay)}"
         case Answered(_, number, value) | MessageReceived(_, number, value):
-            return f"{kind} #{number} {value_text(value)}"
+            return f"{kind} #{number} {shown(value)}"
         case AnsweredError(_, number, error):
-            return f"answer #{number} error: {value_text(error)}"
+            return f"answer #{number} error: {shown(error)}"
         case LocalDone(_, _, effect, payload, value):
-            return f"{effect} {value_text(payload)} => {value_text(value)}"
+            return f"{effect} {shown(payload)} => {shown(value)}"
         case TimerFired(_, number):
             return f"timer #{number}"
         case TimedOut(_, number, _):
             return f"timeout #{number}"
         case CancelAsked(_, reason):
-            return f"cancel asked: {value_text(reason)}"
+            return f"cancel asked: {shown(reason)}"
         case RequestCancelled(_, number):
             return f"cancel request #{number}"
         case CameLate(_, number, what):
             return f"late {what} for #{number}, dropped"
         case Paused(_, number, error):
             what = f" at #{number}" if number else ""
-            return f"paused{what}: {value_text(error)}" if error else f"paused{what}"
+            return f"paused{what}: {shown(error)}" if error else f"paused{what}"
         case Resumed(_, number):
             return f"resumed, #{number} tried again" if number else "resumed"
         case Finished(_, value):
-            return f"done {value_text(value)}"
+            return f"done {shown(value)}"
         case Failed(_, error) | Cancelled(_, error):
-            return f"{kind} {value_text(error)}"
+            return f"{kind} {shown(error)}"

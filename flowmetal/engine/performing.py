@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from flowmetal.engine import effects, events
 from flowmetal.engine.draft import Call, Draft
@@ -20,11 +21,11 @@ def perform(draft: Draft, process: Process, performed: Performed) -> None:
     """Does what one performed effect asks for; what is wrong with it becomes an error of the program's call."""
     number = performed.number
     try:
-        payload = draft.encode(performed.payload)
         answer = effects.LOCAL.get(performed.effect)
         if answer is None:
-            _open(draft, process, performed, payload)
+            _open(draft, process, performed)
             return
+        payload = _recorded(draft, performed.payload)
         read_options(performed.options)  # none has a meaning here; a mistake is one all the same
         value = answer(performed.payload, draft.local)
         encoded = draft.encode(value)
@@ -38,13 +39,26 @@ def perform(draft: Draft, process: Process, performed: Performed) -> None:
     draft.entry(event, draft.segment(process))
 
 
-def _open(draft: Draft, process: Process, performed: Performed, payload: bytes) -> None:
-    """Opens a request: to the queue, to a function of this interpreter, or held until a timer or delivery."""
+def _recorded(draft: Draft, payload: Any) -> bytes:
+    """The bytes of what a local effect was given, for the log; what holds functions is kept as it prints."""
+    try:
+        return encode_value(payload)
+    except LanguageError:
+        draft.encode(payload)  # raises it again for what may not leave its process at all
+        return encode_value(print_string(payload, limit=LINE_MAX))
+
+
+def _open(draft: Draft, process: Process, performed: Performed) -> None:
+    """Opens a request: to the queue, to a function of this interpreter, or held until a timer or delivery.
+
+    Whoever answers it does not have the program, so functions cannot go along.
+    """
+    payload = encode_value(performed.payload)
     surroundings, pid = draft.setting.surroundings, draft.live.pid
     number, effect = performed.number, performed.effect
     policy = read_options(performed.options)
     sent, limit = with_deadline(performed.options, policy, draft.now)
-    options = NIL if sent is None else draft.encode(sent)
+    options = NIL if sent is None else encode_value(sent)
     key = policy.key or f"{surroundings.store_id}-{pid}-{number}"
     timers = [Timer(limit, number, "timeout")] if limit else []
     until = limit  # the time a person is told

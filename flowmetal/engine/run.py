@@ -15,7 +15,7 @@ from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.effects import HELD
 from flowmetal.engine.events import LocalDone, decode_event
 from flowmetal.engine.interpreter import Config, Interpreter
-from flowmetal.engine.live import entries_from
+from flowmetal.engine.live import Loaded, entries_from
 from flowmetal.store.interface import FINAL_STATUSES, Hint, Start
 from flowmetal.store.memory import MemoryStore
 from flowmetal.values import ErrorValue, Map, Vector, decode_value, encode_value, keyword, print_string
@@ -95,7 +95,7 @@ def run_once(
                 news.wait(0.1)
     finally:
         interpreter.stop()
-    return _ended(store, pid)
+    return _ended(store, pid, interpreter.programs)
 
 
 def _tell(store: MemoryStore, pid: int, start: int, log: Callable[[str], None] | None) -> int:
@@ -128,10 +128,11 @@ def _unserved(store: MemoryStore, pid: int) -> ErrorValue | None:
     return ErrorValue(KIND_UNSERVED, f"nobody here serves {first.effect}; use `flowvm serve` and a worker", None)
 
 
-def _ended(store: MemoryStore, pid: int) -> Ended:
+def _ended(store: MemoryStore, pid: int, programs: Callable[[bytes], Loaded]) -> Ended:
     record = store.process(pid)
     data = store.result(pid)
-    value = decode_value(data) if data is not None else None
+    # The result may hold functions of the program.
+    value = decode_value(data, programs(record.artifact).table) if record is not None and data is not None else None
     if record is not None and record.status == "done":
         return Ended("done", value, None)
     if value.__class__ is not ErrorValue:

@@ -146,7 +146,8 @@ class Simulation:
         if record is None:
             raise KeyError(pid)
         data = self.store.result(pid)
-        value = decode_value(data) if data is not None else None
+        # The result may hold functions of the program.
+        value = decode_value(data, self.interpreter.programs(record.artifact).table) if data is not None else None
         log = tuple(decode_event(entry.event) for entry in entries_from(self.store, pid, 0) if not entry.part)
         if record.status == "done" or data is None:
             return Ran(pid, record.status, value, None, log)

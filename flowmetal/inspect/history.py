@@ -54,20 +54,27 @@ class History:
         """As a JSON object."""
         return {"pid": self.pid, "events": [line.to_json() for line in self.lines], "more": self.more}
 
-    def to_text(self) -> str:
-        """A line an event: number, time, text."""
+    def to_text(self, columns: int | None = None) -> str:
+        """A line an event: number, time, text; cut to so many columns."""
         width = len(str(self.lines[-1].sequence)) if self.lines else 1
         rows = [
             f"{line.sequence:>{width}}  {instant_text(line.time) if line.time else '-':<24}  {line.text}"
             for line in self.lines
         ]
+        if columns is not None:
+            rows = [row if len(row) <= columns else row[: columns - 1] + "…" for row in rows]
         if self.more:
             rows.append("...")
         return "\n".join(rows)
 
 
-def history(store: Store, pid: int, start: int = 0, limit: int | None = None) -> History:
-    """The events of a process from sequence number `start` on.  An event that cannot be read is a line that says so."""
+def history(
+    store: Store, pid: int, start: int = 0, limit: int | None = None, characters: int | None = None
+) -> History:
+    """At most `limit` events of a process from sequence number `start` on.
+
+    `characters`: how much of each value is shown; None: all.  An event that cannot be read is a line that says so.
+    """
     lines: list[HistoryLine] = []
     for entry in entries_from(store, pid, start):
         if entry.part:
@@ -81,5 +88,5 @@ def history(store: Store, pid: int, start: int = 0, limit: int | None = None) ->
             lines.append(HistoryLine(entry.sequence, 0, "unreadable", str(error), 0, size))
             continue
         number = getattr(event, "number", 0)
-        lines.append(HistoryLine(entry.sequence, event.time, kind_of(event), describe(event), number, size))
+        lines.append(HistoryLine(entry.sequence, event.time, kind_of(event), describe(event, characters), number, size))
     return History(pid, tuple(lines), False)

@@ -20,7 +20,7 @@ from flowmetal.engine.lines import instant_text
 from flowmetal.engine.live import Live, Loaded, entries_from, exhausted, load, restore_at
 from flowmetal.inspect.views import FiberView, FrameView, Inspection, RequestView
 from flowmetal.store.interface import FINAL_STATUSES, ProcessRecord, Store
-from flowmetal.values import CodecError, LanguageError, Map, Promise, Vector, decode_value, print_string
+from flowmetal.values import CodecError, ErrorValue, LanguageError, Map, Promise, Vector, decode_value, print_string
 from flowmetal.vm import Fiber, run
 from flowmetal.vm.state import Region, Wait
 
@@ -47,6 +47,7 @@ def inspect_process(
     fibers: tuple[FiberView, ...] = ()
     if live is not None and live.process is not None:
         fibers = tuple(_fiber(fiber) for fiber in live.process.fibers.values())
+    result, data, trace = _ended(store, record, programs) if at is None else ("", "", ())
     return Inspection(
         pid=pid,
         id=record.id,
@@ -62,7 +63,9 @@ def inspect_process(
         attributes=dict(record.attributes),
         fibers=fibers,
         requests=_open_now(store, pid) if at is None else _open_at(store, pid, at),
-        trace=_trace(store, record) if at is None else (),
+        result=result,
+        data=data,
+        trace=trace,
         problem=problem,
     )
 
@@ -73,8 +76,8 @@ def _state(
     program_of = programs or Programs(store).get
     if at is not None:
         return restore_at(store, record, program_of(record.artifact), at)
-    if record.sequence == 0 or record.status == "done":
-        return None
+    if record.sequence == 0 or record.status in FINAL_STATUSES:
+        return None  # what was saved last is from before the end; the error's trace says where that was
     live = load(store, record, program_of)
     if live.process is not None and record.status == "waiting":
         # The last segment may be from before the other fibers came to rest; running on there is pure.
@@ -183,16 +186,28 @@ def _open_at(store: Store, pid: int, at: int) -> tuple[RequestView, ...]:
     return tuple(found.values())
 
 
-def _trace(store: Store, record: ProcessRecord) -> tuple[str, ...]:
-    if record.status not in FINAL_STATUSES or record.status == "done":
-        return ()
-    data = store.result(record.pid)
+def _ended(
+    store: Store, record: ProcessRecord, programs: Callable[[bytes], Loaded] | None
+) -> tuple[str, str, tuple[str, ...]]:
+    """Of a process that has ended: its result printed, its error's data printed, and the error's trace."""
+    data = store.result(record.pid) if record.status in FINAL_STATUSES else None
     if data is None:
-        return ()
+        return "", "", ()
     try:
-        trace = decode_value(data).trace
-    except Exception:  # a result that cannot be read has no trace to show
-        return ()
+        value = decode_value(data)
+    except CodecError:
+        try:  # it may hold functions, which its program has
+            value = decode_value(data, (programs or Programs(store).get)(record.artifact).table)
+        except (FlowmetalError, CodecError):
+            return f"<{len(data)} bytes that cannot be read>", "", ()
+    if record.status == "done":
+        return print_string(value), "", ()
+    if value.__class__ is not ErrorValue:
+        return "", print_string(value), ()
+    return "", "" if value.data is None else print_string(value.data), _trace(value.trace)
+
+
+def _trace(trace: Any) -> tuple[str, ...]:
     if trace.__class__ is not Vector:
         return ()
     lines = []

@@ -6,6 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+#: Characters of a result or of an error's data in the text form; the JSON form has all of it.
+VALUE_CHARACTERS = 2000
+
+
 @dataclass(frozen=True, slots=True)
 class FrameView:
     """One call: its function, where it stands in the source, and the locals that are still needed, printed."""
@@ -92,7 +96,9 @@ class Inspection:
     attributes: dict[str, Any]
     fibers: tuple[FiberView, ...]
     requests: tuple[RequestView, ...]
-    trace: tuple[str, ...]  # of the error, for a process that failed: "deploy/main deploy.fm:12"
+    result: str  # what a process that is done gave, printed; "" for others
+    data: str  # of the error with which one ended, printed; "" if there is none
+    trace: tuple[str, ...]  # of that error, innermost first: "deploy/main deploy.fm:12"
     problem: str  # why the state cannot be shown, or ""
 
     def to_json(self) -> dict[str, Any]:
@@ -105,7 +111,9 @@ class Inspection:
         name = f" ({self.id})" if self.id else ""
         lines = [f"process {self.pid}{name}  {self.function}  {self.status}{at}"]
         lines += _fact("waits for", self.waits if self.at is None else "")
+        lines += _fact("result", _cut(self.result))
         lines += _fact("error", self.error if self.at is None else "")
+        lines += _fact("data", _cut(self.data))
         lines += _fact("program", self.program[:16])
         lines += _fact("started", f"{self.created_at}, last change {self.updated_at}, {self.sequence} steps")
         for key, value in self.attributes.items():
@@ -120,6 +128,10 @@ class Inspection:
         if self.trace:
             lines += ["", "the error came from"] + [f"  {line}" for line in self.trace]
         return "\n".join(lines)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= VALUE_CHARACTERS else text[: VALUE_CHARACTERS - 1] + "…"
 
 
 def _fact(name: str, value: str) -> list[str]:

@@ -114,14 +114,15 @@ class Api:
 
     async def _start(self, request: Request) -> Response:
         fields = await self._document(request, "program", "function", "args", "id", "attributes")
+        arguments = fields.items("args")
         command = start_command(
             fields.text("function"),
-            fields.items("args"),
+            arguments,
             fields.text_or_none("program"),
             fields.text_or_none("id"),
             fields.table("attributes"),
         )
-        await asyncio.to_thread(self._exports.check, command)
+        command = await asyncio.to_thread(self._exports.check, command, len(arguments))
         try:
             pid, created = await self._commit(command)
         except FlowmetalError as error:
@@ -185,16 +186,16 @@ class Api:
         return await self._post(request, "message", fields.any("value"))
 
     async def _event(self, request: Request) -> Response:
-        fields = await self._document(request, "kind", "value")
+        fields = await self._document(request, "kind", "value", "number")
         kind = fields.text("kind")
         if kind not in POSTED:
             raise HttpError(400, "H305", field="kind", expected="one of " + ", ".join(POSTED))
-        return await self._post(request, kind, fields.any("value"))
+        return await self._post(request, kind, fields.any("value"), fields.integer("number", 0, NUMBER_MAX, 0))
 
-    async def _post(self, request: Request, kind: str, value: Any) -> Response:
+    async def _post(self, request: Request, kind: str, value: Any, number: int = 0) -> Response:
         record = await self._record(request)
         data = encoded(value, kind) if kind in ("message", "cancel") else b""
-        accepted = await self._commit(Post(record.pid, kind, data))
+        accepted = await self._commit(Post(record.pid, kind, data, number))
         return JSONResponse({"accepted": bool(accepted)}, status_code=202 if accepted else 200)
 
     # ---- programs --------------------------------------------------------------------------------------------------

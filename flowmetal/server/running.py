@@ -70,9 +70,9 @@ class HttpServer:
         environment = os.environ if environment is None else environment
         settings = self.config.serve
         token = self.config.token(environment)
-        callbacks = Callbacks(store, self.config.callbacks, environment=environment)
+        self._callbacks = Callbacks(store, self.config.callbacks, environment=environment)
         self._api = Api(store, settings, Access(token, settings.host), deploy)
-        self.app = make_app(self._api, callbacks)
+        self.app = make_app(self._api, self._callbacks)
         self._socket = open_socket(settings.host, settings.port)
         self.port: int = self._socket.getsockname()[1]
         self.url = address_url(settings.host, self.port)
@@ -103,6 +103,8 @@ class HttpServer:
         for _ in range(int(START_SECONDS / 0.02)):
             if self._uvicorn.started:
                 log.info("serving at %s", self.url)
+                for name, reason in self._callbacks.not_startable().items():
+                    log.warning("endpoint %s starts nothing yet: %s", name, reason)
                 return
             if self._background.join(0):
                 break

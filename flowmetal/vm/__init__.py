@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from flowmetal.values import ErrorValue
-from flowmetal.vm.control import cancel_fiber, settle_promise, start_fiber
-from flowmetal.vm.image import IMAGE_VERSION, new_process, restore
+from flowmetal.vm.fibers import cancel_process, make_ready, settle_promise, start_fiber
+from flowmetal.vm.image import IMAGE_VERSION, new_process
 from flowmetal.vm.machine import run
+from flowmetal.vm.restore import restore
 from flowmetal.vm.state import (
     KIND_CANCELLED,
+    KIND_INTERNAL,
     KIND_LIMIT,
     CancelRequest,
     Failed,
@@ -31,6 +33,7 @@ from flowmetal.vm.state import (
 __all__ = [
     "IMAGE_VERSION",
     "KIND_CANCELLED",
+    "KIND_INTERNAL",
     "KIND_LIMIT",
     "CancelRequest",
     "Failed",
@@ -83,13 +86,10 @@ def _settle(process: Process, number: int, resume: tuple[int, Any], now: bool) -
     waiting = process.request_waits.pop(number, None)
     if waiting is not None:
         fiber = process.fibers[waiting]
-        fiber.wait = None
         fiber.resume = resume
-        fiber.changed = True
+        make_ready(process, fiber)
         if now:
-            process.ready.appendleft(waiting)
-        else:
-            process.ready.append(waiting)
+            process.ready.rotate(1)
         return True
     promise = process.request_promises.pop(number, None)
     if promise is None:
@@ -102,8 +102,9 @@ def _settle(process: Process, number: int, resume: tuple[int, Any], now: bool) -
 
 
 def cancel(process: Process, reason: str | None) -> None:
-    """Cancels the process: its first fiber, and with the scopes it leaves all others."""
+    """Cancels the process: its first fiber, and with the scopes it leaves all others.
+
+    A program that goes on for all that can be cancelled once more.
+    """
     message = "the process was cancelled" + (f": {reason}" if reason else "")
-    fiber = process.fibers.get(1)
-    if fiber is not None:
-        cancel_fiber(process, fiber, ErrorValue(KIND_CANCELLED, message, reason))
+    cancel_process(process, ErrorValue(KIND_CANCELLED, message, reason))

@@ -12,12 +12,14 @@ from typing import Any
 from flowmetal.bytecode.program import Function, Program
 from flowmetal.values import Closure, ErrorValue, Vector, keyword
 from flowmetal.vm import machine
-from flowmetal.vm.control import start_fiber
+from flowmetal.vm.fibers import start_fiber
 from flowmetal.vm.image import new_process
 from flowmetal.vm.state import Failed, Finished, Limits, OutOfFuel, Performed
 
 #: Calls and loop turns that one top-level form or macro call may take: some ten seconds.
 COMPILE_FUEL = 50_000_000
+#: Nested calls of one: what goes deeper than this at compile time has no end.
+COMPILE_FRAMES = 1_000_000
 
 
 class EvaluationFailed(Exception):
@@ -33,7 +35,7 @@ class CompileTime:
 
     def __init__(self, fuel: int = COMPILE_FUEL) -> None:
         self._fuel = fuel
-        self._limits = Limits()
+        self._limits = Limits(frames=COMPILE_FRAMES)
 
     def run(self, program: Program, function: Function) -> Any:
         """Calls a function of no arguments and no captures.  What is lazy in its value stays lazy."""

@@ -1,65 +1,111 @@
-"""Walks over the heap: the quota of reachable objects, and what is still lazy inside a value that leaves the process.
+"""Quotas of stack and heap, and what is still lazy inside a value that leaves the process.
 
-Counting walks everything from the frames.  The next count is put off in proportion to what the last one found, so that
-the time spent counting stays a small part of the time spent running.
+Counting the heap walks everything that the frames can still read.  The next count is put off in proportion to what the
+last one found, so that the time spent counting stays a small part of the time spent running.  The clock of that is
+counted in requests and in slices of fuel, both part of the image, and registers that are dead are not looked at: so a
+limit is met at the same instruction wherever fuel cut in and however often the process was restored.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.values import LazySeq, children_of
+from flowmetal.bytecode.liveness import live_after_call, live_retry
+from flowmetal.values import LazySeq, Resumption, children_of
 from flowmetal.values.wire import ModuleOwner
-from flowmetal.vm.state import Process, Region
+from flowmetal.vm.faults import limit_error
+from flowmetal.vm.state import Fiber, Frame, Process, Region
 
-#: Objects counted for each slice of fuel that passes without a count: a slice runs about twenty times longer than
-#: it takes to count this many.
+#: Ticks of the clock for a full slice of fuel; a request is one tick.
+SLICE_TICKS = 64
+#: Objects counted for each slice until the next count: a slice runs about twenty times longer than it takes to count
+#: this many.
 OBJECTS_PER_SLICE = 2_000
+#: Registers of a frame, and bytes or characters of a string, that weigh as much as one object.
+REGISTERS_PER_OBJECT = 16
+TEXT_PER_OBJECT = 256
+TEXT_MIN = 256  # shorter strings are part of what holds them
 
 
-def heap_exceeded(process: Process) -> bool:
-    """Whether the process reaches more heap objects than its limit.  Called once a slice; counts only now and then."""
-    if process.heap_pause > 0:
-        process.heap_pause -= 1
-        return False
-    count = count_objects(process, process.limits.heap_objects)
-    process.heap_pause = count // OBJECTS_PER_SLICE
-    return count > process.limits.heap_objects
+def check_quotas(process: Process, fiber: Fiber, frame: Frame | None) -> None:
+    """Raises the limit error of a fiber that has outgrown its stack or a process that has outgrown its heap.
+
+    Called at the end of each slice and with each request; `frame` is the running one, off the stack.
+    """
+    limits = process.limits
+    if len(fiber.frames) >= limits.frames:
+        raise limit_error(f"more than {limits.frames} nested calls")
+    now = process.slices * SLICE_TICKS + process.next_request
+    if now < process.heap_due:
+        return
+    count = count_objects(process, frame, limits.heap_objects)
+    process.heap_due = now + SLICE_TICKS * (1 + count // OBJECTS_PER_SLICE)
+    if count > limits.heap_objects:
+        raise limit_error(f"more than {limits.heap_objects} heap objects")
 
 
-def count_objects(process: Process, limit: int) -> int:
+def heap_due_at_most(process: Process) -> int:
+    """The latest time, on the clock of the quotas, at which a count can be due."""
+    now = process.slices * SLICE_TICKS + process.next_request
+    return now + SLICE_TICKS * (2 + process.limits.heap_objects // OBJECTS_PER_SLICE)
+
+
+def count_objects(process: Process, running: Frame | None, limit: int) -> int:
     """The number of frames and heap objects reachable from a process, or some number above `limit`."""
-    frames = sum(len(fiber.frames) for fiber in process.fibers.values())
-    if frames > limit:
-        return frames
     pending: list[Any] = list(process.globals.values())
+    count = 0 if running is None else _frame(running, pending)
     for fiber in process.fibers.values():
         pending.append(fiber.promise)
         pending.append(fiber.resume[1])
         for frame in fiber.frames:
-            if frame[0] is not None:
-                pending.extend(frame[1])
-            elif frame[1] != Region.ABANDON:
-                pending.append(frame[2])
-            else:
-                pending.extend(frame[2])
+            count += _frame(frame, pending)
+        if count > limit:
+            return count
     seen: set[int] = set()
+    texts: set[Any] = set()
     while pending:
         value = pending.pop()
         below = children_of(value)
-        if below is None or id(value) in seen:
+        if below is None:
+            # By content: which equal strings are one object does not survive an image.
+            if (value.__class__ is str or value.__class__ is bytes) and len(value) >= TEXT_MIN and value not in texts:
+                texts.add(value)
+                count += len(value) // TEXT_PER_OBJECT
+                if count > limit:
+                    break
+            continue
+        if id(value) in seen:
             continue
         seen.add(id(value))
-        if len(seen) + frames > limit:
+        count += 1
+        if count > limit:
             break
-        pending.extend(below)
-    return len(seen) + frames
+        if value.__class__ is Resumption:
+            for frame in value.frames:
+                count += _frame(frame, pending)
+        else:
+            pending.extend(below)
+    return count
+
+
+def _frame(frame: Frame, pending: list[Any]) -> int:
+    """Adds what a frame can still read to `pending`; what the frame itself weighs."""
+    code = frame[0]
+    if code is None:
+        if frame[1] == Region.ABANDON:
+            pending.extend(frame[2])
+        else:
+            pending.append(frame[2])
+        return 1
+    _, registers, pc, destination = frame
+    live = live_after_call(code.code, pc) if destination >= 0 else live_retry(code.code, pc)
+    pending.extend([registers[register] for register in live])
+    return 1 + len(registers) // REGISTERS_PER_OBJECT
 
 
 def unrealized_inside(value: Any) -> LazySeq | None:
     """The first unrealized lazy sequence inside a value, or None.  Constants hold none and are not entered."""
-    below = children_of(value)
-    if below is None:
+    if children_of(value) is None:
         return None
     seen: set[int] = set()
     pending: list[Any] = [value]
@@ -69,7 +115,7 @@ def unrealized_inside(value: Any) -> LazySeq | None:
         if below is None or id(value) in seen or value.owner.__class__ is ModuleOwner:
             continue
         if value.__class__ is LazySeq and value.state != "done":
-            return value  # type: ignore[no-any-return]
+            return value
         seen.add(id(value))
         pending.extend(below)
     return None

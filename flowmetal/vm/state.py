@@ -9,7 +9,7 @@ image writer.  There are two shapes:
                     retried)
     region frame    (None, kind, data): marks what holds for the frames above it, see Region
 
-Nothing here runs; machine.py and control.py do.
+Nothing here runs; machine.py and its helpers do.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Resume:
 KIND_CANCELLED = keyword("flowmetal/cancelled")
 KIND_LIMIT = keyword("flowmetal/limit")
 KIND_ABANDONED = keyword("flowmetal/abandoned")
+KIND_INTERNAL = keyword("flowmetal/internal")  # a fault of the machine or of a builtin, see errors.py
 UNCATCHABLE = frozenset({KIND_LIMIT, KIND_ABANDONED})
 
 ENTER: tuple[int, Any] = (Resume.ENTER, None)
@@ -70,15 +71,24 @@ class Limits:
     requests: int = 100_000  # outstanding at once
 
 
+#: Calls and loop turns between two looks at the quotas of stack and heap, so that the loop itself never counts them.
+SLICE = 20_000
+
+
 class Fiber:
-    """One line of execution inside a process."""
+    """One line of execution inside a process.
+
+    Where it stands: it runs (`Process.running`), it waits (`wait`), or it is in `Process.ready` and goes on with
+    `resume`.  While it waits `resume` says how it goes on when what it waits for has come; an answer to a request
+    replaces it.
+    """
 
     __slots__ = (
         "cancelled",
         "changed",
-        "cut",
         "frames",
         "id",
+        "known",
         "promise",
         "regions",
         "resume",
@@ -97,8 +107,8 @@ class Fiber:
         self.resume: tuple[int, Any] = ENTER
         self.cancelled: ErrorValue | None = None  # raised at every suspension point from now on
         self.saved: list[Frame] = []  # the frames as the last segment wrote them
-        self.changed = True  # since the last segment
-        self.cut = False  # it stopped because the turn's fuel was used up
+        self.changed = False  # since the last segment; set by Process.mark
+        self.known = False  # a segment since the last checkpoint has its scope and promise
 
 
 class Scope:
@@ -109,7 +119,7 @@ class Scope:
     def __init__(self, fiber: int) -> None:
         self.fiber = fiber  # whose frames hold the region
         self.living: dict[int, None] = {}  # fiber ids in the order they were started
-        self.failures: list[Promise] = []
+        self.failures: list[Promise] = []  # of fibers that have failed; those in state "seen" were awaited since
 
 
 # ---- outcomes: why the machine handed control back ----------------------------------------------------------------
@@ -165,9 +175,10 @@ class Process:
     """A running program: its fibers and what they share.  `image` (image.py) writes it down."""
 
     __slots__ = (
-        "end", "fibers", "fuel", "globals", "heap_pause", "image", "limits", "next_fiber", "next_request",
-        "next_scope", "next_token", "opened", "outbox", "program", "ready", "realizes_result", "request_promises",
-        "request_waits", "scopes", "stepping", "table", "touched", "waiters",
+        "changed", "changed_scopes", "end", "ended", "fibers", "fuel", "globals", "heap_due", "image", "limits",
+        "next_fiber", "next_request", "next_scope", "next_token", "opened", "outbox", "program", "ready",
+        "realizes_result", "request_promises", "request_waits", "running", "scopes", "slice_end", "slice_left",
+        "slices", "stepping", "table", "touched", "waiters",
     )  # fmt: skip
 
     def __init__(self, program: Program, table: Any, limits: Limits) -> None:
@@ -185,18 +196,36 @@ class Process:
         self.next_request = 1
         self.next_scope = 1
         self.next_token = 1
-        self.touched: list[Any] = []  # mutable objects changed since the last segment
-        self.opened: list[Promise] = []  # promises of requests opened since the last segment
-        self.outbox: deque[Outcome] = deque()
+        self.outbox: deque[Outcome] = deque()  # outcomes that `run` has still to give
         self.end: Finished | Failed | None = None
-        self.fuel = 0
+        self.running = 0  # the fiber that runs; 0 between two runs
         self.stepping = False  # stop before every instruction
-        self.heap_pause = 0  # slices of fuel until the heap is counted again
         self.realizes_result = True  # the value at the end leaves the process: nothing lazy may be inside it
+        # Fuel, and the clock of the quotas (quota.py).  The clock goes on at the same places wherever fuel cuts in.
+        self.fuel = 0
+        self.slice_left = SLICE  # fuel until the quotas are looked at next
+        self.slice_end = 0  # while a fiber runs: the fuel at which that is
+        self.slices = 0  # slices that are over
+        self.heap_due = 0  # when the heap is counted next
+        # What has changed since the last segment, for image.py.
+        self.changed: list[Fiber] = []
+        self.ended: list[int] = []
+        self.changed_scopes: dict[int, None] = {}
+        self.touched: list[Any] = []  # mutable objects
+        self.opened: list[Promise] = []  # promises of requests
         self.image: Any = None
 
     def touch(self, mutable: Any) -> None:
-        """Notes that a cell, lazy sequence, promise or resumption has changed, for the next segment."""
-        if not mutable.dirty:
+        """Notes that a cell, lazy sequence, promise or resumption has changed, for the next segment.
+
+        One that no image has yet is written whole when it is first met, so it need not be kept in mind.
+        """
+        if mutable.owner is not None and not mutable.dirty:
             mutable.dirty = True
             self.touched.append(mutable)
+
+    def mark(self, fiber: Fiber) -> None:
+        """Notes that a fiber has changed, for the next segment."""
+        if not fiber.changed:
+            fiber.changed = True
+            self.changed.append(fiber)

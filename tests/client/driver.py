@@ -7,12 +7,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from flowmetal.store import Store, open_store
 from flowmetal.store.interface import InboxEvent, Join, PutArtifact, Request, Start, Turn
 from flowmetal.values import decode_value, encode_value, from_python, to_python
 
 #: Generous: a machine may have much else to do, and what happens ends the wait at once.
 DEADLINE_SECONDS = 60.0
+
+#: How often what waits looks for itself, where only hints are to wake it.
+SLOW_SECONDS = 600.0
+
+
+def only_hints_wake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever waits for longer than DEADLINE_SECONDS from here on has missed its hint."""
+    for module in ("client.over_store", "client.serving", "server.api"):
+        monkeypatch.setattr(f"flowmetal.{module}.SLOW_POLL_SECONDS", SLOW_SECONDS)
 
 
 def eventually(look: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:

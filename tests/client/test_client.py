@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driver import Driver
+from driver import DEADLINE_SECONDS, Driver, only_hints_wake
 
 import flowmetal
 from flowmetal.client import (
@@ -27,9 +27,11 @@ from flowmetal.client import (
     Refused,
     Unreachable,
 )
+from flowmetal.client.connecting import deploy_artifact
 from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine.build import build_artifact
 from flowmetal.server import HttpServer, read_config
-from flowmetal.store import Store
+from flowmetal.store import Store, StoreError
 from flowmetal.store.interface import PutArtifact
 from flowmetal.values import BuiltinFn, ErrorValue, Map, Vector, decode_value, keyword, to_python
 
@@ -46,7 +48,7 @@ class World:
         self.driver = Driver()
         self.server: HttpServer | None = None
         if way == "http":
-            config = read_config({"serve": {"port": 0, "token_env": "T"}})
+            config = read_config({"serve": {"port": 0, "token_env": "T", "stop_seconds": DEADLINE_SECONDS}})
             self.server = HttpServer(self.driver.store, config, deploy=deploy, environment={"T": "tok"})
             self.server.start()
             self.client = flowmetal.connect(self.server.url, token="tok")
@@ -93,16 +95,17 @@ def test_ids(world: World) -> None:
     assert client.find("other") is None
 
 
-def test_results(world: World) -> None:
+def test_results(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    only_hints_wake(monkeypatch)
     pid = world.client.start("deploy/main")
     with pytest.raises(NotFinished) as raised:
         world.client.result(pid, wait=0.05)
     assert isinstance(raised.value, TimeoutError)
     timer = threading.Timer(0.1, world.driver.finish, (pid, "done", Map.of([(keyword("a"), 1)])))
-    timer.start()
     before = time.monotonic()
+    timer.start()
     assert world.client.result(pid) == {"a": 1}
-    assert time.monotonic() - before < SLOW_POLL_SECONDS
+    assert time.monotonic() - before < DEADLINE_SECONDS
     assert world.client.result(pid, wait=0) == {"a": 1}
     timer.join()
 
@@ -151,8 +154,11 @@ def test_events(world: World) -> None:
     assert world.client.cancel(pid, "enough") is True
     assert world.client.pause(pid) is True
     assert world.client.resume(pid) is True
+    assert world.client.retry(pid) is True
+    assert world.client.retry(pid, 3) is True
     events = world.driver.events(pid)
-    assert [event.kind for event in events] == ["start", "message", "cancel", "pause", "resume"]
+    assert [event.kind for event in events] == ["start", "message", "cancel", "pause", "resume", "retry", "retry"]
+    assert [event.number for event in events[-2:]] == [0, 3]
     assert decode_value(events[2].data) == "enough"
     world.driver.finish(pid, "done", None)
     assert world.client.cancel(pid) is False
@@ -225,9 +231,62 @@ def test_wrong_token_and_wrong_address() -> None:
     with flowmetal.connect(url) as client, pytest.raises(Unreachable) as raised:
         client.list()
     assert raised.value.code == "H501"
-    for bad in ("", "ftp://x", "http:", "http://", "nothing", "htp://x"):
+    for bad in ("", "ftp://x", "http:", "http://", "htp://x"):
         with pytest.raises(BadAddress):
             flowmetal.connect(bad)
+
+
+def test_a_store_is_made_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    for address in (str(tmp_path / "typo"), f"lmdb://{tmp_path}/typo"):
+        with pytest.raises(StoreError) as raised:
+            flowmetal.connect(address)
+        assert raised.value.code == "S101"
+    assert list(tmp_path.iterdir()) == []
+    flowmetal.connect(str(tmp_path / "store"), create=True).close()
+    with flowmetal.connect(str(tmp_path / "store")) as client:
+        assert client.list() == []
+
+
+PROGRAM = """
+(ns shop)
+(defn main ([] 0) ([order] order))
+(defn more [a & b] [a b])
+(defn- hidden [] 1)
+(def table 5)
+(defmacro unless [a] a)
+"""
+
+
+def test_what_cannot_be_started_is_refused_before_anything_starts(world: World) -> None:
+    built = build_artifact({"shop.fm": PROGRAM})
+    deploy_artifact(world.driver.store, "shop", built.data)
+    client, before = world.client, len(world.client.list(limit=1000))
+    for function, arguments, message in [
+        ("shop/mian", (), "did you mean `main`?"),
+        ("shop/zzz", (), "it has: main, more."),
+        ("shop/hidden", (), "`hidden` is private"),
+        ("shop/table", (), "it has: main, more."),
+        ("shop/unless", (1,), "it has: main, more."),
+    ]:
+        with pytest.raises(NotFound) as missing:
+            client.start(function, *arguments, id="new")
+        assert missing.value.code == "B014"
+        assert message in missing.value.diagnostic.hint.lower()
+    with pytest.raises(NotFound) as elsewhere:
+        client.start("shopp/main", program="shop")
+    assert (elsewhere.value.code, elsewhere.value.diagnostic.hint) == ("B014", "Did you mean `shop/main`?")
+    for function, arguments in [("shop/main", (1, 2)), ("shop/more", ())]:
+        with pytest.raises(Refused) as refused:
+            client.start(function, *arguments)
+        assert refused.value.code == "B016"
+    assert len(client.list(limit=1000)) == before
+    pid = client.start("shop/main", {"n": 1}, id="order-1")
+    client.start("shop/more", 1, 2, 3)
+    # A start that has happened is the same start also when the program no longer has the function.
+    deploy_artifact(world.driver.store, "shop", build_artifact({"shop.fm": "(ns shop) (defn other [] 1)"}).data)
+    assert client.start("shop/main", {"n": 1}, id="order-1") == pid
+    with pytest.raises(NotFound):
+        client.start("shop/main", {"n": 1}, id="order-2")
 
 
 def test_an_answer_that_is_not_the_api() -> None:

@@ -105,7 +105,7 @@ class Site:
                 self.reply(200, b"not gzip", content_encoding="gzip")
 
             def at_slow(self) -> None:
-                site.release.wait(10)
+                site.release.wait(60)
                 self.reply(200, b"late")
 
             def at_redirect(self) -> None:
@@ -149,4 +149,4 @@ class Site:
         self.release.set()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(5)
+        self._thread.join(60)

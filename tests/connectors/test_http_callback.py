@@ -13,8 +13,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from driver import Driver
+from driver import DEADLINE_SECONDS, Driver
 
+from flowmetal.client.connecting import deploy_artifact
+from flowmetal.connectors.http_callback.app import Callbacks
+from flowmetal.engine.build import build_artifact
 from flowmetal.server import HttpServer, read_config
 from flowmetal.store.interface import Deliver
 from flowmetal.values import decode_value, to_python
@@ -22,8 +25,8 @@ from flowmetal.values import decode_value, to_python
 TOKEN = "a" * 32
 SECRET = "s3cret"
 
-CONFIG = {
-    "serve": {"port": 0, "max_body_bytes": 100_000, "body_seconds": 0.3},
+CONFIG: dict[str, Any] = {
+    "serve": {"port": 0, "max_body_bytes": 100_000, "stop_seconds": DEADLINE_SECONDS},
     "endpoints": {
         "github": {"scheme": "github", "secret_env": "GH", "start": "deploy/main", "events": ["push"]},
         "stripe": {"scheme": "stripe", "secret_env": "GH", "start": "deploy/main"},
@@ -35,11 +38,12 @@ CONFIG = {
 
 
 class World:
-    def __init__(self) -> None:
+    def __init__(self, **serve: Any) -> None:
         self.driver = Driver()
-        self.server = HttpServer(self.driver.store, read_config(CONFIG), environment={"GH": SECRET})
+        config = read_config({**CONFIG, "serve": {**CONFIG["serve"], **serve}})
+        self.server = HttpServer(self.driver.store, config, environment={"GH": SECRET})
         self.server.start()
-        self.http = httpx2.Client(base_url=self.server.url, trust_env=False, timeout=10)
+        self.http = httpx2.Client(base_url=self.server.url, trust_env=False, timeout=DEADLINE_SECONDS)
 
     def close(self) -> None:
         self.http.close()
@@ -155,7 +159,7 @@ def test_other_methods_are_not_allowed(world: World) -> None:
 
 def raw(world: World, *parts: bytes, pause: float = 0.0) -> bytes:
     """Sends bytes as they are, and gives all that comes back."""
-    with socket.create_connection(("127.0.0.1", world.server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", world.server.port), timeout=DEADLINE_SECONDS) as connection:
         try:
             for part in parts:
                 connection.sendall(part)
@@ -183,12 +187,14 @@ def test_body_limit_by_length_and_by_count(world: World) -> None:
     assert world.http.post(f"/callbacks/{token}", content=b"x" * 100_000).status_code == 202
 
 
-def test_slow_bodies_have_a_deadline(world: World) -> None:
+def test_slow_bodies_have_a_deadline() -> None:
+    world = World(body_seconds=0.3)
     token = new_token()
     world.driver.callback(token)
     answer = raw(world, f"POST /callbacks/{token} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx".encode())
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"H307" in answer
+    world.close()
 
 
 def test_a_store_that_fails_is_no_2xx(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,6 +324,32 @@ def test_a_program_that_is_not_deployed_is_no_2xx(world: World) -> None:
     response = world.http.post("/endpoints/undeployed", json=1)
     assert response.status_code == 503
     assert response.json()["error"]["code"] == "H404"
+
+
+def test_a_function_that_cannot_be_started_is_no_2xx_and_is_told_at_the_start() -> None:
+    program = "(ns shop) (defn main [push] push) (defn none [] 1)"
+    endpoints = {
+        name: {"scheme": "none", "insecure": True, "start": f"shop/{name}"} for name in ("main", "mian", "none")
+    }
+    endpoints["undeployed"] = {"scheme": "none", "insecure": True, "start": "missing/main"}
+    driver = Driver()
+    deploy_artifact(driver.store, "shop", build_artifact({"shop.fm": program}).data)
+    callbacks = Callbacks(driver.store, read_config({"endpoints": endpoints}).callbacks, environment={})
+    assert callbacks.not_startable() == {
+        "mian": "`shop` has no function `mian`.",
+        "none": "`shop/none` takes 0 arguments, and is given 1 argument.",
+        "undeployed": "No program is deployed as `missing`.",
+    }
+    server = HttpServer(driver.store, read_config({**CONFIG, "endpoints": endpoints}), environment={})
+    server.start()
+    with httpx2.Client(base_url=server.url, trust_env=False, timeout=DEADLINE_SECONDS) as http:
+        for name in ("mian", "none"):
+            response = http.post(f"/endpoints/{name}", json=1)
+            assert (response.status_code, response.json()["error"]["code"]) == (503, "H404")
+        assert driver.store.processes() == []
+        assert http.post("/endpoints/main", json=1).status_code == 202
+    assert server.stop()
+    driver.store.close()
 
 
 def test_health(world: World) -> None:

@@ -28,7 +28,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def world(site: Site) -> Iterator[Driver]:
     driver = Driver()
-    settings = HttpSettings(allow=(f"127.0.0.1:{site.port}",), max_bytes=4096, timeout_seconds=5.0)
+    settings = HttpSettings(allow=(f"127.0.0.1:{site.port}",), max_bytes=4096, timeout_seconds=60.0)
     with running(HttpRequestConnector(driver.store, settings)):
         yield driver
     driver.store.close()

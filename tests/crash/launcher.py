@@ -4,7 +4,9 @@ A fork is an operating system process like any other, with its own memory, socke
 any other.  What it saves is half a second of imports for each of some hundred starts.
 
 Orders are lines of JSON on standard input, answers lines on standard output:
-    {"start": [script or command, arguments...], "folder", "environment", "log"}  ->  pid
+    {"start": [script or command, arguments...], "folder", "environment", "log", "out"}  ->  pid
+        `log` is for standard error, and for standard output where `out` is null; `file_bytes`, if given, is the
+        largest size of a file that it may write, which fails as a full disk does
     {"poll": pid}  ->  null while it runs, else its exit code (negative: the signal that ended it)
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import runpy
 import signal
 import sys
@@ -19,6 +22,7 @@ import traceback
 from typing import Any
 
 #: What the processes will need.  Nothing of it starts a thread or opens a file when it is imported.
+import flowmetal.cli.flowc
 import flowmetal.cli.flowvm
 import flowmetal.cli.serving
 import flowmetal.client.over_http
@@ -30,8 +34,13 @@ def child(order: dict[str, Any], inherited: int) -> None:
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    os.dup2(log, 1)
+    out = log
+    if order["out"] is not None:
+        out = os.open(order["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(out, 1)
     os.dup2(log, 2)
+    if order["file_bytes"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_bytes"], resource.RLIM_INFINITY))
     os.closerange(3, inherited)
     os.chdir(order["folder"])
     os.environ.clear()
@@ -41,6 +50,8 @@ def child(order: dict[str, Any], inherited: int) -> None:
     sys.argv = [what, *arguments]
     if what == "flowvm":
         flowmetal.cli.flowvm.main()
+    elif what == "flowc":
+        flowmetal.cli.flowc.main()
     else:
         runpy.run_path(what, run_name="__main__")
 

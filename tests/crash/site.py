@@ -127,10 +127,19 @@ class Launcher:
             self._process.stdin.flush()
             return json.loads(self._process.stdout.readline())
 
-    def start(self, *command: str, folder: Path, log: Path, env: dict[str, str]) -> Child:
-        """Starts a process: `flowvm ...`, or a script."""
+    def start(
+        self,
+        *command: str,
+        folder: Path,
+        log: Path,
+        env: dict[str, str],
+        out: Path | None = None,
+        file_bytes: int | None = None,
+    ) -> Child:
+        """Starts a process: `flowvm ...`, `flowc ...`, or a script; see launcher.py."""
         order = {"start": list(command), "folder": str(folder), "environment": env, "log": str(log)}
-        return Child(self, self.ask(order), log)
+        more = {"out": None if out is None else str(out), "file_bytes": file_bytes}
+        return Child(self, self.ask({**order, **more}), log)
 
     def close(self) -> None:
         """Ends the launcher; what it started must be over."""

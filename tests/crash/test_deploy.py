@@ -82,17 +82,22 @@ def every_commit(sites: list[Site], point: str, who: str) -> int:
     return len(killed)
 
 
-@pytest.mark.parametrize(("point", "every"), [(AFTER, 7), (BEFORE, 9)])
-def test_every_interpreter_is_killed_at_its_nth_commit(sites: list[Site], point: str, every: int) -> None:
-    """One run through a chain of interpreters, each of which dies at its n-th commit."""
-    site = sites[every % SLOTS]
-    with Run(site, f"chain-{point.split('_')[2]}-{every}".lower(), "server") as run:
-        run.start_all(**{point: str(every)})
-        run.until_done(lambda name: run.start(name, **({point: str(every)} if name == "interpreter" else {})))
-        run.revive()
-        if run.children["interpreter"].code is None:
-            run.kill("interpreter")  # it still has its fail point
-            run.start("interpreter")
+@pytest.mark.parametrize("point", [AFTER, BEFORE])
+def test_one_interpreter_after_the_other_is_killed(sites: list[Site], point: str) -> None:
+    """One run through a chain of interpreters, each of which dies at one of its commits, a different one each time
+    (a request whose server always dies at the same point comes to rest after its retries, as it should)."""
+    numbers = [6, 9, 12, 8, 11, 7, 10]
+    with Run(sites[0], f"chain-{point.split('_')[2]}".lower(), "server") as run:
+
+        def start(name: str) -> None:
+            number = numbers.pop(0) if name == "interpreter" and numbers else 0
+            run.start(name, **({point: str(number)} if number else {}))
+
+        start("interpreter")
+        run.start("service")
+        run.start("worker")
+        run.start_sender()
+        run.until_done(start)
         run.check()
     assert run.kills["interpreter"] >= 3, run.kills
 

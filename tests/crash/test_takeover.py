@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -67,9 +66,7 @@ class Serve:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         config = folder / f"{self.port}.toml"
-        config.write_text(
-            f'[serve]\nport = {self.port}\n[http]\nlease_seconds = 0.6\nallow = ["{allow}"]\n'
-        )
+        config.write_text(f'[serve]\nport = {self.port}\n[http]\nlease_seconds = 0.6\nallow = ["{allow}"]\n')
         self.log = folder / f"{self.port}.log"
         command = ("-m", "flowmetal.cli.flowvm", "serve", "--store", str(store), "--config", str(config))
         with self.log.open("wb") as log:
@@ -153,22 +150,22 @@ def steps(store: Store) -> int:
     return sum(record.sequence for record in store.processes(limit=1000))
 
 
-def start_many(client: Client, page: str) -> list[int]:
-    return [client.start("steps/main", ROUNDS, page) for _ in range(PROCESSES)]
+def start_many(client: Client, page: str, rounds: int = ROUNDS) -> list[int]:
+    return [client.start("steps/main", rounds, page) for _ in range(PROCESSES)]
 
 
-def check_all(store: Store, pids: list[int]) -> None:
+def check_all(store: Store, pids: list[int], rounds: int = ROUNDS) -> None:
     """All are done with the right result, and each step stands in the log once."""
     for pid in pids:
         record = store.process(pid)
         assert record is not None and record.status == "done", record
         result = store.result(pid)
-        assert result is not None and list(decode_value(result)) == list(range(ROUNDS))
+        assert result is not None and list(decode_value(result)) == list(range(rounds))
         entries = [entry for entry in store.log(pid, 0, 100_000) if entry.part == 0]
         assert [entry.sequence for entry in entries] == list(range(record.sequence))
         events = [decode_event(entry.event) for entry in entries]
         numbers = [event.number for event in events if isinstance(event, (Requested, LocalDone))]
-        assert numbers == list(range(1, 2 * ROUNDS + ROUNDS // 4 + 1))
+        assert numbers == list(range(1, 2 * rounds + rounds // 4 + 1))
         assert isinstance(events[0], Started) and isinstance(events[-1], Finished)
 
 
@@ -250,10 +247,11 @@ def test_the_owner_is_stopped_and_the_other_goes_on(place: Place) -> None:
 def test_owners_are_killed_over_and_over(place: Place) -> None:
     """Three interpreters; whoever owns the store is killed and replaced, until everything is done."""
     serves = [place.serve() for _ in range(3)]
-    pids = start_many(connect(serves[0].url), place.page)
+    rounds = 400
+    pids = start_many(connect(serves[0].url), place.page, rounds)
     kills = 0
     with place.store() as store:
-        while store.stats()["processes"]["done"] < len(pids) and kills < 30:
+        while store.stats()["processes"]["done"] < len(pids) and kills < 20:
             owner = next((one for one in serves if one.process.pid == place.owner()), None)
             if owner is not None:
                 owner.kill()
@@ -261,6 +259,6 @@ def test_owners_are_killed_over_and_over(place: Place) -> None:
                 serves[serves.index(owner)] = place.serve()
             time.sleep(0.2)
         until_done(store, pids)
-        check_all(store, pids)
+        check_all(store, pids, rounds)
     print(f"takeover: {kills} owners killed")
-    assert os.path.exists(place.path) and kills > 1
+    assert kills > 5

@@ -46,7 +46,7 @@ class Storm:
             status, document = push(self.run.site.url, delivery)
             self.answers[delivery] = (status, int(document.get("process", 0)))
             if not status:
-                self._stop.wait(0.02)  # nobody listens just now
+                self._stop.wait(0.1)  # nobody listens just now
 
     def stop(self) -> None:
         """Ends the clients."""
@@ -135,7 +135,7 @@ def test_what_got_2xx_is_never_forgotten(site: Site) -> None:
 
 @pytest.mark.crash
 def test_what_got_2xx_is_never_forgotten_long(site: Site) -> None:
-    storm(site, 90.0, "long")
+    storm(site, 60.0, "long")
 
 
 def test_a_stop_forgets_nothing(site: Site, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 CONSOLE = [block for page in PAGES for block in of_language(page, "console")]
 
 #: Programs in console blocks that are not ours.
-OTHERS = {"make", "curl", "python", "pip", "git", "kill", "cat", "sudo", "cd"}
+OTHERS = {"make", "curl", "python", "pip", "git", "kill", "cat", "sudo", "cd", "source"}
 
 
 def commands(app: typer.Typer) -> dict[str, Any]:

@@ -41,6 +41,13 @@ SOURCE = """
 """
 
 
+ENDS = """(ns ends)
+(defn function [] (fn [x] x))
+(defn fails [] (throw (error :own "no" {:n 1})))
+(defn waits [] (perform :no/answer))
+"""
+
+
 @pytest.fixture(scope="module")
 def artifact() -> bytes:
     return build_artifact({"shop.fm": SOURCE}).data
@@ -114,6 +121,46 @@ def test_a_failed_process_says_where(artifact: bytes) -> None:
     assert seen.status == "failed"
     assert any("shop.fm:18" in line for line in seen.trace)
     assert "shop/fails" in seen.to_text()
+
+
+def test_an_ended_process_says_what_came_of_it(artifact: bytes) -> None:
+    world, pid = started(artifact, "shop/main", 7)
+    world.answers["shop/charge"] = lambda order: "r1"
+    world.run(pid)
+    seen = inspect_process(world.store, pid)
+    assert seen is not None
+    assert (seen.status, seen.result, seen.fibers, seen.requests) == ("done", '"r1 for 25"', (), ())
+    assert '  result     "r1 for 25"' in seen.to_text().split("\n")
+    before = inspect_process(world.store, pid, at=1)
+    assert before is not None
+    assert (before.result, len(before.fibers)) == ("", 1)
+
+    for function, result, error, data in [
+        ("ends/function", "#fn ends/function/fn@2", "", ""),
+        ("ends/fails", "", ":own no", "{:n 1}"),
+        ("ends/waits", "", ":flowmetal/cancelled", ""),
+    ]:
+        world = Simulation({})
+        pid = world.start(world.deploy(build_artifact({"ends.fm": ENDS}).data), function)
+        world.settle()
+        world.post(pid, "cancel", None)
+        world.settle()
+        seen = inspect_process(world.store, pid)
+        assert seen is not None
+        assert (seen.result, seen.data, seen.fibers, seen.problem) == (result, data, (), "")
+        assert seen.error.startswith(error)
+        assert bool(seen.trace) == bool(error)
+        json.dumps(seen.to_json())
+
+
+def test_history_lines_are_cut_to_a_width(artifact: bytes) -> None:
+    world, pid = started(artifact, "shop/main", "x" * 3000)
+    lines = history(world.store, pid)
+    assert "x" * 3000 in lines.to_json()["events"][1]["text"]
+    assert "x" * 3000 in lines.to_text()
+    cut = history(world.store, pid, characters=160).to_text(160).split("\n")
+    assert len(cut) == 2
+    assert all(len(line) == 160 and line.endswith("…") for line in cut)
 
 
 def test_text_and_json_forms(artifact: bytes) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from driver import Driver, eventually
+from driver import DEADLINE_SECONDS, Driver, eventually
 
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.server import HttpServer, ServerConfig, read_config, serve
@@ -21,7 +21,7 @@ from flowmetal.server.protocol import DeadlineProtocol
 
 
 def config(**serve: Any) -> ServerConfig:
-    return read_config({"serve": {"port": 0, **serve}})
+    return read_config({"serve": {"port": 0, "stop_seconds": 2 * DEADLINE_SECONDS, **serve}})
 
 
 def test_a_port_in_use_is_an_error_of_the_start() -> None:
@@ -60,7 +60,8 @@ def test_urls() -> None:
     server.stop()
 
 
-def test_idle_connections_do_not_delay_a_stop() -> None:
+def test_idle_connections_do_not_delay_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowmetal.server.running.KEEP_ALIVE_SECONDS", 2 * DEADLINE_SECONDS)
     server = HttpServer(Driver().store, config())
     server.start()
     with (
@@ -70,15 +71,15 @@ def test_idle_connections_do_not_delay_a_stop() -> None:
         assert http.get("/health").status_code == 200
         before = time.monotonic()
         assert server.stop()
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < DEADLINE_SECONDS
 
 
 def test_heads_have_a_deadline_and_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DeadlineProtocol, "head_seconds", 0.2)
+    monkeypatch.setattr(DeadlineProtocol, "head_seconds", 1.0)
     server = HttpServer(Driver().store, config())
     server.start()
     try:
-        silent, slow, large, kept = (socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(4))
+        silent, slow, large, kept = (socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(4))
         slow.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
         large.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 100_000)
         kept.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /health HT")
@@ -91,7 +92,7 @@ def test_heads_have_a_deadline_and_a_limit(monkeypatch: pytest.MonkeyPatch) -> N
         assert received.startswith(b"HTTP/1.1 200") and received.count(b"HTTP/1.1") == 1
         for connection in (silent, slow, large, kept):
             connection.close()
-        assert httpx2.get(server.url + "/health", trust_env=False).status_code == 200
+        assert httpx2.get(server.url + "/health", trust_env=False, timeout=60).status_code == 200
     finally:
         server.stop()
 
@@ -115,7 +116,7 @@ def test_services_start_in_order_and_stop_in_reverse() -> None:
     addresses: list[str] = []
 
     def ready(server: HttpServer) -> None:
-        assert httpx2.get(server.url + "/health", trust_env=False).status_code == 200
+        assert httpx2.get(server.url + "/health", trust_env=False, timeout=60).status_code == 200
         log.append("ready")
         stop.set()
 
@@ -138,7 +139,7 @@ def test_a_service_that_does_not_start_stops_the_others() -> None:
 SCRIPT = """
 from flowmetal.server import serve, read_config
 from flowmetal.store import open_store
-serve(open_store("memory:"), read_config({"serve": {"port": 0}}), ready=lambda s: print(s.url, flush=True))
+serve(open_store("memory:"), read_config({"serve": {"port": 0, "stop_seconds": 120}}), ready=lambda s: print(s.url, flush=True))
 print("stopped", flush=True)
 """
 
@@ -148,10 +149,10 @@ def test_signals_stop_a_process_that_serves(number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        assert httpx2.get(url + "/health", trust_env=False).status_code == 200
+        assert httpx2.get(url + "/health", trust_env=False, timeout=60).status_code == 200
         before = time.monotonic()
         os.kill(process.pid, number)
         assert process.stdout.readline() == "stopped\n"
-        assert process.wait(5) == 0
-        assert time.monotonic() - before < 5
+        assert process.wait(DEADLINE_SECONDS) == 0
+        assert time.monotonic() - before < DEADLINE_SECONDS
     eventually(lambda: process.returncode is not None)

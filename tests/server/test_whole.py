@@ -52,9 +52,9 @@ def test_a_program_waits_for_the_world(tmp_path: Path) -> None:
             seen = eventually(lambda: site.seen)[0]
             url = json.loads(seen.body)["answer-to"]
             assert seen.headers["idempotency-key"]
-            assert httpx2.post(url, json={"ok": 1}, trust_env=False).status_code == 202
-            assert httpx2.post(url, json={"ok": 2}, trust_env=False).status_code == 200
-            results.append(client.result(pid, wait=10))
+            assert httpx2.post(url, json={"ok": 1}, trust_env=False, timeout=60).status_code == 202
+            assert httpx2.post(url, json={"ok": 2}, trust_env=False, timeout=60).status_code == 200
+            results.append(client.result(pid, wait=60))
             results.append([step.kind for step in client.history(pid)])
             worker.stop()
 

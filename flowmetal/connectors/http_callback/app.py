@@ -21,6 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from flowmetal.client.errors import ClientError, NotFound
+from flowmetal.client.exports import Exports
 from flowmetal.connectors.config import CallbackSettings, EndpointSettings
 from flowmetal.connectors.http_callback.body import (
     HttpError,
@@ -56,8 +58,8 @@ K_BODY = keyword("body")
 K_ENDPOINT, K_DELIVERY, K_EVENT, K_HEADERS = (keyword(n) for n in ("endpoint", "delivery", "event", "headers"))
 K_TYPE, K_ID, K_EVENT_ID = keyword("type"), keyword("id"), keyword("event_id")
 
-#: Codes of the store for a start that names what is not there.
-_NOT_STARTABLE = frozenset({"S202", "S203"})
+#: Codes for a start that names what is not there, or that cannot be started with a delivery.
+_NOT_STARTABLE = frozenset({"S202", "S203", "B014", "B016"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,26 @@ class Callbacks:
         self._store = store
         self._settings = settings if settings is not None else CallbackSettings()
         self._clock = clock
+        self._exports = Exports(store)
         environment = os.environ if environment is None else environment
         self._endpoints = {
             name: _Endpoint(endpoint, load_secrets(endpoint, environment))
             for name, endpoint in self._settings.endpoints.items()
         }
+
+    def not_startable(self) -> dict[str, str]:
+        """What each endpoint that could start nothing now lacks, in words, by its name.  A deploy may bring it."""
+        lacking: dict[str, str] = {}
+        deployed = self._store.deployed() if self._endpoints else {}
+        for name, endpoint in self._endpoints.items():
+            program = _program(endpoint.settings)
+            try:
+                if program not in deployed:
+                    raise NotFound("H511", name=program)
+                self._exports.check(Start(endpoint.settings.start, b"", name=program), 1)
+            except ClientError as error:
+                lacking[name] = error.diagnostic.text
+        return lacking
 
     def routes(self) -> list[Route]:
         """The routes, for an application that serves them beside others."""
@@ -146,16 +163,15 @@ class Callbacks:
                 (K_BODY, value),
             ]
         )
-        program = settings.program if settings.program is not None else settings.start.partition("/")[0]
         command = Start(
             function=settings.start,
             arguments=encode_value(Vector.of([given])),
-            name=program,
+            name=_program(settings),
             id=process_id,
             attributes={"endpoint": settings.name},
         )
         try:
-            pid, created = await self._commit(command)
+            pid, created = await self._commit(await asyncio.to_thread(self._exports.check, command, 1))
         except FlowmetalError as error:
             # A redelivery has the same id and may differ in a header; what counts is that it was accepted before.
             known = await asyncio.to_thread(self._store.process_by_id, process_id)
@@ -234,6 +250,11 @@ def _event(settings: EndpointSettings, headers: Mapping[str, str], value: Any) -
     if settings.scheme == "slack" and isinstance(value, Map) and isinstance(inner := value.get(K_EVENT), Map):
         return _text(inner.get(K_TYPE))
     return _text(value.get(K_TYPE)) if isinstance(value, Map) else None
+
+
+def _program(settings: EndpointSettings) -> str:
+    """The deployed name of what an endpoint starts."""
+    return settings.program if settings.program is not None else settings.start.partition("/")[0]
 
 
 def _id_in_body(settings: EndpointSettings, value: Any) -> str | None:

@@ -80,7 +80,11 @@ CODES: dict[str, Entry] = {
     "B014": Entry(
         "missing export",
         "`{module}` has no function `{name}`.",
-        ("Did you mean `{suggestion}`?", "It has: {known}."),
+        (
+            "`{private}` is private; define it with `defn` to make it one that can be started.",
+            "Did you mean `{suggestion}`?",
+            "It has: {known}.",
+        ),
         "A process is started on a public function that the module defines.",
     ),
     "B015": Entry(
@@ -88,6 +92,12 @@ CODES: dict[str, Entry] = {
         "The library `{library}` was asked for by version {hash} and came as {found}.",
         "",
         "Whoever keeps libraries gave a module whose code does not have the hash it is kept under.",
+    ),
+    "B016": Entry(
+        "wrong number of arguments",
+        "`{name}` takes {takes}, and is given {count}.",
+        "Its parameters: {parameters}.",
+        "The number of arguments is checked before a process is started, so that none is made that fails at once.",
     ),
     # ---- B1xx: the verifier ------------------------------------------------------------------------------------
     "B101": Entry("unknown instruction", "{place}: there is no instruction {number}.", _REBUILD, _BROKEN),

@@ -181,7 +181,7 @@ CODES: dict[str, Entry] = {
     "H502": Entry(
         "bad address",
         "`{url}` is not an address of a store or server.",
-        "Use `lmdb:///path`, `memory:` or `http://host:port`.",
+        "Use the path of a folder, `lmdb:///path`, `memory:` or `http://host:port`.",
         "",
     ),
     "H503": Entry(

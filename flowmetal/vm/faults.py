@@ -1,0 +1,59 @@
+"""Errors as the machine makes them: where they were raised, limits, and faults that no program should ever see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowmetal.values import ErrorValue, LanguageError, Map, Vector, keyword
+from flowmetal.vm.frames import position
+from flowmetal.vm.load import RunCode
+from flowmetal.vm.state import KIND_ABANDONED, KIND_INTERNAL, KIND_LIMIT, Fiber
+
+TRACE_FRAMES = 32  # lines of a trace kept in an error; enough to find the place, small in an image
+FAULT_CHARACTERS = 300  # of a Python exception's message that an error quotes
+
+_FUNCTION, _FILE, _LINE = keyword("function"), keyword("file"), keyword("line")
+
+
+def limit_error(what: str) -> LanguageError:
+    """The error of a quota that is used up; only `finally` and the process's supervisor see it."""
+    return LanguageError(ErrorValue(KIND_LIMIT, what, None))
+
+
+def fault(problem: BaseException) -> ErrorValue:
+    """What a program gets for a Python exception that should not have come about.
+
+    Memory that cannot be had counts as a limit; anything else is a fault of a builtin, or of an image that was
+    tampered with in a way nothing checks.
+    """
+    if isinstance(problem, MemoryError):
+        return ErrorValue(KIND_LIMIT, "there is not enough memory", None)
+    text = f"{type(problem).__name__}: {problem}"[:FAULT_CHARACTERS]
+    return ErrorValue(KIND_INTERNAL, text.encode("utf-8", "replace").decode(), None)
+
+
+def with_trace(fiber: Fiber, code: RunCode | None, index: int, error: ErrorValue) -> ErrorValue:
+    """The error with the place it was raised at, if it has none yet: the innermost TRACE_FRAMES frames.
+
+    `code` and `index`: the running instruction, None where none was.
+    """
+    if error.trace is not None or error.kind is KIND_ABANDONED:
+        return error
+    lines = []
+    if code is not None:
+        lines.append(_line(code, index))
+    for frame in reversed(fiber.frames):
+        if len(lines) >= TRACE_FRAMES:
+            break
+        if frame[0] is not None:
+            lines.append(_line(frame[0], position(frame)))
+    return error.with_trace(Vector.of(lines))
+
+
+def _line(code: RunCode, index: int) -> Map:
+    spans = code.code.spans
+    span = spans[index] if 0 <= index < len(spans) else None
+    pairs: list[tuple[Any, Any]] = [(_FUNCTION, code.code.name)]
+    if span is not None:
+        pairs += [(_FILE, span.file), (_LINE, span.line)]
+    return Map.of(pairs)
