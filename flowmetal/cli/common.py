@@ -129,19 +129,12 @@ def emit(document: Any, as_json: bool, text: Callable[[], str]) -> None:
 
 def parse_json(text: str, what: str) -> Any:
     """A JSON argument of the command line as a value of the language."""
-    from flowmetal.values import LanguageError, from_python
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not JSON")
+    from flowmetal.values import JsonError, json_value
 
     try:
-        return from_python(json.loads(text, parse_constant=refuse))
-    except RecursionError:
-        usage("U102", what=what, text=text[:200], problem="it is nested too deep")
-    except ValueError as problem:
+        return json_value(text)
+    except JsonError as problem:
         usage("U102", what=what, text=text[:200], problem=str(problem))
-    except LanguageError as problem:
-        usage("U102", what=what, text=text[:200], problem=problem.error.message)
 
 
 def table(rows: list[list[str]], headers: list[str]) -> str:

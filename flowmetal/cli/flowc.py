@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flowmetal.cli import common
+
+if TYPE_CHECKING:
+    from flowmetal.engine.build import Built
 
 app = typer.Typer(
     name="flowc",
@@ -28,7 +31,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of 
 def build(
     sources: Sources,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The artifact; default: NAME.fmc here.")] = None,
-    name: Annotated[str | None, typer.Option(help="The main module; default: the first file's.")] = None,
+    name: Annotated[str | None, typer.Option(help="The main module; default: the one that no other requires.")] = None,
     strip: Annotated[bool, typer.Option("--strip", help="Leave source text and places out.")] = False,
     bundle: Annotated[bool, typer.Option("--bundle", help="Put the standard library in as well.")] = False,
     as_json: Json = False,
@@ -114,6 +117,16 @@ def read_sources(paths: list[Path]) -> dict[str, bytes]:
     if not found:
         common.usage("U101", path=str(paths[0]), problem="no .fm file is in it")
     return found
+
+
+def read_program(path: Path) -> Built:
+    """A program to run or deploy: an artifact as it is; a source file, or a folder of them, compiled."""
+    from flowmetal.engine.build import Built, artifact_hash, artifact_name, build_artifact
+
+    if path.suffix == ".fm" or path.is_dir():
+        return build_artifact(read_sources([path]))
+    data = read_bytes(path)
+    return Built(artifact_name(data), data, artifact_hash(data))
 
 
 def read_bytes(path: Path) -> bytes:

@@ -88,7 +88,7 @@ def serve(
 
 @app.command()
 def run(
-    program: Annotated[Path, typer.Argument(help="An artifact (.fmc) or a source file (.fm).")],
+    program: Annotated[Path, typer.Argument(help="An artifact (.fmc), a source file (.fm), or a folder of them.")],
     function: Annotated[str | None, typer.Argument(help="Which function; default: main.")] = None,
     arg: Arguments = None,
     as_json: Json = False,
@@ -103,23 +103,22 @@ def run(
 
 @app.command()
 def deploy(
-    artifact: Annotated[Path, typer.Argument(help="An artifact (.fmc) or a source file (.fm).")],
+    artifact: Annotated[Path, typer.Argument(help="An artifact (.fmc), a source file (.fm), or a folder of them.")],
     name: Annotated[str | None, typer.Option(help="Its name; default: that of its main module.")] = None,
     store: StoreOption = DEFAULT_STORE,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Puts a program into a store; new processes of that name run it."""
-    from flowmetal.cli.flowc import read_bytes
-    from flowmetal.engine.build import artifact_name, build_artifact
+    from flowmetal.cli.flowc import read_program
 
-    data = read_bytes(artifact)
-    if artifact.suffix == ".fm":
-        data = build_artifact({str(artifact): data}).data
-    called = name or artifact_name(data)
+    built = read_program(artifact)
+    common.show_warnings(built.warnings)
+    called = name or built.name
     with open_client(store, create=True) as client:
-        found = client.deploy(called, data)
-    common.emit({"name": called, "hash": found}, as_json, lambda: f"{called}  {found[:16]}")
+        found = client.deploy(called, built.data)
+    document = {"name": called, "hash": found, **common.warnings_json(built.warnings)}
+    common.emit(document, as_json, lambda: f"{called}  {found[:16]}")
 
 
 @app.command()

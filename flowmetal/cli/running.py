@@ -12,28 +12,23 @@ import typer
 
 from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.cli import common
-from flowmetal.cli.flowc import read_bytes
+from flowmetal.cli.flowc import read_program
 from flowmetal.client.exports import check_function
-from flowmetal.engine.build import artifact_name, build_artifact
 from flowmetal.engine.run import run_once as run_in_memory
 from flowmetal.values import ErrorValue, LanguageError, print_string, to_python
 
 
 def run_once(program: Path, function: str | None, arguments: list[Any], as_json: bool) -> int:
     """Runs `function` of a program and prints its result; the exit code."""
-    data = read_bytes(program)
-    more: dict[str, Any] = {}
-    if program.suffix == ".fm":
-        built = build_artifact({str(program): data})
-        common.show_warnings(built.warnings)
-        more = common.warnings_json(built.warnings)
-        data = built.data
+    built = read_program(program)
+    common.show_warnings(built.warnings)
+    more = common.warnings_json(built.warnings)
     name = function or "main"
-    called = name if "/" in name else f"{artifact_name(data)}/{name}"
-    check_function(decode_artifact(data), called, len(arguments))
+    called = name if "/" in name else f"{built.name}/{name}"
+    check_function(decode_artifact(built.data), called, len(arguments))
     services = Services()
     try:
-        ended = run_in_memory(data, called, arguments, log=tell, serve=services.serve)
+        ended = run_in_memory(built.data, called, arguments, log=tell, serve=services.serve)
     finally:
         services.stop()
     if ended.error is None:

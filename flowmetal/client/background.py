@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from types import FrameType
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
+
+#: What a Gate does at once in the loop's thread: some milliseconds at most.
+INLINE_BYTES_MAX = 4096
 
 
 async def in_thread(function: Callable[[], T]) -> T:
@@ -44,6 +48,32 @@ async def in_thread(function: Callable[[], T]) -> T:
     return await done
 
 
+class Gate:
+    """Work that would hold up an event loop, done in threads, so many at once at most.
+
+    The place of a function whose waiter was cancelled is free only once it has returned: memory is bounded, too.
+    """
+
+    def __init__(self, at_once: int = 2) -> None:
+        self._places = asyncio.Semaphore(at_once)
+
+    async def run(self, function: Callable[[], T], size: int) -> T:
+        """What `function` gives; `size` are the bytes it works on, and few of them are worth no thread."""
+        if size <= INLINE_BYTES_MAX:
+            return function()
+        await self._places.acquire()
+        loop = asyncio.get_running_loop()
+
+        def placed() -> T:
+            try:
+                return function()
+            finally:
+                with contextlib.suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(self._places.release)
+
+        return await in_thread(placed)
+
+
 class Background:
     """Runs `main()` in a thread of its own; `stop` asks it, thread-safe, to end."""
 
@@ -67,6 +97,14 @@ class Background:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(function)
 
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T] | None:
+        """Runs a coroutine in the loop's thread; None once the loop has ended."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        coroutine.close()
+        return None
+
     def stop(self, timeout: float | None = None) -> bool:
         """Asks main() to end and waits up to `timeout` seconds (None: for as long as it takes) -> whether it has."""
         self.call(self._ask)
@@ -89,6 +127,33 @@ class Background:
             self.failure = failure
         finally:
             self._ready.set()
+
+
+class Pulse(Background):
+    """Awaits `beat()` every `seconds` in a loop and thread of its own, which no other work can hold up.
+
+    `beat` must not raise.  `end()` is awaited in the same loop at the end.
+    """
+
+    def __init__(
+        self, name: str, beat: Callable[[], Awaitable[None]], seconds: float, end: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(name, self._beating, self._asked_to_end)
+        self._beat = beat
+        self._seconds = seconds
+        self._end = end
+        self._ended = asyncio.Event()
+
+    async def _beating(self) -> None:
+        ended = asyncio.ensure_future(self._ended.wait())
+        try:
+            while not (await asyncio.wait([ended], timeout=self._seconds))[0]:
+                await self._beat()
+        finally:
+            await self._end()
+
+    def _asked_to_end(self) -> None:
+        self._ended.set()
 
 
 @contextlib.contextmanager

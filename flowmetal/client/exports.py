@@ -84,13 +84,16 @@ def check_function(artifact: Artifact, function: str, count: int) -> None:
         names = _functions(module)
         private = name if found is not None and found.private and arities is not None else None
         raise NotFound(
-            "B014", module=module_name, name=name, known=_listed(names), suggestion=suggest(name, names), private=private
+            "B014",
+            module=module_name,
+            name=name,
+            known=_listed(names),
+            suggestion=suggest(name, names),
+            private=private,
         )
     if not any(count == fixed or (more and count >= fixed) for fixed, more in arities):
         parameters = " or ".join(found.parameters)
-        raise Refused(
-            "B016", name=function, takes=_takes(arities), count=_arguments(count), parameters=parameters
-        )
+        raise Refused("B016", name=function, takes=_takes(arities), count=_arguments(count), parameters=parameters)
 
 
 def _functions(module: Module) -> list[str]:

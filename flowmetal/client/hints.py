@@ -1,6 +1,7 @@
 """Waiting without polling: passes a store's hints on to whoever waits for them.
 
-A hint may be lost, so whoever waits also looks at a slow interval (SLOW_POLL_SECONDS).
+A hint may be lost, so whoever waits also looks at a slow interval (SLOW_POLL_SECONDS).  Where the store knows that
+hints were missed, since another process began to commit, its hint is "everything": all who wait look.
 """
 
 from __future__ import annotations
@@ -72,5 +73,7 @@ class Hints:
         with self._lock:
             # Most commits concern nobody here, and there are few listeners: look from the smaller side.
             called = {listener for hint in hints for listener in self._listeners.get(hint, ())}
+            if ("everything", 0) in hints:
+                called = {listener for group in self._listeners.values() for listener in group}
         for listener in called:
             listener()

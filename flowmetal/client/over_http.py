@@ -139,7 +139,9 @@ class HttpSource:
         self._effects = list(effects)
         self._worker = worker
         self._lease_ms = lease_ms
-        self._http = httpx2.AsyncClient(**_settings(url, token))
+        self._settings = _settings(url, token)
+        self._http = httpx2.AsyncClient(**self._settings)
+        self._keeping: httpx2.AsyncClient | None = None  # of the loop that extends
 
     async def take(self, limit: int, stopping: asyncio.Event) -> list[Request]:
         """See Source."""
@@ -150,7 +152,7 @@ class HttpSource:
             "lease_ms": self._lease_ms,
             "wait": LONG_POLL_SECONDS,
         }
-        call = asyncio.ensure_future(self._call("/v1/requests/take", document, LONG_POLL_SECONDS))
+        call = asyncio.ensure_future(self._call("/v1/requests/take", document, LONG_POLL_SECONDS + CALL_SECONDS))
         stop = asyncio.ensure_future(stopping.wait())
         try:
             await asyncio.wait([call, stop], return_when=asyncio.FIRST_COMPLETED)
@@ -162,16 +164,25 @@ class HttpSource:
 
     async def extend(self, requests: Sequence[Request]) -> list[bool]:
         """See Source."""
+        if self._keeping is None:
+            self._keeping = httpx2.AsyncClient(**self._settings)
         answers = await asyncio.gather(
             *(
                 self._call(
                     f"/v1/requests/{request.pid}/{request.number}/extend",
                     {"attempt": request.attempt, "lease_ms": self._lease_ms},
+                    self._lease_ms / 1000,  # a call that takes longer has lost the lease, and holds up the next one
+                    self._keeping,
                 )
                 for request in requests
             )
         )
         return [bool(answer["held"]) for answer in answers]
+
+    async def end_extending(self) -> None:
+        """See Source."""
+        if self._keeping is not None:
+            await self._keeping.aclose()
 
     async def complete(self, request: Request, answer: Answer) -> bool:
         """See Source."""
@@ -192,9 +203,11 @@ class HttpSource:
         """See Source."""
         await self._http.aclose()
 
-    async def _call(self, path: str, document: Any, seconds: float = 0.0) -> dict[str, Any]:
+    async def _call(
+        self, path: str, document: Any, seconds: float = CALL_SECONDS, http: httpx2.AsyncClient | None = None
+    ) -> dict[str, Any]:
         try:
-            response = await self._http.post(path, timeout=seconds + CALL_SECONDS, **_sent(document))
+            response = await (http or self._http).post(path, timeout=seconds, **_sent(document))
         except httpx2.HTTPError as error:
             raise Unreachable("H501", url=self._url, reason=str(error) or type(error).__name__) from None
         return read_answer(response, self._url, None)

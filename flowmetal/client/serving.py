@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from flowmetal.client.background import Pulse, in_thread
 from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints, in_loop
 from flowmetal.store.interface import Complete, Extend, Request, Store, Take
 
@@ -19,6 +20,9 @@ log = logging.getLogger("flowmetal.serving")
 
 #: A lease is extended this many times before it would run out, so that two lost extensions cost nothing.
 EXTENSIONS_PER_LEASE = 3
+
+#: How long the end waits for an extension under way.
+KEEPER_STOP_SECONDS = 1.0
 
 #: Requests taken at once at most, so that workers of one effect share a backlog.
 TAKE_LIMIT = 32
@@ -46,7 +50,13 @@ class Source(Protocol):
         """Requests, as soon as there are some; empty after a while without, or once `stopping` is set."""
 
     async def extend(self, requests: Sequence[Request]) -> list[bool]:
-        """For each whether its lease was extended; False: it is no longer wanted."""
+        """For each whether its lease was extended; False: it is no longer wanted.
+
+        Called in a loop of its own, another than that of the other methods.
+        """
+
+    async def end_extending(self) -> None:
+        """The last call in the loop of `extend`."""
 
     async def complete(self, request: Request, answer: Answer) -> bool:
         """False: the answer came late and was dropped."""
@@ -88,6 +98,9 @@ class StoreSource:
         commands = [Extend(r.pid, r.number, r.attempt, self._lease_ms) for r in requests]
         held = await asyncio.wrap_future(self._store.submit(commands))
         return [bool(each) for each in held]
+
+    async def end_extending(self) -> None:
+        """See Source."""
 
     async def complete(self, request: Request, answer: Answer) -> bool:
         """See Source."""
@@ -133,15 +146,18 @@ class Serving:
 
     `handler` gives the Answer of a request; it is cancelled when the request is no longer wanted, and must turn its
     own errors into answers.  What is cut off at the end is not answered: its lease runs out and the program's policy
-    for lost requests decides.
+    for lost requests decides.  Leases are extended by a thread of its own: a busy loop loses none.
     """
 
     def __init__(self, source: Source, handler: Handler, *, concurrency: int, lease_ms: int) -> None:
         self._source = source
         self._handler = handler
         self._concurrency = concurrency
-        self._lease_ms = lease_ms
-        self._running: set[Running] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._keeper = Pulse(
+            "leases", self._extend_leases, lease_ms / 1000 / EXTENSIONS_PER_LEASE, source.end_extending
+        )
+        self._running: set[Running] = set()  # changed in the loop's thread; the keeper's copies it, in one step
         self._stopping = asyncio.Event()
         self._over = asyncio.Event()
         self._slot = asyncio.Event()
@@ -158,14 +174,20 @@ class Serving:
 
     async def run(self) -> None:
         """Serves; returns after stop()."""
-        extender = asyncio.ensure_future(self._extend_leases())
+        self._loop = asyncio.get_running_loop()
+        self._keeper.start()
         try:
             await self._take_until_stopped()
             await self._drain()
         finally:
-            extender.cancel()
             await self._cut()
+            await in_thread(lambda: self._keeper.stop(KEEPER_STOP_SECONDS))
             await self._source.close()
+
+    def extend(self, request: Request) -> bool:
+        """Extends a lease now -> False if nobody waits for the answer any more.  In any thread but the loop's."""
+        extended = self._keeper.submit(self._source.extend([request]))
+        return extended is not None and bool(extended.result()[0])
 
     async def _take_until_stopped(self) -> None:
         pause = PAUSE_SECONDS
@@ -223,14 +245,14 @@ class Serving:
     def _check(self, running: Running) -> None:
         """Asks about one request now: its process has ended or paused."""
         if running.task is not None and not running.task.done():
-            check = asyncio.ensure_future(self._extend([running]))
-            running.task.add_done_callback(lambda _: check.cancel())
+            self._keeper.submit(self._extend([running]))
+
+    # ---- in the keeper's thread ------------------------------------------------------------------------------------
 
     async def _extend_leases(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease_ms / 1000 / EXTENSIONS_PER_LEASE)
-            if self._running:
-                await self._extend(list(self._running))
+        running = list(self._running)
+        if running:
+            await self._extend(running)
 
     async def _extend(self, all_running: Sequence[Running]) -> None:
         try:
@@ -238,8 +260,15 @@ class Serving:
         except Exception as error:
             log.warning("extending leases failed: %s", error)
             return
-        for running, still in zip(all_running, held, strict=True):
-            if not still and running in self._running and running.task is not None:
+        lost = [running for running, still in zip(all_running, held, strict=True) if not still]
+        if lost and self._loop is not None:
+            in_loop(self._loop, lambda: self._drop(lost))()
+
+    # ---- in the loop's thread --------------------------------------------------------------------------------------
+
+    def _drop(self, lost: Sequence[Running]) -> None:
+        for running in lost:
+            if running in self._running and running.task is not None:
                 running.unwanted.set()
                 running.task.cancel()
 

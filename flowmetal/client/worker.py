@@ -13,7 +13,6 @@ Handlers run in threads; leases are kept alive by another thread, whatever they 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 import threading
@@ -28,7 +27,7 @@ from flowmetal.client.base import Client
 from flowmetal.client.connecting import connect
 from flowmetal.client.errors import ClientError, NotPlain, Refused
 from flowmetal.client.plain import TEXT_CHARACTERS_MAX, encoded, encoded_error, plain
-from flowmetal.client.serving import Answer, Running, Serving, Source
+from flowmetal.client.serving import Answer, Running, Serving
 from flowmetal.store.interface import Request, Store
 
 log = logging.getLogger("flowmetal.worker")
@@ -107,8 +106,6 @@ class Worker:
         self._functions: dict[str, Callable[[Any, Context], Any]] = {}
         self._background: Background | None = None
         self._serving: Serving | None = None
-        self._source: Source | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._grace_seconds: float | None = None
 
     def function(self, effect: str) -> Callable[[F], F]:
@@ -174,13 +171,12 @@ class Worker:
             self._serving.stop(self._grace_seconds)
 
     async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._source = self._client.source(tuple(self._functions), self.name, self._lease_ms)
+        source = self._client.source(tuple(self._functions), self.name, self._lease_ms)
 
         async def handle(running: Running) -> Answer:
             return await in_thread(lambda: self._answer(running))
 
-        self._serving = Serving(self._source, handle, concurrency=self._concurrency, lease_ms=self._lease_ms)
+        self._serving = Serving(source, handle, concurrency=self._concurrency, lease_ms=self._lease_ms)
         await self._serving.run()
 
     # ---- in a function's thread ------------------------------------------------------------------------------------
@@ -210,9 +206,7 @@ class Worker:
         return _result(result, request)
 
     def _extend(self, request: Request) -> bool:
-        assert self._loop is not None and self._source is not None
-        extended = asyncio.run_coroutine_threadsafe(self._source.extend([request]), self._loop)
-        return bool(extended.result()[0])
+        return self._serving is not None and self._serving.extend(request)
 
 
 def _result(result: Any, request: Request) -> Answer:

@@ -185,6 +185,9 @@ class Analyzer:
             return self.error("A139", mark="~" if written == "unquote" else "~@")
         if written == "%":
             return self.error("R060", name=written)  # where no `:post` condition gives it a meaning
+        if symbol.namespace in self.names.missing or written in self.names.missing_names:
+            self.reporter.errors += 1  # the `ns` form has been reported; the form around this one has no value either
+            return Const(self.span, None)
         if symbol.namespace is not None and self.names.module_named(symbol.namespace) is None:
             suggestion = self.names.suggestion(symbol, ())
             return self.error("A105", name=written, namespace=symbol.namespace, suggestion=suggestion)

@@ -92,6 +92,8 @@ class Names:
     refers: dict[str, tuple[str, str]] = field(default_factory=dict)  # name -> (module, name there)
     refer_whole: list[str] = field(default_factory=list)
     excluded: set[str] = field(default_factory=set)  # core names the module does without
+    missing: set[str] = field(default_factory=set)  # required modules that are not there, and their aliases
+    missing_names: set[str] = field(default_factory=set)  # names referred to of those
 
     def resolve(self, symbol: Symbol) -> Resolved:
         """What a symbol means, or None."""
@@ -142,6 +144,9 @@ class Names:
                 return found
         return None
 
+    def _module(self, namespace: str) -> Module | None:
+        return self.libraries.get(self.aliases.get(namespace, namespace))
+
     def _in_module(self, module: str, name: str) -> Target | None:
         source = self.module if module == self.module.name else self.libraries.get(module)
         found = None if source is None else source.globals.get(name)
@@ -166,7 +171,8 @@ class Names:
             return suggest(symbol.name, [name for name in candidates if "__" not in name])
         module = self.module_named(symbol.namespace)
         if module is None:
-            written = [f"{space}/{symbol.name}" for space in (*self.aliases, *self.libraries)]
+            spaces = (*self.aliases, *self.libraries)
+            written = [f"{space}/{symbol.name}" for space in spaces if symbol.name in _public(self._module(space))]
             written += [name for name in self.module.globals if "/" in name]
             return suggest(f"{symbol.namespace}/{symbol.name}", written)
         near = suggest(symbol.name, _public(self.libraries.get(module) or self.module))

@@ -35,8 +35,8 @@ class HttpSettings:
     timeout_seconds: float = 30.0  # total deadline of an attempt that names none
     max_bytes: int = 10 * MIB  # largest response body for a request that names no limit
     max_bytes_limit: int = 16 * MIB  # what a request may ask for at most; text may grow threefold when decoded
-    concurrency: int = 64  # requests under way at once
-    lease_seconds: float = 6.0  # after this long without a sign of life another connector may try again
+    concurrency: int = 64  # requests under way at once; two large bodies are decoded at once, whatever this is
+    lease_seconds: float = 15.0  # after this long without a sign of life another connector may try again
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from flowmetal.engine import effects, events
+from flowmetal.engine import events
 from flowmetal.engine.draft import Draft
 from flowmetal.engine.lines import LINE_MAX, error_line, plain_error
 from flowmetal.engine.live import NEVER, Open, exhausted, start_process
@@ -15,7 +15,7 @@ from flowmetal.values import CodecError, ErrorValue, LanguageError, decode_value
 from flowmetal.vm import KIND_CANCELLED, cancel
 
 #: What is taken from the inbox of a paused process; everything else waits there until it goes on.
-CONTROL_KINDS = frozenset({"resume", "retry", "cancel"})
+CONTROL_KINDS = frozenset({"pause", "resume", "retry", "cancel"})
 
 #: How long the `finally` blocks of a cancelled process may take.
 CANCEL_DEADLINE = 30 * SECOND
@@ -43,7 +43,7 @@ def apply(draft: Draft, item: InboxEvent, go_on: Callable[[], None]) -> None:
         case "timer":
             _timer(draft, item.number, item.data)
         case "message":
-            _message(draft, receiver(draft), item.data)
+            _message(draft, draft.live.receiver, item.data)
         case "cancel":
             _cancel(draft, item.data, go_on)
         case "pause":
@@ -53,14 +53,6 @@ def apply(draft: Draft, item: InboxEvent, go_on: Callable[[], None]) -> None:
             _resume(draft, item.number, go_on)
         case _:
             raise AssertionError(f"unknown kind of inbox event {item.kind}")
-
-
-def receiver(draft: Draft) -> int:
-    """The number of the oldest open `receive`, or 0."""
-    for number, opened in draft.live.open.items():
-        if opened.request.effect == effects.RECEIVE:
-            return number
-    return 0
 
 
 def _start(draft: Draft, arguments: bytes) -> None:

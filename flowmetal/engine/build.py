@@ -40,7 +40,9 @@ class Described:
 def build_artifact(
     sources: Mapping[str, bytes | str], main: str | None = None, strip: bool = False, bundle: bool = False
 ) -> Built:
-    """Compiles sources (text by path) to an artifact named after its module `main`, by default the first source's.
+    """Compiles sources (text by path) to an artifact named after its module `main`.
+
+    By default that is the module that no other one requires, the first source's where there are several.
 
     `strip` leaves source text and places out, `bundle` puts the standard library in.  Raises CompileFailed with all
     diagnostics.
@@ -63,6 +65,11 @@ def artifact_name(data: bytes) -> str:
     return decode_artifact(data).name
 
 
+def artifact_hash(data: bytes) -> bytes:
+    """The content hash of an artifact.  Raises FlowmetalError with a B code."""
+    return decode_artifact(data).hash
+
+
 def describe_artifact(data: bytes, function: str | None = None) -> Described:
     """The manifest and the instructions of an artifact, or the instructions of one function ("deploy/main")."""
     artifact = open_artifact(data)
@@ -81,10 +88,10 @@ def describe_artifact(data: bytes, function: str | None = None) -> Described:
 
 
 def _module_of(modules: list[Module], path: str) -> str:
-    for module in modules:
-        if module.file == path:
-            return module.name
-    return modules[-1].name
+    """The module that the artifact is named after."""
+    required = {name for module in modules for name in module.requires}
+    roots = [module for module in modules if module.name not in required] or modules
+    return next((module.name for module in roots if module.file == path), roots[0].name)
 
 
 def _bodies(modules: Iterable[Module], main: str, function: str) -> Iterable[str]:

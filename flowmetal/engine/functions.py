@@ -40,7 +40,8 @@ class Functions:
         self._arrived = arrived
         self._pool: ThreadPoolExecutor | None = None
         self._under_way: set[tuple[int, int]] = set()  # pid and number of calls without an answer
-        self._delayed: list[tuple[int, int, int, Call]] = []  # due, pid, number
+        self._delayed: list[tuple[int, int, int]] = []  # due, pid, number; may have more than is in _waiting
+        self._waiting: dict[tuple[int, int], Call] = {}  # the delayed calls by pid and number
         self._lock = threading.Lock()
         self._answers: deque[tuple[Call, str, bytes]] = deque()
 
@@ -62,12 +63,15 @@ class Functions:
 
     def call(self, call: Call, now: int) -> None:
         """Makes a call, at once or when it is due; one that is under way already is left alone."""
+        key = (call.pid, call.number)
+        if key in self._under_way:
+            return
         if call.not_before > now:
-            heapq.heappush(self._delayed, (call.not_before, call.pid, call.number, call))
+            self._waiting[key] = call
+            heapq.heappush(self._delayed, (call.not_before, *key))
             return
-        if (call.pid, call.number) in self._under_way:
-            return
-        self._under_way.add((call.pid, call.number))
+        self._waiting.pop(key, None)
+        self._under_way.add(key)
         if call.effect in self.inline:
             self._perform(call)
             return
@@ -75,12 +79,19 @@ class Functions:
             self._pool = ThreadPoolExecutor(self._threads, "flowmetal-function")
         self._pool.submit(self._perform, call)
 
-    def call_due(self, now: int) -> bool:
-        """Makes the delayed calls that are due; True if there were any."""
+    def call_due(self, now: int, mine: Callable[[int], bool] = lambda pid: True) -> bool:
+        """Makes the delayed calls that are due; True if there were any.  Those of pids that are not `mine` are dropped:
+        whoever runs these processes makes the calls."""
         made = False
         while self._delayed and self._delayed[0][0] <= now:
-            self.call(heapq.heappop(self._delayed)[3], now)
-            made = True
+            due, *key = heapq.heappop(self._delayed)
+            call = self._waiting.get((key[0], key[1]))
+            if call is None or call.not_before != due:
+                continue  # it was made already, or is due at another time
+            del self._waiting[call.pid, call.number]
+            if mine(call.pid):
+                self.call(call, now)
+                made = True
         return made
 
     def take(self) -> list[tuple[int, InboxEvent]]:

@@ -51,8 +51,13 @@ BATCHES_IN_FLIGHT = 2
 #: Pids read from the ready marks at once.
 READY_PAGE = 1024
 
-#: After a store refused a batch (a full disk), nothing is tried for this long.
-TROUBLE_SECONDS = 1.0
+#: After a store refused (a full disk), nothing is tried for this long; twice as long after each further refusal, up to
+#: the maximum, and at once when something was accepted again.
+TROUBLE_SECONDS = 0.5
+TROUBLE_SECONDS_MAX = 10.0
+
+#: What cannot be read, and cannot be paused either since it cannot be read, is looked at again after this long.
+UNREADABLE_SECONDS = 60.0
 
 #: Processes looked at in one round when requests of in-process functions are found again after a start.
 RECOVER_PAGE = 500
@@ -119,16 +124,17 @@ class Interpreter:
         self._joining: Future[list[Any]] | None = None
         self._renew_at = 0
         self._hot: OrderedDict[int, Live] = OrderedDict()
-        self._queue: dict[int, bool] = {}  # pid -> whether its inbox must be read; first in, first out
+        self._queue: dict[int, None] = {}  # pids that are to have a turn; first in, first out
         self._flying: set[int] = set()  # pids in a commit
         self._again: set[int] = set()  # pids that became ready while they were in a commit
-        self._quiet: dict[int, int] = {}  # pid -> its newest inbox event, when a turn found nothing to do
+        self._unreadable: dict[int, float] = {}  # pid -> when to look at it again
         self._sent: deque[_Sent] = deque()
         self._answers: dict[int, list[InboxEvent]] = {}
         self._firing: Future[list[Any]] | None = None
         self._next_due: int | None = None
         self._recover: deque[tuple[int, frozenset[int]]] = deque()  # (after pid, partitions) still to be looked through
         self._trouble_until = 0.0
+        self._troubles = 0  # refusals since the store last accepted something
         self._full_look_at = 0.0
         self._thread: threading.Thread | None = None
         self._unwatch: Callable[[], None] | None = None
@@ -216,6 +222,9 @@ class Interpreter:
         """Seconds until something is due without a hint."""
         seconds = self.config.fallback_seconds
         now = self.store.now()
+        trouble = self._trouble_until - time.monotonic()
+        if trouble > 0:
+            return max(0.0, min(trouble, (self._renew_at - now) / 1e9))
         for due in (self._next_due, self.functions.next_due, self._renew_at):
             if due is not None:
                 seconds = min(seconds, (due - now) / 1e9)
@@ -252,11 +261,13 @@ class Interpreter:
         progress = self._take_commits()
         progress |= self._keep_claim()
         progress |= self._take_answers()
+        if time.monotonic() < self._trouble_until:
+            return progress
         progress |= self._fire()
-        if self._claim is None or time.monotonic() < self._trouble_until:
+        if self._claim is None:
             return progress
         progress |= self._find_requests()
-        progress |= self.functions.call_due(self.store.now())
+        progress |= self.functions.call_due(self.store.now(), self._is_mine)
         self._look_for_ready()
         return self._run_batch() or progress
 
@@ -269,10 +280,24 @@ class Interpreter:
         """Whether commits or functions are under way, so that more will come without anything from outside."""
         return bool(self._sent or self._joining or self._firing or self.functions.busy)
 
-    def _in_trouble(self, error: Exception) -> None:
-        logger.error("the store refused: %s", error)
-        self._trouble_until = time.monotonic() + TROUBLE_SECONDS
+    def _in_trouble(self, error: Exception) -> float:
+        """Leaves the store alone for a while; the seconds."""
+        seconds = min(TROUBLE_SECONDS * 2.0 ** min(self._troubles, 16), TROUBLE_SECONDS_MAX)
+        # The first of a row is told, and then the row goes on in silence until it is over.
+        logger.log(logging.DEBUG if self._troubles else logging.ERROR, "the store refused: %s", error)
+        self._troubles += 1
+        self._trouble_until = time.monotonic() + seconds
         self._ready_hint = self._timer_hint = True
+        return seconds
+
+    def _out_of_trouble(self) -> None:
+        if self._troubles:
+            logger.warning("the store accepts again, after %d refusals", self._troubles)
+            self._troubles = 0
+            self._trouble_until = 0.0
+
+    def _is_mine(self, pid: int) -> bool:
+        return self._claim is not None and pid % PARTITIONS in self._claim.epochs
 
     # ---- claims
 
@@ -284,8 +309,8 @@ class Interpreter:
             try:
                 self._claimed(future.result()[0])
             except StoreError as error:
-                self._renew_at = self.store.now() + int(TROUBLE_SECONDS * 1e9)
-                self._in_trouble(error)
+                seconds = min(self._in_trouble(error), self.config.lease_ms / 3000)
+                self._renew_at = self.store.now() + int(seconds * 1e9)
             return True
         if not self._claims_hint and self.store.now() < self._renew_at:
             return False
@@ -310,7 +335,6 @@ class Interpreter:
 
     def _drop(self, pid: int) -> None:
         self._hot.pop(pid, None)
-        self._quiet.pop(pid, None)
         self._answers.pop(pid, None)
 
     # ---- commits
@@ -325,6 +349,7 @@ class Interpreter:
             except StoreError as error:
                 self._refused(sent, error)
                 continue
+            self._out_of_trouble()
             for (live, outcome), kept in zip(sent.items, results, strict=True):
                 self._committed(live, outcome, bool(kept))
         return progress
@@ -335,7 +360,7 @@ class Interpreter:
         if not kept:
             self._drop(pid)
             self._again.discard(pid)
-            self._ready_hint = True
+            self._queue[pid] = None  # if it is still ours it is loaded, and its calls are made again
             self._claims_hint = True
             return
         if live.status in FINAL_STATUSES:
@@ -346,27 +371,27 @@ class Interpreter:
             self.functions.call(call, self.store.now())
         if pid in self._again:
             self._again.discard(pid)
-            self._queue[pid] = True
-        elif outcome.more or pid in self._answers:
-            self._queue.setdefault(pid, outcome.more)
+            self._queue[pid] = None
+        elif outcome.more or (pid in self._answers and live.status != "paused"):
+            self._queue.setdefault(pid)
 
     def _refused(self, sent: _Sent, error: StoreError) -> None:
         """A list of commands fails as a whole: each turn is tried alone, so that one bad turn stops nobody else."""
         pids = [live.pid for live, _ in sent.items]
-        if len(sent.items) > 1 and error.code.startswith("S2"):
+        if len(sent.items) > 1 and error.whose == "command":
             for live, outcome in sent.items:
                 self._submit([(live, outcome)])
             return
         for pid in pids:
             self._flying.discard(pid)
             self._drop(pid)
-        if self.functions:
-            self._recover.append((0, self.partitions))  # answers that were in those turns are asked for again
-        if error.code.startswith("S2") and pids:
+        if error.whose == "command" and pids:
             record = self.store.process(pids[0])
             if record is not None:
                 self._pause(record, error)
             return
+        for pid in pids:
+            self._queue.setdefault(pid)  # to be loaded, so that the calls whose answers were in those turns are made
         self._in_trouble(error)
 
     def _submit(self, items: list[tuple[Live, Outcome]]) -> None:
@@ -380,24 +405,28 @@ class Interpreter:
     def _take_answers(self) -> bool:
         taken = self.functions.take()
         for pid, answer in taken:
-            if pid % PARTITIONS not in self.partitions:
+            if not self._is_mine(pid):
                 continue  # whoever has the partition now makes the call again
             self._answers.setdefault(pid, []).append(answer)
             if pid not in self._flying:
-                self._queue.setdefault(pid, False)
+                self._queue.setdefault(pid)
         return bool(taken)
 
     def _find_requests(self) -> bool:
-        """Makes the calls that were open when the last holder of newly claimed partitions ended; a page a round."""
+        """Has processes of newly claimed partitions loaded whose calls the last holder had under way; a page a round.
+
+        Whoever loads a process makes its open calls.  Those that are paused are loaded when they are resumed.
+        """
         if not self._recover:
             return False
         after, partitions = self._recover.popleft()
         page = self.store.processes(after=after, limit=RECOVER_PAGE, statuses=("ready", "waiting"))
         for record in page:
-            if record.pid % PARTITIONS in partitions and record.pid not in self._hot:
-                for request in self.store.open_requests(record.pid):
-                    if in_process(request) and request.effect in self.functions and not exhausted(request):
-                        self.functions.call(call_of(request, request.attempt + 1), self.store.now())
+            if record.pid % PARTITIONS in partitions and any(
+                in_process(request) and request.effect in self.functions
+                for request in self.store.open_requests(record.pid)
+            ):
+                self._queue.setdefault(record.pid)
         if len(page) == RECOVER_PAGE:
             self._recover.append((page[-1].pid, partitions))
         return bool(page)
@@ -409,8 +438,13 @@ class Interpreter:
             if not self._firing.done():
                 return False
             future, self._firing = self._firing, None
-            future.result()
             self._timer_hint = True
+            try:
+                future.result()
+            except StoreError as error:
+                self._in_trouble(error)
+                return True
+            self._out_of_trouble()
         if self._timer_hint:
             self._timer_hint = False
             self._next_due = self.store.next_due()
@@ -429,13 +463,14 @@ class Interpreter:
         if not self._ready_hint or len(self._queue) >= READY_PAGE:
             return
         self._ready_hint = False
-        pids = self.store.ready(self.partitions, READY_PAGE)
+        for pid in [pid for pid, until in self._unreadable.items() if until <= now]:
+            del self._unreadable[pid]
+        pids = self.store.ready(self.partitions, READY_PAGE, self._queue.keys() | self._unreadable.keys())
         for pid in pids:
             if pid in self._flying:
                 self._again.add(pid)
-            elif pid not in self._quiet or self._quiet[pid] != _newest(self.store.inbox(pid)):
-                self._quiet.pop(pid, None)
-                self._queue[pid] = True
+            else:
+                self._queue[pid] = None
         if len(pids) == READY_PAGE:
             self._ready_hint = True
 
@@ -451,12 +486,12 @@ class Interpreter:
         worked = False
         try:
             for pid in list(self._queue):
-                read_inbox = self._queue.pop(pid)
+                del self._queue[pid]
                 worked = True
                 if pid in self._flying:
                     self._again.add(pid)
                     continue
-                ran = self._run_one(pid, read_inbox)
+                ran = self._try_one(pid)
                 if ran is not None:
                     items.append(ran)
                 if len(items) >= config.batch_turns:
@@ -471,7 +506,26 @@ class Interpreter:
                 self._submit(items)
         return worked
 
-    def _run_one(self, pid: int, read_inbox: bool) -> tuple[Live, Outcome] | None:
+    def _try_one(self, pid: int) -> tuple[Live, Outcome] | None:
+        """_run_one; what cannot be read of one process must not stop the others."""
+        try:
+            return self._run_one(pid)
+        except StoreError as error:
+            if error.code != "S306":
+                self._queue.setdefault(pid)
+                raise
+            logger.error("process %d cannot be read: %s", pid, error)
+            self._drop(pid)
+            self._unreadable[pid] = time.monotonic() + UNREADABLE_SECONDS
+        try:
+            record = self.store.process(pid)
+            if record is not None:
+                self._pause(record, error)
+        except StoreError:  # its record or inbox is what is damaged; it stays as it is
+            pass
+        return None
+
+    def _run_one(self, pid: int) -> tuple[Live, Outcome] | None:
         """One turn of one process; None where there is nothing to commit."""
         claim = self._claim
         epoch = claim.epochs.get(pid % PARTITIONS) if claim is not None else None
@@ -484,7 +538,6 @@ class Interpreter:
             if record is None or record.status in FINAL_STATUSES:
                 self._answers.pop(pid, None)
                 return None
-            read_inbox = True
             try:
                 live = load(self.store, record, self.programs, self.config.limits)
             except StoreError:
@@ -495,12 +548,12 @@ class Interpreter:
                 self._pause(record, error)
                 return None
             self._keep_hot(live)
+            self._call_open(live)
         else:
             self._hot.move_to_end(pid)
-        inbox = self.store.inbox(pid) if read_inbox else []
-        answers = self._answers.pop(pid, None)
-        if answers is not None:
-            inbox = [*answers, *inbox]
+        inbox = self.store.inbox(pid, messages=live.receiver != 0)
+        answers = self._answers.pop(pid, [])
+        inbox[:0] = answers
         try:
             outcome = take_turn(live, inbox, epoch, self._setting)
         except Exception as error:
@@ -512,13 +565,26 @@ class Interpreter:
                 self._pause(record, error)
             return None
         self.turns += 1
+        if live.status == "paused" and answers:
+            self._answers[pid] = answers  # they are in memory alone, and wait here until it is resumed
         if outcome.turn is None:
             if outcome.more:
-                self._queue[pid] = True
-            elif read_inbox:
-                self._quiet[pid] = _newest(inbox)
+                self._queue[pid] = None
             return None
         return live, outcome
+
+    def _call_open(self, live: Live) -> None:
+        """Makes the calls of a process that was loaded: its open requests for functions of this interpreter.
+
+        One that is under way is not made again, nor one whose answer is about to be handed over.
+        """
+        answered = {answer.number for answer in self._answers.get(live.pid, ())}
+        for number, opened in live.open.items():
+            request = opened.request
+            if number not in answered and in_process(request) and not exhausted(request):
+                if request.effect in self.functions:
+                    call = call_of(request, request.attempt + 1, live.program.table)
+                    self.functions.call(call, self.store.now())
 
     def _make_setting(self) -> Setting:
         config = self.config
@@ -549,7 +615,3 @@ class Interpreter:
         inbox = self.store.inbox(record.pid)
         turn = pause_turn(record, inbox, epoch, self.store.now(), error)
         self.store.submit([turn]).add_done_callback(lambda _: self._wake())
-
-
-def _newest(inbox: list[InboxEvent]) -> int:
-    return inbox[-1].key if inbox else 0

@@ -14,7 +14,7 @@ from typing import Any
 from flowmetal.bytecode.link import ProgramTable
 from flowmetal.bytecode.program import Program
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.engine.effects import HELD
+from flowmetal.engine.effects import HELD, RECEIVE
 from flowmetal.engine.events import (
     Answered,
     AnsweredError,
@@ -94,6 +94,14 @@ class Live:
     segments: int = 0  # how many
     slices: int = 0  # fuel used up that no segment holds yet
     catching_up: bool = False  # restored: what is ready runs up to its wait before anything new arrives
+
+    @property
+    def receiver(self) -> int:
+        """The number of the oldest open `receive`, or 0."""
+        for number, opened in self.open.items():
+            if opened.request.effect == RECEIVE:
+                return number
+        return 0
 
 
 def find_function(program: Program, name: str) -> Closure:

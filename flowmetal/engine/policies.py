@@ -2,7 +2,7 @@
 
 Options are a map in the program, `{:timeout 30s :retry {:max 5 :backoff 1s} :idempotency-key "k" :when-unknown :fail}`.
 `read_options` checks them when the request is opened, so that a mistake is an error at the call and not hours later.
-Keys with a namespace (`:billing/dry-run`) are not looked at: they are between the program and whoever serves the effect.
+Keys with a namespace (`:billing/dry-run`) are not looked at: they are between the program and who serves the effect.
 The delays are a function of process, request and attempt alone: the same run plans the same retries everywhere.
 """
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowmetal.engine import events
-from flowmetal.engine.arrivals import CONTROL_KINDS, apply, receiver
+from flowmetal.engine.arrivals import CONTROL_KINDS, apply
 from flowmetal.engine.draft import Call, Draft, Setting
 from flowmetal.engine.events import Event
 from flowmetal.engine.lines import error_line, plain_error, waits_line
@@ -76,6 +76,7 @@ def pause_turn(record: ProcessRecord, inbox: Sequence[InboxEvent], epoch: int, n
         result=data if cancelled else None,
         waits="" if cancelled else "a person",
         error=error_line(error),
+        receives=False,  # the turn that resumes it says
     )
 
 
@@ -104,7 +105,7 @@ def _apply_all(draft: Draft, inbox: Sequence[InboxEvent]) -> None:
                 draft.take(item)
             elif live.status == "paused" and item.kind not in CONTROL_KINDS:
                 skipped.append(item)
-            elif item.kind == "message" and (draft.messages or not receiver(draft)):
+            elif item.kind == "message" and (draft.messages or not live.receiver):
                 draft.messages.append(item)
             else:
                 draft.take(item)
@@ -116,7 +117,7 @@ def _apply_all(draft: Draft, inbox: Sequence[InboxEvent]) -> None:
 
 def _receive(draft: Draft) -> bool:
     """Hands the oldest message that has not been taken to an open `receive`; False if there is none of either."""
-    if not draft.messages or not receiver(draft):
+    if not draft.messages or not draft.live.receiver:
         return False
     item = draft.messages.pop(0)
     draft.take(item)
@@ -227,6 +228,7 @@ def _outcome(draft: Draft, epoch: int, more: bool) -> Outcome:
         waits=waits_line(live),
         error=live.error,
         attributes=live.attributes if draft.local.annotated else None,
+        receives=live.receiver != 0,
     )
     calls = tuple(call for call in draft.calls if call.number in live.open)
     return Outcome(turn, calls, more and not final)

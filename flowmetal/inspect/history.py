@@ -68,9 +68,7 @@ class History:
         return "\n".join(rows)
 
 
-def history(
-    store: Store, pid: int, start: int = 0, limit: int | None = None, characters: int | None = None
-) -> History:
+def history(store: Store, pid: int, start: int = 0, limit: int | None = None, characters: int | None = None) -> History:
     """At most `limit` events of a process from sequence number `start` on.
 
     `characters`: how much of each value is shown; None: all.  An event that cannot be read is a line that says so.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-
 #: Characters of a result or of an error's data in the text form; the JSON form has all of it.
 VALUE_CHARACTERS = 2000
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flowmetal.store.codec import (
+    ANSWERS,
     KIND_CODES,
     LEASE,
     LIVE,
+    MESSAGES,
     PAUSED,
     ProcessRow,
     RequestRow,
@@ -24,8 +26,9 @@ from flowmetal.store.codec import (
     encode_process,
     encode_request,
     encode_token,
+    inbox_number,
 )
-from flowmetal.store.errors import check_size
+from flowmetal.store.errors import StoreError, check_size
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
 from flowmetal.store.interface import Hint
 from flowmetal.store.layout import (
@@ -51,6 +54,7 @@ from flowmetal.store.layout import (
     u64,
     u64_pair,
 )
+from flowmetal.store.limits import MAX_MESSAGES
 from flowmetal.store.transaction import WriteTransaction
 
 #: How long a token that is over is remembered, so that a repeated delivery is known for one.
@@ -160,13 +164,20 @@ class Changes:
     def put_inbox(
         self, pid: int, row: ProcessRow, kind: str, data: bytes, *, number: int = 0, attempt: int = 0
     ) -> None:
-        """Puts an event into the inbox of a process that has not ended, and marks it ready."""
+        """Puts an event into the inbox of a process that has not ended, and marks it ready if it is to run for it."""
         check_size("an event", data)
-        arrival = self.next_number("arrivals")
-        self.transaction.put(INBOX, u64_pair(pid, arrival), encode_inbox(kind, number, attempt, data))
-        if not row.mark and (row.status != PAUSED or kind in WAKING_KINDS):
+        key = inbox_number(kind, self.next_number("arrivals"))
+        is_message = key >= MESSAGES
+        if is_message and row.messages >= MAX_MESSAGES:
+            raise StoreError("S208", pid=pid, limit=MAX_MESSAGES)
+        self.transaction.put(INBOX, u64_pair(pid, key), encode_inbox(kind, number, attempt, data))
+        old_mark = row.mark
+        row.messages += is_message
+        wakes = kind in WAKING_KINDS or (row.status != PAUSED and (row.receives or not is_message))
+        if wakes and not old_mark:
             row.mark = self.new_mark()
-            self.save_process(pid, row, row.status, 0)
+        if is_message or row.mark != old_mark:
+            self.save_process(pid, row, row.status, old_mark)
 
     def deliver(self, pid: int, kind: str, number: int, attempt: int, data: bytes) -> bool:
         """put_inbox for a pid; False where there is no such process or it has ended."""
@@ -176,13 +187,22 @@ class Changes:
         self.put_inbox(pid, row, kind, data, number=number, attempt=attempt)
         return True
 
-    def wants_turn(self, pid: int, status: int) -> bool:
+    def take_inbox(self, pid: int, row: ProcessRow, key: int) -> None:
+        """Removes an event from the inbox; the caller saves the row."""
+        if self.transaction.delete(INBOX, u64_pair(pid, key)) and key >= MESSAGES:
+            row.messages -= 1
+
+    def wants_turn(self, pid: int, row: ProcessRow) -> bool:
         """Whether a process has events in its inbox that it should run for."""
-        if status == LIVE:
-            return bool(self.transaction.scan(INBOX, u64(pid), limit=1))
+        stop = u64_pair(pid, MESSAGES)
+        if row.status == LIVE:
+            if row.receives and row.messages:
+                return True
+            return bool(self.transaction.scan(INBOX, u64(pid), stop=stop, limit=1))
         start = b""
-        while status == PAUSED:
-            page = self.transaction.scan(INBOX, u64(pid), start=start, limit=256)
+        stop = u64_pair(pid, ANSWERS)
+        while row.status == PAUSED:
+            page = self.transaction.scan(INBOX, u64(pid), start=start, stop=stop, limit=256)
             if any(value[1] in WAKING_CODES for _, value in page):  # the byte after the array's head is the kind
                 return True
             if len(page) < 256:

@@ -16,6 +16,8 @@ from flowmetal.store.wire_codec import MAX_MESSAGE_BYTES, parse
 #: anew if it lives.
 MAX_WAITING_BYTES = 64 << 20
 _CHUNK = 256 << 10
+#: Bytes that are read before what has arrived is looked at; beyond it only the rest of one message is kept.
+_READ_BYTES = 4 << 20
 
 
 class ChannelClosed(Exception):
@@ -57,13 +59,17 @@ class Waker:
 
 
 class Channel:
-    """One connection.  Where more than `limit` bytes wait to be sent, the next message ends it."""
+    """One connection.  Where more than `limit` bytes wait to be sent, the next message ends it; so does a message of
+    the other side of more than `max_message` bytes."""
 
-    def __init__(self, connection: socket.socket, waker: Waker, *, limit: int | None = None) -> None:
+    def __init__(
+        self, connection: socket.socket, waker: Waker, *, limit: int | None = None, max_message: int = MAX_MESSAGE_BYTES
+    ) -> None:
         connection.setblocking(False)
         self._socket = connection
         self._waker = waker
         self._limit = limit
+        self.max_message = max_message
         self._lock = threading.Lock()
         self._out = bytearray()
         self._in = bytearray()
@@ -116,7 +122,7 @@ class Channel:
     def receive(self) -> Iterator[tuple[Any, ...]]:
         """The messages that have arrived; ChannelClosed at the end of the connection."""
         ended = False
-        while True:
+        for _ in range(_READ_BYTES // _CHUNK):
             try:
                 data = self._socket.recv(_CHUNK)
             except BlockingIOError:
@@ -139,7 +145,7 @@ class Channel:
         try:
             while len(self._in) - position >= 4:
                 size = int.from_bytes(self._in[position : position + 4], "big")
-                if size > MAX_MESSAGE_BYTES:
+                if size > self.max_message:
                     raise ChannelClosed
                 if len(self._in) - position - 4 < size:
                     break

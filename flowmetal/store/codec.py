@@ -36,6 +36,17 @@ STATUS_CODES = {"ready": LIVE, **{name: code for code, name in enumerate(STATUS_
 KIND_CODES = {kind: code for code, kind in enumerate(INBOX_KINDS, 1)}
 KIND_NAMES = dict(enumerate(INBOX_KINDS, 1))
 
+#: The number of an inbox event is its arrival, and in front of it, as the highest bits, its class: what begins, stops
+#: or resumes a process is read before answers and timers, and messages, of which there may be many, come last.
+ANSWERS = 1 << 61
+MESSAGES = 1 << 62
+_CLASSES = {"message": MESSAGES, **dict.fromkeys(("answer", "error", "lost", "timer"), ANSWERS)}
+
+
+def inbox_number(kind: str, arrival: int) -> int:
+    """The number of an inbox event of a kind, by which those of one process are ordered."""
+    return _CLASSES.get(kind, 0) | arrival
+
 #: Of timers; permanent.
 SLEEP, TIMEOUT, DEADLINE, RETRY, LEASE = 1, 2, 3, 4, 5
 TIMER_CODES = {"sleep": SLEEP, "timeout": TIMEOUT, "deadline": DEADLINE, "retry": RETRY}
@@ -66,6 +77,8 @@ class ProcessRow:
     mark: int
     name: str | None
     digest: bytes
+    messages: int  # in its inbox
+    receives: bool  # whether it is to run for a message
 
     @property
     def status_name(self) -> str:
@@ -124,6 +137,8 @@ def encode_process(row: ProcessRow) -> bytes:
             row.mark,
             row.name,
             row.digest,
+            row.messages,
+            row.receives,
         )
     )
     return data

@@ -21,7 +21,7 @@ from typing import Any
 from flowmetal.store.changes import Changes
 from flowmetal.store.commands import apply_all
 from flowmetal.store.errors import StoreError
-from flowmetal.store.interface import Command, Hint
+from flowmetal.store.interface import Command, Complete, Deliver, Hint, Post, PutArtifact, Start, Turn
 from flowmetal.store.lmdb_engine import BadKey, LmdbEngine, LmdbError, LmdbTransaction, MapFull, TransactionFull
 
 _log = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 MAX_GROUP_UNITS = 4096
 #: Units that may wait.
 MAX_QUEUED_UNITS = 100_000
+#: Bytes that the units which are not answered may hold before more is taken; one unit may be larger.
+MAX_QUEUED_BYTES = 512 << 20
 
 
 @dataclass(slots=True)
@@ -37,16 +39,41 @@ class Unit:
     """What is applied together or not at all.
 
     `run` applies it and returns what `done` gets, with the error that came instead, once it is durable.  Both are
-    called on the committer's thread and must be short.
+    called on the committer's thread and must be short.  `size`: about how many bytes it holds.
     """
 
     run: Callable[[Changes], Any]
     done: Callable[[Any, StoreError | None], None]
+    size: int = 0
 
 
 def commands_unit(commands: Sequence[Command], done: Callable[[Any, StoreError | None], None]) -> Unit:
     """A unit that applies a list of commands."""
-    return Unit(lambda changes: apply_all(changes, commands), done)
+    return Unit(lambda changes: apply_all(changes, commands), done, sum(map(_size, commands)))
+
+
+def _size(command: Command) -> int:
+    """About how many bytes a command holds; 0 for one that does not hold together, which will be refused."""
+    try:
+        if isinstance(command, Turn):
+            return (
+                sum(len(event) + len(segment) for _, _, event, segment in command.entries)
+                + sum(len(request.payload) + len(request.options) for request in command.requests)
+                + sum(map(_size, command.posts))
+                + sum(map(_size, command.starts))
+                + len(command.checkpoint or b"")
+                + len(command.result or b"")
+            )
+        if isinstance(command, (PutArtifact, Post, Complete, Deliver)):
+            return len(command.data)
+        return len(command.arguments) if isinstance(command, Start) else 0
+    except (TypeError, ValueError, AttributeError):
+        return 0
+
+
+def too_much(limit: int) -> StoreError:
+    """S207 for a limit in bytes."""
+    return StoreError("S207", limit=f"{limit >> 20} MiB of")
 
 
 class _Spoiled(Exception):
@@ -74,22 +101,29 @@ class Committer:
         self._queue: SimpleQueue[Unit | None] = SimpleQueue()  # None: the end
         self._lock = threading.Lock()
         self._closing = False
+        self._bytes = 0  # of the units that are not answered
         self.commits = 0
         self.units = 0
         self._thread = threading.Thread(target=self._run, name="flowmetal-committer", daemon=True)
         self._thread.start()
 
-    def submit(self, unit: Unit) -> None:
-        """Queues a unit.  Its `done` is called at once, on this thread, where the store takes no more."""
+    def submit(self, unit: Unit, *, again: bool = False) -> None:
+        """Queues a unit.  Its `done` is called at once, on this thread, where the store takes no more.
+
+        `again`: it may have been applied by an owner that is gone, so that there is no refusing it for its size.
+        """
         error = None
         with self._lock:
             if self._closing:
                 error = StoreError("S114", path=str(self._engine.path))
             elif self._broken is not None:
                 error = self._broken
-            elif self._queue.qsize() >= MAX_QUEUED_UNITS:
+            elif self._queue.qsize() >= MAX_QUEUED_UNITS and not again:
                 error = StoreError("S207", limit=MAX_QUEUED_UNITS)
+            elif self._bytes >= MAX_QUEUED_BYTES and not again:
+                error = too_much(MAX_QUEUED_BYTES)
             else:
+                self._bytes += unit.size
                 self._queue.put(unit)
         if error is not None:
             unit.done(None, error)
@@ -241,6 +275,10 @@ class Committer:
             self._answer(unit, None, error)
 
     def _answer(self, unit: Unit, results: Any, error: StoreError | None) -> None:
+        if unit.size:
+            with self._lock:
+                self._bytes -= unit.size
+            unit.size = 0  # it may be answered twice, after a fault of ours
         try:
             unit.done(results, error)
         except Exception:

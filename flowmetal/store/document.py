@@ -6,9 +6,9 @@ import sys
 
 from flowmetal.store.changes import TOMBSTONE_NS
 from flowmetal.store.codec import KIND_CODES, STATE_CODES, STATUS_NAMES, TIMER_CODES
-from flowmetal.store.errors import MAX_IMAGE_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES
 from flowmetal.store.interface import PARTITIONS
 from flowmetal.store.layout import FORMAT, SPACES
+from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_IMAGE_BYTES, MAX_MESSAGES, MAX_NAME_BYTES, MAX_VALUE_BYTES
 
 HEAD = """\
 # The layout of a store
@@ -58,6 +58,8 @@ def page() -> str:
         ("a name, id, token or effect", f"{MAX_NAME_BYTES} bytes"),
         ("an event, segment, payload, answer or result", f"{MAX_VALUE_BYTES >> 20} MiB"),
         ("a checkpoint or artifact", f"{MAX_IMAGE_BYTES >> 20} MiB"),
+        ("the attributes of a process", f"{MAX_ATTRIBUTE_BYTES >> 10} KiB"),
+        ("messages in the inbox of a process", f"{MAX_MESSAGES:,}"),
         ("partitions", str(PARTITIONS)),
         ("a token that is over is remembered for", f"{TOMBSTONE_NS // 3_600_000_000_000} hours"),
     ):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from flowmetal.diagnostics import FlowmetalError
+from flowmetal.store.limits import MAX_IMAGE_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES
 
-#: Names are parts of keys, and LMDB's keys have at most 511 bytes.
-MAX_NAME_BYTES = 200
-#: One event, segment, payload, result or argument vector; a larger one would hold up everybody's commit.
-MAX_VALUE_BYTES = 64 << 20
-#: One checkpoint or artifact.
-MAX_IMAGE_BYTES = 512 << 20
+__all__ = ("MAX_IMAGE_BYTES", "MAX_NAME_BYTES", "MAX_VALUE_BYTES", "StoreError", "check_name", "check_size")
+
+#: Codes that are about the commands themselves: submitting the same again would be refused again.  All others are about
+#: the store and its surroundings (a full queue, a full disk, an owner that is gone) and may pass.
+_ABOUT_COMMANDS = frozenset({"S201", "S202", "S203", "S204", "S205", "S206", "S208"})
 
 
 class StoreError(FlowmetalError):
     """A store refused or failed; `code` is one of the S codes of the catalogue, `facts` say what and where."""
+
+    @property
+    def whose(self) -> str:
+        """Whose matter it is: "command" (the same commands would be refused again) or "store" (it may pass)."""
+        return "command" if self.code in _ABOUT_COMMANDS else "store"
 
 
 def check_name(what: str, name: str) -> bytes:

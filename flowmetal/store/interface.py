@@ -9,12 +9,12 @@ Times are integer nanoseconds since 1970 by the store's clock (`Store.now`).  A 
 
 Names (ids, programs, effects, tokens, interpreters, workers) are 1 to 200 bytes of printable text, S204 otherwise.
 Sizes have limits, S205 beyond: 64 MiB for an event, segment, payload, answer or result, 512 MiB for a checkpoint or
-artifact, 64 KiB for attributes.  A command that does not hold together is S206; a StoreError takes back the whole list.
+artifact, 64 KiB for attributes; see limits.py.  A command that does not hold together is S206; a StoreError takes back the whole list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -84,7 +84,7 @@ class Request:
 class InboxEvent:
     """What has arrived for a process and has not been taken by a turn."""
 
-    key: int  # order of arrival, unique within the process
+    key: int  # unique within the process; rises with arrival among events of one class, see Store.inbox
     kind: str
     number: int  # request number, 0 where there is none
     attempt: int
@@ -146,7 +146,10 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Puts an event into a process's inbox -> True, or False where there is no such process or it has ended."""
+    """Puts an event into a process's inbox -> True, or False where there is no such process or it has ended.
+
+    S208 for a message to a process that has MAX_MESSAGES of them in its inbox.
+    """
 
     pid: int
     kind: str
@@ -276,6 +279,7 @@ class Turn:
     waits: str = ""
     error: str = ""
     attributes: dict[str, Any] | None = None  # None: unchanged
+    receives: bool = True  # whether it is to run for messages in its inbox; False: they wait until a turn says so
 
 
 Command = PutArtifact | Start | Post | Deliver | Take | Extend | Complete | Join | Leave | Fire | Turn
@@ -329,18 +333,26 @@ class Store(Protocol):
         """
     def checkpoint(self, pid: int, at: int | None = None) -> tuple[int, bytes] | None:
         """The newest checkpoint at or before `at`: (sequence, image), or None."""
-    def inbox(self, pid: int, limit: int = 1000) -> list[InboxEvent]: ...
-    def ready(self, partitions: Iterable[int], limit: int) -> list[int]:
+    def inbox(self, pid: int, limit: int = 1000, messages: bool = True) -> list[InboxEvent]:
+        """What has arrived and was not taken, in three classes, each in order of arrival.
+
+        First "start", "cancel", "pause", "resume" and "retry", then answers, errors, losses and timers, then messages
+        (none where they are not wanted): however many there are of one class, those before it are seen.
+        """
+    def ready(self, partitions: Iterable[int], limit: int, leave_out: Container[int] = ()) -> list[int]:
         """Pids with something to do, fair between processes: the longest waiting first.
 
-        A process is ready from its start, from anything that comes into its inbox (while it is paused only "cancel",
-        "resume" and "retry"), and after a turn that said so or left something there; until a turn leaves nothing.
+        A process is ready from its start, from anything that comes into its inbox (messages: if its last turn said that
+        it receives; while it is paused only "cancel", "resume" and "retry"), and after a turn that said so or left such
+        a thing there; until a turn leaves nothing.  `leave_out`: pids that are not asked for.
         """
     def next_due(self) -> int | None:
         """When the earliest timer or lease is due."""
     def open_requests(self, pid: int) -> list[Request]: ...
     def queued(self, effects: Sequence[str]) -> bool:
         """Whether a Take of one of these effects would find something now."""
+    def token(self, token: str) -> str | None:
+        """Whether a callback token is "open" or "over"; None where it is unknown."""
     def artifact(self, hash: bytes) -> bytes | None: ...
     def deployed(self, name: str | None = None) -> dict[str, bytes]:
         """Deployed names and their artifact hashes."""

@@ -46,9 +46,10 @@ PROCESSES: Final = _space(
     "processes",
     "pid u64",
     "[artifact, function, status, sequence, checkpoint, created_at, updated_at, id, parent, waits, error, mark, name, "
-    "digest]",
+    "digest, messages, receives]",
     "One record a process. `mark`: the number of its ready mark, 0 for none. `name`, `digest`: the deployed name and "
-    "the SHA-256 of the arguments it was started with, to tell whether another start with its id is the same.",
+    "the SHA-256 of the arguments it was started with, to tell whether another start with its id is the same. `messages`: how "
+    "many are in its inbox. `receives`: whether it is to run for a message.",
 )
 ATTRIBUTES: Final = _space("attributes", "pid u64", "a map", "Attributes of processes that have some.")
 IDS: Final = _space("ids", "id, text", "pid u64", "Processes by the id they were given at start.")
@@ -71,9 +72,10 @@ CHECKPOINTS: Final = _space(
 RESULTS: Final = _space("results", "pid u64", "encoded value", "What ended processes returned, or their error.")
 INBOX: Final = _space(
     "inbox",
-    "pid u64, arrival u64",
+    "pid u64, class and arrival u64",
     "[kind u8, number, attempt, data]",
-    "What has arrived for a process and was not yet taken. Arrivals are numbered over the whole store.",
+    "What has arrived for a process and was not yet taken. Arrivals are numbered over the whole store. Class, in the "
+    "highest bits: 0 start, cancel, pause, resume, retry; 2^61 answers, errors, losses and timers; 2^62 messages.",
 )
 READY: Final = _space(
     "ready", "partition u16, mark u64", "pid u64", "Processes that have something to do, the longest waiting first."

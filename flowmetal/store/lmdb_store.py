@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from flowmetal.store.batches import StaleBatch, apply_batch
 from flowmetal.store.changes import Changes
 from flowmetal.store.committer import Committer, Unit, commands_unit
 from flowmetal.store.errors import StoreError
+from flowmetal.store.futures import make_future, settle
 from flowmetal.store.interface import PARTITIONS, Command, Hint, Join, Leave
 from flowmetal.store.link import Batch, Link
 from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
@@ -29,11 +31,11 @@ from flowmetal.store.server import OwnerServer, remove_left_socket
 from flowmetal.store.store_reads import StoreReads
 from flowmetal.store.transaction import ReadTransaction
 from flowmetal.store.watchers import Watchers
-from flowmetal.store.wire_codec import decode_results
 
-#: What a watcher is told where hints may have been missed, because another process began to commit.
+#: What a watcher is told where hints may have been missed, because another process began to commit.  "everything"
+#: stands for the effects and processes, which cannot be listed: whoever waits for any hint looks.
 EVERYTHING: frozenset[Hint] = frozenset(
-    {("claims", 0), ("timer", 0), *(("ready", partition) for partition in range(PARTITIONS))}
+    {("everything", 0), ("claims", 0), ("timer", 0), *(("ready", partition) for partition in range(PARTITIONS))}
 )
 
 
@@ -73,7 +75,8 @@ class LmdbStore(StoreReads):
         _open_stores.add(self)
 
     def now(self) -> int:
-        """The time in ns; never goes back."""
+        """The time in ns; never goes back, whatever the clock does.  Without a clock of a test it also goes on when the
+        system's is set back: see SteadyClock."""
         with self._clock_lock:
             self._latest = max(self._latest, self._clock())
             return self._latest
@@ -87,7 +90,7 @@ class LmdbStore(StoreReads):
 
     def submit(self, commands: Sequence[Command]) -> Future[list[Any]]:
         """The results once they are durable."""
-        future: Future[list[Any]] = Future()
+        future = make_future()
         try:
             for command in commands:
                 if command.__class__ is Join:
@@ -97,11 +100,11 @@ class LmdbStore(StoreReads):
             with self._role_lock:
                 self._take_role()
                 if self._committer is not None:
-                    self._committer.submit(commands_unit(tuple(commands), _settle(future)))
+                    self._committer.submit(commands_unit(tuple(commands), partial(settle, future)))
                 elif self._link is not None:
                     self._link.submit(commands, future)
         except StoreError as error:
-            future.set_exception(error)
+            settle(future, None, error)
         return future
 
     def watch(self, callback: Callable[[frozenset[Hint]], None]) -> Callable[[], None]:
@@ -174,24 +177,31 @@ class LmdbStore(StoreReads):
         last = self._owner_lock.read_info()
         if last is not None:
             remove_left_socket(last.socket)
-        committer = None
+        committer = server = None
         try:
             self.engine.become_writer()
             committer = Committer(self.engine, self.now, self._interpreters.alive, self._tell, fault=self._fault)
-            self._server = OwnerServer(self.id, committer, self.engine.environment.reader_check)
+            server = OwnerServer(self.id, committer, self.engine.environment.reader_check)
             pid = os.getpid()
-            self._owner_lock.write_info(OwnerInfo(pid, process_start_time(pid), self._server.path))
+            self._owner_lock.write_info(OwnerInfo(pid, process_start_time(pid), server.path))
         except BaseException as error:
+            if server is not None:
+                server.stop_reading()
             if committer is not None:
                 committer.close()
+            if server is not None:
+                server.close()
             self._owner_lock.release()
             if isinstance(error, OSError):
                 raise StoreError("S111", path=str(self.path), reason=f"no socket ({error})") from error
             raise
-        self._committer = committer
+        self._server, self._committer = server, committer
 
     def _take_over(self, link: Link) -> None:
-        """The link has the owner's lock: its batches go to a committer of our own, under the numbers they have."""
+        """The link has the owner's lock: its batches go to a committer of our own, under the numbers they have.
+
+        StoreError where this process cannot commit now: the lock is given back, and the link keeps its batches.
+        """
         with self._role_lock:
             if self._closed:
                 self._owner_lock.release()
@@ -202,7 +212,7 @@ class LmdbStore(StoreReads):
             pending, link.pending = link.pending, {}
             arrived = min(pending, default=1) - 1
             for number, batch in sorted(pending.items()):
-                self._committer.submit(_batch_unit(link.client, number, arrived, batch))
+                self._committer.submit(_batch_unit(link.client, number, arrived, batch), again=True)
         self._watchers.tell(EVERYTHING)
 
     def _tell(self, hints: frozenset[Hint]) -> None:
@@ -237,16 +247,6 @@ class LmdbStore(StoreReads):
         self._interpreters.forget()
 
 
-def _settle(future: Future[list[Any]]) -> Callable[[Any, StoreError | None], None]:
-    def done(results: Any, error: StoreError | None) -> None:
-        if error is None:
-            future.set_result(results)
-        else:
-            future.set_exception(error)
-
-    return done
-
-
 def _batch_unit(client: bytes, number: int, arrived: int, batch: Batch) -> Unit:
     def run(changes: Changes) -> bytes | None:
         try:
@@ -256,11 +256,11 @@ def _batch_unit(client: bytes, number: int, arrived: int, batch: Batch) -> Unit:
 
     def done(results: bytes | None, error: StoreError | None) -> None:
         if error is not None:
-            batch.future.set_exception(error)
+            settle(batch.future, None, error)
         elif results is not None:
-            batch.future.set_result(decode_results(batch.commands, results))
+            batch.arrived(results)
 
-    return Unit(run, done)
+    return Unit(run, done, len(batch.wire))
 
 
 _open_stores: weakref.WeakSet[LmdbStore] = weakref.WeakSet()

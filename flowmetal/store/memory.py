@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -17,9 +16,11 @@ from itertools import islice
 from typing import Any
 
 from flowmetal.store.changes import Changes
+from flowmetal.store.clock import SteadyClock
 from flowmetal.store.codec import encode_about
 from flowmetal.store.commands import apply_all
 from flowmetal.store.errors import StoreError
+from flowmetal.store.futures import failed_future, make_future, settle
 from flowmetal.store.interface import Command, Hint
 from flowmetal.store.layout import FORMAT, META, SPACE_NAMES
 from flowmetal.store.sorted_table import SortedTable
@@ -105,17 +106,20 @@ class MemoryTransaction:
 class MemoryStore(StoreReads):
     """A store that lives as long as this object.  Safe for threads.
 
-    `clock` gives the time in ns.  `fault` is called with "commit" before each commit that has something to write; what
+    `clock` gives the time in ns; without it a SteadyClock does.  `fault` is called with "commit" before each commit that has something to write; what
     it raises is what the commit fails with, and nothing of it is kept.
     """
 
     def __init__(
-        self, clock: Callable[[], int] = time.time_ns, fault: Callable[[str], None] | None = None, url: str = "memory:"
+        self,
+        clock: Callable[[], int] | None = None,
+        fault: Callable[[str], None] | None = None,
+        url: str = "memory:",
     ) -> None:
         self.id = uuid.uuid4().hex
         self.url = url
         self.fault = fault
-        self._clock = clock
+        self._clock = clock or SteadyClock()
         self._latest = 0
         self._closed = False
         self._lock = threading.RLock()
@@ -124,24 +128,22 @@ class MemoryStore(StoreReads):
         self._tables[META].put(b"about", encode_about(FORMAT, ENGINE, self.id, self.now()))
 
     def now(self) -> int:
-        """The time of the store in ns; never goes back."""
+        """The time of the store in ns; never goes back, whatever the clock does."""
         with self._lock:
             self._latest = max(self._latest, self._clock())
             return self._latest
 
     def submit(self, commands: Sequence[Command]) -> Future[list[Any]]:
         """The results; done, or failed, when it returns.  Watchers are called before it returns."""
-        future: Future[list[Any]] = Future()
         try:
             results, hints = self._apply(commands)
         except StoreError as error:
-            future.set_exception(error)
-            return future
+            return failed_future(error)
         except Exception as error:
             _log.exception("a command of the store failed")
-            future.set_exception(StoreError("S307", reason=f"{type(error).__name__}: {error}"))
-            return future
-        future.set_result(results)
+            return failed_future(StoreError("S307", reason=f"{type(error).__name__}: {error}"))
+        future = make_future()
+        settle(future, results)
         self._watchers.tell(hints)
         return future
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -13,8 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from flowmetal.store.clock import SteadyClock
 from flowmetal.store.errors import StoreError
 from flowmetal.store.failpoint import fail_point
+from flowmetal.store.futures import failed_future
 from flowmetal.store.interface import Command, Hint, Store
 from flowmetal.store.lmdb_engine import LmdbOptions
 from flowmetal.store.lmdb_store import LmdbStore
@@ -30,18 +31,19 @@ def open_store(
 ) -> Store:
     """Opens `lmdb:///path`, a plain path (the same), or `memory:` (a new store that lives as long as the object).
 
-    `create` makes the store where there is none.  `clock` gives the time in ns, for tests.  Settings follow the path of
+    `create` makes the store where there is none.  `clock` gives the time in ns, for tests; without it a
+    SteadyClock does.  Settings follow the path of
     an `lmdb:` address: `?map_limit=BYTES&network=allow`; those of the first opening in a process count, and its clock.
     StoreError with an S1xx code where it cannot be opened.
     """
     if isinstance(url_or_path, str) and url_or_path == "memory:":
-        return MemoryStore(clock or time.time_ns)
+        return MemoryStore(clock)
     path, options = parse_address(url_or_path)
     with _shared_lock:
         store = _find_open(path)
         if store is None:
             fault = fail_point(os.environ)
-            store = LmdbStore(path, options, clock or time.time_ns, create=create, fault=fault)
+            store = LmdbStore(path, options, clock or SteadyClock(), create=create, fault=fault)
         return _share(store)
 
 
@@ -86,9 +88,7 @@ class StoreHandle(StoreReads):
     def submit(self, commands: Sequence[Command]) -> Future[list[Any]]:
         """See Store."""
         if self._closed:
-            future: Future[list[Any]] = Future()
-            future.set_exception(StoreError("S114", path=str(self.store.path)))
-            return future
+            return failed_future(StoreError("S114", path=str(self.store.path)))
         return self.store.submit(commands)
 
     def watch(self, callback: Callable[[frozenset[Hint]], None]) -> Callable[[], None]:

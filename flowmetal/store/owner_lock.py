@@ -151,23 +151,27 @@ class InterpreterLocks:
                 os.close(descriptor)
 
     def alive(self, interpreter: str) -> bool:
-        """Whether the process that joined as this interpreter runs."""
+        """Whether the process that joined as this interpreter runs.  Where nothing is known, the lease decides."""
         path = self._path(interpreter)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         except OSError:
-            return True  # nothing is known: the lease decides
+            return True
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            # Exclusive, so that of two that look only one takes the file away.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(descriptor), path.stat()):
+                return True  # it left and joined again at this moment: the file that is there now is a live one's
+            path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            return False  # it left at this moment
         except OSError:
             return True
-        else:
-            path.unlink(missing_ok=True)
-            return False
         finally:
             os.close(descriptor)
+        return False
 
     def release(self) -> None:
         """Gives all locks back."""

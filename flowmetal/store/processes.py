@@ -23,7 +23,7 @@ from flowmetal.store.codec import (
     encode_log,
     encode_token,
 )
-from flowmetal.store.errors import MAX_IMAGE_BYTES, StoreError, check_name, check_size
+from flowmetal.store.errors import StoreError, check_name, check_size
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
 from flowmetal.store.interface import Post, PutArtifact, Request, Start, Timer, Turn
 from flowmetal.store.layout import (
@@ -32,7 +32,6 @@ from flowmetal.store.layout import (
     CHECKPOINTS,
     DEPLOYED,
     IDS,
-    INBOX,
     LOG,
     PARTITIONS,
     RESULTS,
@@ -43,9 +42,8 @@ from flowmetal.store.layout import (
     u64,
     u64_pair,
 )
+from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_IMAGE_BYTES, MAX_TIME
 
-#: Attributes of one process, encoded.
-MAX_ATTRIBUTE_BYTES = 64 << 10
 #: A line for people is cut, not refused.
 MAX_LINE = 1000
 #: Hashes are SHA-256, but any short content hash will do.
@@ -106,6 +104,8 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
         mark=changes.new_mark(),
         name=command.name,
         digest=digest,
+        messages=0,
+        receives=False,
     )
     changes.save_process(pid, row, None, 0)
     if id is not None:
@@ -152,7 +152,7 @@ def turn(changes: Changes, command: Turn) -> bool:
     for sequence, part, event, segment in command.entries:
         transaction.put(LOG, log_key(pid, sequence, part), encode_log(event, segment))
     for key in command.taken:
-        transaction.delete(INBOX, u64_pair(pid, key))
+        changes.take_inbox(pid, row, key)
     for number in command.closed:
         changes.close_request(pid, number)
     _open_requests(changes, command)
@@ -171,10 +171,11 @@ def turn(changes: Changes, command: Turn) -> bool:
     row.updated_at = changes.now
     row.waits = command.waits[:MAX_LINE]
     row.error = command.error[:MAX_LINE]
+    row.receives = bool(command.receives)
     if row.status > PAUSED:
         changes.end_process(pid)
-        row.mark = 0
-    elif command.status == "ready" or changes.wants_turn(pid, row.status):
+        row.mark = row.messages = 0
+    elif command.status == "ready" or changes.wants_turn(pid, row):
         row.mark = changes.new_mark()
     else:
         row.mark = 0
@@ -235,7 +236,7 @@ def check_request(request: Request, pid: int) -> None:
 
 
 def _check_number(number: int) -> None:
-    if not 0 <= number < 1 << 63:
+    if not 0 <= number <= MAX_TIME:
         raise StoreError("S206", reason=f"{number} is no number that a key can hold")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from flowmetal.store.codec import (
     LIVE,
+    MESSAGES,
     STATUS_CODES,
     STATUS_NAMES,
     decode_inbox,
@@ -14,6 +15,7 @@ from flowmetal.store.codec import (
     decode_number,
     decode_process,
     decode_request,
+    decode_token,
     process_record,
     request_record,
 )
@@ -39,6 +41,7 @@ from flowmetal.store.layout import (
     RESULTS,
     SPACE_NAMES,
     STATUSES,
+    TOKENS,
     read_ready_key,
     read_u64,
     status_key,
@@ -46,10 +49,9 @@ from flowmetal.store.layout import (
     u64,
     u64_pair,
 )
+from flowmetal.store.limits import MAX_ITEMS
 from flowmetal.store.transaction import ReadTransaction
 
-#: Items in one answer: no read holds a state of the store for long.
-MAX_ITEMS = 10_000
 #: Bytes of log entries in one answer.
 MAX_LOG_BYTES = 64 << 20
 _LAST = (1 << 63) - 1
@@ -184,15 +186,18 @@ def checkpoint(transaction: ReadTransaction, pid: int, at: int | None) -> tuple[
     return (read_u64(found[0][0], 8), found[0][1]) if found else None
 
 
-def inbox(transaction: ReadTransaction, pid: int, limit: int) -> list[InboxEvent]:
-    """What has arrived, in order."""
+def inbox(transaction: ReadTransaction, pid: int, limit: int, messages: bool) -> list[InboxEvent]:
+    """What has arrived, in order; without messages if they are not wanted."""
     if not _is_pid(pid):
         return []
-    items = transaction.scan(INBOX, u64(pid), limit=max(0, min(limit, MAX_ITEMS)))
+    stop = b"" if messages else u64_pair(pid, MESSAGES)
+    items = transaction.scan(INBOX, u64(pid), stop=stop, limit=max(0, min(limit, MAX_ITEMS)))
     return [decode_inbox(key, value) for key, value in items]
 
 
-def ready(transaction: ReadTransaction, partitions: Iterable[int], limit: int) -> list[int]:
+def ready(
+    transaction: ReadTransaction, partitions: Iterable[int], limit: int, leave_out: Container[int] = ()
+) -> list[int]:
     """Pids with something to do, the longest waiting first."""
     wanted = sorted({partition for partition in partitions if 0 <= partition < PARTITION_COUNT})
     limit = max(0, min(limit, MAX_ITEMS))
@@ -209,11 +214,25 @@ def ready(transaction: ReadTransaction, partitions: Iterable[int], limit: int) -
         while position < len(wanted) and wanted[position] < partition:
             position += 1
         if position < len(wanted) and wanted[position] == partition:
-            for key, value in transaction.scan(READY, u16(partition), limit=limit):
-                marks.append((read_ready_key(key)[1], read_u64(value)))
+            marks += _marks(transaction, partition, limit, leave_out)
             position += 1
     marks.sort()
     return [pid for _, pid in marks[:limit]]
+
+
+def _marks(
+    transaction: ReadTransaction, partition: int, limit: int, leave_out: Container[int]
+) -> list[tuple[int, int]]:
+    """The first marks of a partition, with their pids."""
+    marks: list[tuple[int, int]] = []
+    start = b""
+    while True:
+        page = transaction.scan(READY, u16(partition), start=start, limit=limit)
+        found = [(read_ready_key(key)[1], read_u64(value)) for key, value in page]
+        marks += [mark for mark in found if mark[1] not in leave_out]
+        if len(page) < limit or len(marks) >= limit:
+            return marks[:limit]
+        start = page[-1][0] + b"\x00"
 
 
 def next_due(transaction: ReadTransaction) -> int | None:
@@ -237,6 +256,15 @@ def queued(transaction: ReadTransaction, effects: Sequence[str]) -> bool:
         if key is not None and transaction.scan(QUEUE, key + b"\x00", limit=1):
             return True
     return False
+
+
+def token(transaction: ReadTransaction, token: str) -> str | None:
+    """Whether a callback token is "open" or "over"; None where it is unknown."""
+    key = _key_of(token)
+    data = None if key is None else transaction.get(TOKENS, key)
+    if data is None:
+        return None
+    return "over" if decode_token(data)[2] else "open"
 
 
 def artifact(transaction: ReadTransaction, hash: bytes) -> bytes | None:

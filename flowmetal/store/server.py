@@ -27,6 +27,7 @@ from flowmetal.store.wire_codec import (
     GOODBYE,
     HELLO,
     HINTS,
+    MAX_MESSAGE_BYTES,
     PROTOCOL,
     REFUSED,
     SUBMIT,
@@ -51,6 +52,10 @@ LOOK_EVERY_SECONDS = 60.0
 MAX_LOOKS = 16
 #: Attached processes.
 MAX_CLIENTS = 1000
+#: The first message of a client; larger ones are taken from those who have introduced themselves.
+MAX_HELLO_BYTES = 4096
+#: After a fault that lasts, such as too many open files.
+PAUSE_SECONDS = 0.05
 
 
 class _Client:
@@ -79,14 +84,18 @@ class OwnerServer:
         self._folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
         self.path = os.path.join(self._folder, SOCKET_NAME)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(self.path)
-        self._listener.listen(128)
-        self._listener.setblocking(False)
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        self._selector.register(self._waker, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name="flowmetal-owner", daemon=True)
-        self._look_soon()
-        self._thread.start()
+        try:
+            self._listener.bind(self.path)
+            self._listener.listen(128)
+            self._listener.setblocking(False)
+            self._selector.register(self._listener, selectors.EVENT_READ)
+            self._selector.register(self._waker, selectors.EVENT_READ)
+            self._look_soon()
+            self._thread.start()
+        except BaseException:
+            self.close()
+            raise
 
     def housekeeping(self) -> None:
         """Frees what processes that are gone have left: partitions, and batches."""
@@ -131,33 +140,44 @@ class OwnerServer:
 
     def _run(self) -> None:
         while not self._closing:
-            for channel in [channel for channel in self._clients if channel.closed]:
-                self._drop(channel)
-            for channel in self._clients:
-                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.wants_write else 0)
-                if self._selector.get_key(channel).events != events:
-                    self._selector.modify(channel, events)
-            for key, events in self._selector.select(self._look()):
-                source: Any = key.fileobj
-                if source is self._waker:
-                    self._waker.clear()
-                elif source is self._listener:
-                    self._accept()
-                elif source in self._clients:
-                    if events & selectors.EVENT_WRITE:
-                        source.flush()
-                    if events & selectors.EVENT_READ:
-                        self._read(source)
+            try:
+                self._round()
+            except Exception:  # a fault of ours: the other clients need this thread
+                _log.exception("the owner's socket failed")
+                time.sleep(PAUSE_SECONDS)
+
+    def _round(self) -> None:
+        for channel in [channel for channel in self._clients if channel.closed]:
+            self._drop(channel)
+        for channel in self._clients:
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.wants_write else 0)
+            if self._selector.get_key(channel).events != events:
+                self._selector.modify(channel, events)
+        for key, events in self._selector.select(self._look()):
+            source: Any = key.fileobj
+            if source is self._waker:
+                self._waker.clear()
+            elif source is self._listener:
+                self._accept()
+            elif source in self._clients:
+                if events & selectors.EVENT_WRITE:
+                    source.flush()
+                if events & selectors.EVENT_READ:
+                    self._read(source)
 
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError:
+        except BlockingIOError:
+            return
+        except OSError as error:
+            _log.warning("a process cannot be attached to the store: %s", error)
+            time.sleep(PAUSE_SECONDS)  # it goes on waiting, and would wake this thread at once
             return
         if len(self._clients) >= MAX_CLIENTS:
             connection.close()
             return
-        channel = Channel(connection, self._waker, limit=MAX_WAITING_BYTES)
+        channel = Channel(connection, self._waker, limit=MAX_WAITING_BYTES, max_message=MAX_HELLO_BYTES)
         self._clients[channel] = _Client(channel)
         self._selector.register(channel, selectors.EVENT_READ)
 
@@ -168,8 +188,8 @@ class OwnerServer:
                 self._handle(client, message)
         except ChannelClosed:
             self._drop(channel)
-        except (TypeError, ValueError, IndexError) as error:
-            _log.warning("a client of the store sent what is no message: %s", error)
+        except Exception as error:  # whatever it is, it concerns this client only
+            _log.warning("a client of the store sent what is no message: %s: %s", type(error).__name__, error)
             self._drop(channel)
 
     def _drop(self, channel: Channel) -> None:
@@ -197,27 +217,36 @@ class OwnerServer:
     def _handle(self, client: _Client, message: tuple[Any, ...]) -> None:
         kind = message[0]
         if kind == HELLO:
-            protocol, store_id, client_id = message[1:4]
-            if protocol != PROTOCOL or store_id != self._store_id or len(client_id) != CLIENT_BYTES:
-                client.channel.send(frame(GOODBYE, f"protocol {protocol}, not {PROTOCOL}"))
+            if client.id or len(message) < 2 or message[1].__class__ is not int:
+                raise ValueError("a greeting that is none")
+            if message[1] != PROTOCOL:  # what follows in its greeting is not known
+                client.channel.send(frame(GOODBYE, f"protocol {message[1]}, not {PROTOCOL}"))
+                return
+            _, _, store_id, client_id, _ = _typed(message, int, str, bytes, int)
+            if len(client_id) != CLIENT_BYTES:
+                raise ValueError("a client's id that is none")
+            if store_id != self._store_id:
+                client.channel.send(frame(GOODBYE, "it has another store open there"))
                 return
             client.id = client_id
+            client.channel.max_message = MAX_MESSAGE_BYTES
             client.channel.send(frame(WELCOME, PROTOCOL, os.getpid()))
         elif not client.id:
             raise ValueError("a message before the first")
         elif kind == SUBMIT:
-            number, arrived, commands = message[1:4]
+            _, number, arrived, commands = _typed(message, int, int, bytes)
             self._submit(client, number, arrived, commands)
         elif kind == WATCH:
-            client.watches = bool(message[1])
+            client.watches = _typed(message, bool)[1]
         elif kind == BYE:
+            _typed(message)
             client_id = client.id
             self._committer.submit(Unit(lambda changes: forget_client(changes, client_id), _ignore))
         else:
             raise ValueError(f"message {kind}")
 
     def _submit(self, client: _Client, number: int, arrived: int, commands: bytes) -> None:
-        if not (0 < number < 1 << 62 and 0 <= arrived < number and isinstance(commands, bytes)):
+        if not (0 < number < 1 << 62 and 0 <= arrived < number):
             raise ValueError("a batch that is none")
         client_id, channel = client.id, client.channel
 
@@ -233,7 +262,14 @@ class OwnerServer:
             elif results is not None:
                 channel.send(frame(DONE, number, results))
 
-        self._committer.submit(Unit(run, done))
+        self._committer.submit(Unit(run, done, len(commands)))
+
+
+def _typed(message: tuple[Any, ...], *types: type) -> tuple[Any, ...]:
+    """A message whose fields, after its number, are of exactly these types; ValueError for others."""
+    if tuple(map(type, message[1:])) != types:
+        raise ValueError(f"message {message[0]} with other fields than it has")
+    return message
 
 
 def remove_left_socket(path: str) -> None:

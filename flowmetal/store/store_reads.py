@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -55,15 +55,15 @@ class StoreReads(ABC):
         with self._reading() as transaction:
             return reads.checkpoint(transaction, pid, at)
 
-    def inbox(self, pid: int, limit: int = 1000) -> list[InboxEvent]:
-        """What has arrived for a process, in order."""
+    def inbox(self, pid: int, limit: int = 1000, messages: bool = True) -> list[InboxEvent]:
+        """What has arrived for a process: control, answers and timers, messages; each in order of arrival."""
         with self._reading() as transaction:
-            return reads.inbox(transaction, pid, limit)
+            return reads.inbox(transaction, pid, limit, messages)
 
-    def ready(self, partitions: Iterable[int], limit: int) -> list[int]:
-        """Pids with something to do, the longest waiting first."""
+    def ready(self, partitions: Iterable[int], limit: int, leave_out: Container[int] = ()) -> list[int]:
+        """Pids with something to do, the longest waiting first, but for those that are to be left out."""
         with self._reading() as transaction:
-            return reads.ready(transaction, partitions, limit)
+            return reads.ready(transaction, partitions, limit, leave_out)
 
     def next_due(self) -> int | None:
         """When the earliest timer (leases included) is due, or None."""
@@ -79,6 +79,11 @@ class StoreReads(ABC):
         """Whether a Take of one of these effects would find something now."""
         with self._reading() as transaction:
             return reads.queued(transaction, effects)
+
+    def token(self, token: str) -> str | None:
+        """Whether a callback token is "open" or "over"; None where it is unknown."""
+        with self._reading() as transaction:
+            return reads.token(transaction, token)
 
     def artifact(self, hash: bytes) -> bytes | None:
         """An artifact by its content hash, or None."""

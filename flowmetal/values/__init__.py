@@ -30,6 +30,7 @@ from flowmetal.values.errors import CodecError, ErrorValue, LanguageError, Needs
 from flowmetal.values.functions import BuiltinFn, Closure, Reduced
 from flowmetal.values.hash_trie import HashLeaf, HashNode
 from flowmetal.values.hashing import hash_of
+from flowmetal.values.json_text import JsonError, json_value, parse_json
 from flowmetal.values.keys import identical, key_of, unkey
 from flowmetal.values.maps import EMPTY_MAP, Map
 from flowmetal.values.meta import meta_of, span_of, takes_meta, with_meta, with_span, without_meta
@@ -122,6 +123,7 @@ __all__ = [
     "HashedModules",
     "Heap",
     "Instant",
+    "JsonError",
     "Keyword",
     "LanguageError",
     "LazySeq",
@@ -191,6 +193,7 @@ __all__ = [
     "is_seq",
     "is_seqable",
     "iterate",
+    "json_value",
     "key_of",
     "keyword",
     "less",
@@ -207,6 +210,7 @@ __all__ = [
     "parse_duration",
     "parse_instant",
     "parse_int",
+    "parse_json",
     "peek",
     "pop",
     "print_string",

@@ -2,8 +2,8 @@
 
 Going out, keywords become their text, keys that are neither keyword nor string their printed form, instants and
 durations ISO 8601, ratios and decimals strings, bytes base64.  Coming in, mappings become maps whose keys are
-keywords where the text can be one.  Neither direction recurses; nesting deeper than DEPTH_MAX is refused, as other
-programs would not read it.
+keywords where the text can be one.  Neither direction recurses by more than FAST_DEPTH_MAX levels; nesting deeper
+than DEPTH_MAX is refused, as other programs would not read it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ from flowmetal.values.time_text import duration_text, instant_text
 from flowmetal.values.vector import Vector, VectorSeq
 
 DEPTH_MAX = 512  # nesting of JSON-like data; Python's own json module stops near 1000
+FAST_DEPTH_MAX = 32  # nesting up to which from_python recurses, whatever called it
 KEYWORD_TEXT_MAX = 256  # characters of a key that becomes a keyword; keywords are kept in a table
 
+_SMALL_INTEGER = 1 << 63
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _KEYWORD_TEXT = re.compile(r"(?:[^/]++/)?(?:[^/]++|/)")
 _NOT_IN_KEYWORD = re.compile(
@@ -187,6 +189,55 @@ def from_python(data: Any) -> Value:
     Raises an error of kind :type, naming the place, for anything else, NaN and infinities; of kind :limit beyond
     DEPTH_MAX.
     """
+    try:
+        return _plain_in(data, FAST_DEPTH_MAX, {})
+    except _Slow:
+        return _from_python(data)
+
+
+class _Slow(Exception):
+    """The data is deep, odd or wrong, and has to go the way that says what and where."""
+
+
+def _plain_in(data: Any, depth: int, keys: dict[str, Value]) -> Value:
+    """from_python() for what nearly all data is.  It recurses, `depth` levels at most; `keys` are those it has seen."""
+    kind = data.__class__
+    if kind is dict:
+        if not depth:
+            raise _Slow
+        table: dict[Any, Value] = {}
+        for text, item in data.items():
+            key = keys.get(text) if text.__class__ is str else None
+            if key is None:
+                key = keys[text] = _plain_key(text)
+            table[key] = _plain_in(item, depth - 1, keys)
+        return Map.from_table(table)
+    if kind is list:
+        if not depth:
+            raise _Slow
+        depth -= 1
+        return Vector.from_tuple(tuple([_plain_in(item, depth, keys) for item in data]))
+    if kind is str:
+        if data.isascii() or not _SURROGATE.search(data):
+            return data
+    elif kind is int:
+        if -_SMALL_INTEGER < data < _SMALL_INTEGER or data.bit_length() <= INTEGER_BITS_MAX:
+            return data
+    elif kind is float:
+        if isfinite(data):
+            return data
+    elif data is None or kind is bool or kind is bytes:
+        return data
+    raise _Slow
+
+
+def _plain_key(key: Any) -> Value:
+    if key.__class__ is not str or not (key.isascii() or not _SURROGATE.search(key)):
+        raise _Slow
+    return keyword(key) if is_keyword_text(key) else key
+
+
+def _from_python(data: Any) -> Value:
     if not _is_nested(data):
         return _scalar_in(data, [])
     stack: list[tuple[Any, Iterator[tuple[Any, Any]], list[tuple[Any, Value]]]] = []

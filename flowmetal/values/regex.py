@@ -1,7 +1,7 @@
 """Regular expressions, over Python's engine with Java's spelling of named groups and of the ASCII classes.
 
-The one place that knows how a pattern of the language becomes one of the engine; the reader checks literals by it, and
-the builtins search with it.  Only the classes that both know are taken; \\d, \\w, \\s and \\b look at ASCII alone, as in
+The one place that knows how a pattern of the language becomes one of the engine: the reader checks literals by it, the
+builtins search with it.  Only the classes that both know are taken; \\d, \\w, \\s and \\b look at ASCII alone, as in
 Java, and so do not change with the Unicode tables of a Python version.
 """
 

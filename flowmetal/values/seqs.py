@@ -7,11 +7,18 @@ sequence is mutable: the machine runs its thunk once and puts what came out in `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from flowmetal.values.base import Collection, Value
 from flowmetal.values.errors import NeedsRealize, fail
 from flowmetal.values.numbers import add, less, multiply
+
+#: Items of a range that one instruction walks through: it cannot be interrupted, and this many take about a second.
+ITEMS_AT_ONCE_MAX = 1 << 21
+
+
+def _too_long() -> NoReturn:
+    fail("limit", f"a range of more than {ITEMS_AT_ONCE_MAX} numbers cannot be taken at once; loop over it, or take parts")
 
 
 class List(Collection):
@@ -207,11 +214,18 @@ class Range(Collection):
         fail("index", f"index {index} is outside the range", index)
 
     def __iter__(self) -> Iterator[Value]:
+        # Who iterates does it within one instruction, which nothing can interrupt; programs walk by index or `next`.
         whole = self.integers()
         if whole is not None:
+            if whole and (whole[-1] - whole[0]) // whole.step >= ITEMS_AT_ONCE_MAX:
+                _too_long()
             yield from whole
             return
         rest: Range | None = None if self.is_empty else self
+        left = ITEMS_AT_ONCE_MAX
         while rest is not None:
+            left -= 1
+            if left < 0:
+                _too_long()
             yield rest.start
             rest = rest.next()

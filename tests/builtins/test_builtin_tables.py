@@ -5,12 +5,13 @@ Arguments are data as the data reader reads it; `L[...]` is not needed, (1 2) is
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from flowmetal.compiler.reader.data import read_data
-from flowmetal.values import LanguageError, keyword, print_string
+from flowmetal.values import LanguageError, Range, keyword, print_string
 from flowmetal.vm.builtins import BY_NAME
 
 NUMBERS = r"""
@@ -501,3 +502,16 @@ def test_row(row: str) -> None:
     except LanguageError as problem:
         printed = "!" + problem.error.kind.text
     assert printed == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["vec", "sort", "reverse", "set", "to-set", "to-list", "frequencies", "distinct", "concat-vector"]
+)
+def test_no_instruction_walks_an_endless_range(name: str) -> None:
+    """One instruction cannot be interrupted, so what it may walk through has a limit of its own."""
+    info = BY_NAME[name]
+    started = time.process_time()
+    with pytest.raises(LanguageError) as refused:
+        info.function(Range(0, 10**12))
+    assert refused.value.error.kind is keyword("limit")
+    assert time.process_time() - started < 5.0

@@ -59,9 +59,7 @@ class Shell:
 
 
 @pytest.fixture
-def shell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Shell:
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hello.fm").write_text(PROGRAM)
     return Shell(monkeypatch, capsys)
@@ -84,7 +82,6 @@ def test_warnings_are_inside_the_document(shell: Shell, monkeypatch: pytest.Monk
         return build.Built(built.name, built.data, built.hash, (warning,))
 
     monkeypatch.setattr("flowmetal.engine.build.build_artifact", warned)
-    monkeypatch.setattr("flowmetal.cli.running.build_artifact", warned)
     for arguments in (("flowvm", "run", "hello.fm", "--json"), ("flowc", "build", "hello.fm", "--json")):
         done = shell(*arguments)
         assert [one["code"] for one in done.json()["warnings"]] == ["A101"]
@@ -210,3 +207,24 @@ def until(look: Callable[[], bool]) -> None:
     while not look():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_a_folder_is_a_program(shell: Shell, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    (folder / "lib").mkdir(parents=True)
+    (folder / "flowmetal.toml").write_text('[project]\nname = "shop"\n')
+    (folder / "lib" / "prices.fm").write_text("(ns prices)\n(defn price [n] (* 2 n))\n")
+    (folder / "zhop.fm").write_text("(ns zhop (:require [prices :as p]))\n(defn main [] (p/price 4))\n")
+    built = shell("flowc", "build", "project", "--json").json()
+    assert (built["artifact"], built["name"]) == ("zhop.fmc", "zhop")
+    assert shell("flowc", "build", "project", "--name", "prices", "--json").json()["name"] == "prices"
+    assert shell("flowvm", "run", "project").out == "8\n"
+    assert shell("flowvm", "run", "project", "prices/price", "--arg", "5").out == "10\n"
+    assert shell("flowvm", "deploy", "project", "--store", "store").code == 0
+    (folder / "again.fm").write_text("(ns prices)")
+    assert "The module `prices` is also in" in shell("flowc", "check", "project").err
+    (folder / "again.fm").write_text("(ns again (:require [gone :as g]))\n(defn f [] (g/two))\n")
+    missing = shell("flowc", "build", "project", "--json")
+    assert missing.code == 1
+    assert [one["code"] for one in missing.json()["diagnostics"]] == ["A131"]
+    assert (shell("flowc", "build", "nowhere").code, shell("flowc", "build", "store").code) == (3, 3)

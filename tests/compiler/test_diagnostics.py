@@ -82,6 +82,10 @@ TABLE: list[tuple[str, list[str]]] = [
     ("(def f 1)\n(defn f [] 1)", ["A129 2:7"]),
     ("(defeffect a/b [{:keys [c]}])", ["A130 1:16"]),
     ("(ns t (:require [strin :as s]))", ["A131 1:18"]),
+    (
+        "(ns t (:require [strin :as s :refer [joi]]))\n(def x (s/a 1))\n(defn f [] [(joi 2) (strin/b) (y)])",
+        ["A131 1:18", "A101 3:32"],
+    ),
     ("(ns t (:require [string :refer [jon]]))", ["A132 1:33"]),
     ("(def x 1)\n(ns t)", ["A133 2:1"]),
     (NESTED_TRIES, ["A134 1:333"]),

@@ -83,7 +83,8 @@ def paragraph(text: str, start: str) -> str:
 
 
 #: Kinds that programs do not meet: the machine's own, and those of embedding and of `flowvm run`.
-HIDDEN_KINDS = {"flowmetal/abandoned", "flowmetal/engine", "flowmetal/function-failed", "flowmetal/unserved"}
+HIDDEN_KINDS = {"flowmetal/abandoned", "flowmetal/engine", "flowmetal/function-failed", "flowmetal/internal",
+                "flowmetal/unserved"}  # fmt: skip
 
 
 def test_kinds_of_errors() -> None:

@@ -1,4 +1,4 @@
-"""Functions at the border of a process: as a result they print, in a payload they are an error of the program's call."""
+"""Functions at the border of a process: as a result they print, in a payload they are an error of the call."""
 
 from __future__ import annotations
 

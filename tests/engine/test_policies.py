@@ -122,7 +122,8 @@ def test_wrong_options_are_argument_errors(options: Any) -> None:
         (m(retry=m(maxx=3)), ":retry has no option :maxx; did you mean :max?"),
         (m(backoff=seconds(1)), "an effect has no option :backoff; it belongs into the map of :retry"),
         (m(retry=m(timeout=seconds(1))), ":retry has no option :timeout; it stands beside :retry"),
-        (Map.of([("timeout", 1)]), 'an effect has no option "timeout"; there are :timeout, :deadline, :retry, '),
+        (Map.of([("timeout", 1)]), 'an effect has no option "timeout"; did you mean :timeout?'),
+        (m(attempts=3), "an effect has no option :attempts; there are :timeout, :deadline, :retry, "),
     ],
 )
 def test_an_unknown_option_says_what_was_meant(options: Any, message: str) -> None:

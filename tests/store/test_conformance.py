@@ -272,7 +272,7 @@ def test_paused_processes_wake_for_some_things_only(rig: Rig) -> None:
     pid = rig.start()
     rig.turn(pid, "paused", error="a person is needed")
     rig.do(Post(pid, "message", b"1"), Post(pid, "pause"))
-    assert rig.ready() == [] and rig.kinds(pid) == ["message", "pause"]
+    assert rig.ready() == [] and rig.kinds(pid) == ["pause", "message"]
     record = rig.store.process(pid)
     assert record is not None and record.status == "paused"
     rig.one(Post(pid, "retry", number=4))

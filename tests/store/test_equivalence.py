@@ -287,7 +287,7 @@ class Model(RuleBasedStateMachine):
 
     def settle(self, number: int, kind: str, state: str = "answered") -> None:
         request = self.requests[number]
-        self.inbox.append((kind, number, request[1]))
+        self.arrive(kind, number, request[1])
         request[0] = state
         if number in self.order:
             self.order.remove(number)
@@ -295,7 +295,11 @@ class Model(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(["message", "cancel"]))
     def post(self, kind: str) -> None:
         assert self.run(Post(1, kind)) == [True]
-        self.inbox.append((kind, 0, 0))
+        self.arrive(kind, 0, 0)
+
+    def arrive(self, *event: Any) -> None:
+        self.inbox.append(event)
+        self.inbox.sort(key=lambda found: 2 if found[0] == "message" else found[0] not in ("start", "cancel"))
 
     @rule(take=st.integers(0, 3), timeout=st.sampled_from([0, 3, 8]), close=st.booleans())
     def turn(self, take: int, timeout: int, close: bool) -> None:

@@ -11,6 +11,7 @@ from flowmetal import vm
 from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.bytecode.link import ProgramTable, link
 from flowmetal.bytecode.program import Program
+from flowmetal.compiler.reader.data import read_data
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.stdlib import open_library, standard_library
 from flowmetal.values import ErrorValue, Instant, LanguageError, keyword, print_string
@@ -147,3 +148,105 @@ def _answer(
         (vm.answer_now_error if now else vm.settle_error)(process, number, problem.error)
         return
     (vm.answer_now if now else vm.settle)(process, number, value)
+
+
+# ---- plays: programs whose effects are answered in an order that the test says -----------------------------------
+
+
+@dataclass
+class Played:
+    """What came of a play."""
+
+    outcome: str = ""
+    log: list[str] = field(default_factory=list)  # "effect payload", "cancel number"
+    images: list[bytes] = field(default_factory=list)  # the canonical image at each outcome
+    process: Any = None
+    deepest: int = 0  # frames of a fiber at an outcome or cut
+
+
+def play(
+    source: str,
+    *events: str,
+    fuel: int = 1 << 40,
+    step: bool = False,
+    restored: bool = False,
+    limits: vm.Limits = LIMITS,
+    images: bool = False,
+) -> Played:
+    """Runs `main` to its end.  Effects stay open but for `log`, which is answered at once with nil.
+
+    When all fibers wait the next of `events` happens: answers "1=:value", errors "2!kind" and "cancel", apart by blanks
+    where they come together.  `fuel` cuts, `step` stops before every instruction, `restored` makes the process anew
+    from its segments at each outcome and cut.
+    """
+    played = Played()
+    linked, table = program(source)
+    process = vm.new_process(linked, table, limits)
+    found = linked.lookup(linked.main, "main")
+    assert found is not None
+    vm.start(process, found.value, [])
+    segments: list[bytes] = []
+    coming = list(events)
+    for _ in range(STEPS_MAX):
+        process.stepping = step
+        outcome = vm.run(process, fuel)
+        played.process = process
+        played.deepest = max([played.deepest, *[len(fiber.frames) for fiber in process.fibers.values()]])
+        match outcome:
+            case vm.Performed(number, effect, payload):
+                played.log.append(f"{effect} {print_string(payload)}")
+                if effect == "log":
+                    vm.answer_now(process, number, None)
+            case vm.CancelRequest(number):
+                played.log.append(f"cancel {number}")
+            case vm.Finished(value):
+                played.outcome = print_string(value, limit=10_000)
+                return played
+            case vm.Failed(error):
+                played.outcome = f"error {print_string(error.kind)} {error.message}"
+                return played
+            case vm.Idle() if not coming:
+                played.outcome = "idle"
+                return played
+            case vm.Idle():
+                happen(process, coming.pop(0))
+        if restored or (images and outcome.__class__ is not vm.OutOfFuel):
+            segments.append(process.image.segment())
+            if images and outcome.__class__ is not vm.OutOfFuel:
+                played.images.append(canonical(source, segments))
+        if restored:
+            if len(segments) >= 20:
+                segments = [process.image.checkpoint()]
+            process = vm.restore(linked, table, segments, limits)
+    raise AssertionError("the program does not end")
+
+
+def happen(process: vm.Process, events: str) -> None:
+    """Lets events happen to a process, see `play`."""
+    for event in events.split():
+        if event == "cancel":
+            vm.cancel(process, None)
+        elif "!" in event:
+            number, _, kind = event.partition("!")
+            assert vm.settle_error(process, int(number), ErrorValue(keyword(kind), "from outside", None))
+        else:
+            number, _, value = event.partition("=")
+            assert vm.settle(process, int(number), read_data(value))
+
+
+def same_every_way(source: str, *events: str, limits: vm.Limits = LIMITS) -> Played:
+    """Plays a program undisturbed, restored at every outcome, cut at several sizes, and restored after every
+    instruction: outcome, effects and images are the same."""
+    plain = play(source, *events, images=True, limits=limits)
+    ways: tuple[dict[str, Any], ...] = (
+        {"restored": True},
+        {"fuel": 1},
+        {"fuel": 2, "restored": True},
+        {"fuel": 7},
+        {"step": True, "restored": True},
+    )
+    for way in ways:
+        other = play(source, *events, images=True, limits=limits, **way)
+        assert (other.outcome, other.log) == (plain.outcome, plain.log), way
+        assert other.images == plain.images, way
+    return plain

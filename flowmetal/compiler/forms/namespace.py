@@ -64,6 +64,7 @@ def _require(analyzer: Analyzer, spec: Any) -> None:
     if module not in names.libraries:
         span = analyzer.span_at(parts[0])
         analyzer.error("A131", span=span, name=module, suggestion=suggest(module, names.libraries))
+        _take_as_missing(names, module, parts[1:])
         return
     options = parts[1:]
     if len(options) % 2:
@@ -79,6 +80,16 @@ def _require(analyzer: Analyzer, spec: Any) -> None:
                 _refer(analyzer, module, name)
         else:
             malformed(analyzer, "ns", spec)
+
+
+def _take_as_missing(names: Names, module: str, options: list[Any]) -> None:
+    """Notes what a module that is not there would have brought, so that its uses are not reported as well."""
+    names.missing.add(module)
+    for option, value in zip(options[::2], options[1::2], strict=False):
+        if _is_keyword(option, "as") and value.__class__ is Symbol:
+            names.missing.add(value.name)
+        elif _is_keyword(option, "refer") and value.__class__ is Vector:
+            names.missing_names.update(str(name) for name in items_of(value))
 
 
 def _refer(analyzer: Analyzer, module: str, name: Any) -> None:

@@ -121,10 +121,17 @@ class Callbacks:
     async def _callback(self, request: Request) -> Response:
         token = request.path_params["token"]
         body = await read_body(request, self._settings.max_body_bytes, self._settings.body_seconds)
-        value = _delivered(request.headers.get("content-type", ""), body)
         if not _TOKEN.match(token):
             token = NO_TOKEN
-        outcome = await self._commit(Deliver(token, encode_value(value)))
+        # Nothing is worked out for a sender who knows no token.
+        state = await asyncio.to_thread(self._store.token, token)
+        if state is None:
+            raise HttpError(404, "H401")
+        if state == "over":
+            return JSONResponse({"status": "duplicate"})
+        content_type = request.headers.get("content-type", "")
+        data = await self._gate.run(lambda: encode_value(_delivered(content_type, body)), len(body))
+        outcome = await self._commit(Deliver(token, data))
         if outcome == "accepted":
             return JSONResponse({"status": "accepted"}, status_code=202)
         if outcome == "duplicate":
@@ -143,7 +150,7 @@ class Callbacks:
         except BadSignature as reason:
             log.warning("endpoint %s refused a delivery: %s", settings.name, reason)
             raise HttpError(401, "H402") from None
-        value = _parsed(headers.get("content-type", ""), body)
+        value = await self._gate.run(lambda: _parsed(headers.get("content-type", ""), body), len(body))
         event = _event(settings, headers, value)
         if settings.events and event not in settings.events:
             return JSONResponse({"status": "ignored", "event": event}, status_code=202)

@@ -6,15 +6,14 @@ The limit is counted while the body arrives, so a chunked body, or one with a fa
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
+from flowmetal import values
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.values import LanguageError, from_python
 
 #: A sender's deadline for its whole body, in seconds.
 BODY_SECONDS = 10.0
@@ -56,28 +55,19 @@ def is_json(content_type: str) -> bool:
 
 
 def parse_json(body: bytes) -> Any:
-    """JSON as plain Python.  HttpError 400 (H301) for everything that is not JSON in UTF-8 with finite numbers."""
+    """JSON as plain Python.  HttpError 400 (H301) for what values.parse_json does not take."""
     try:
-        document = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
-        if b"\\u" in body:
-            json.dumps(document, ensure_ascii=False).encode("utf-8")
-        return document
-    except UnicodeEncodeError:
-        raise HttpError(400, "H301", reason="a string has half of a surrogate pair") from None
-    except UnicodeDecodeError:
-        raise HttpError(400, "H301", reason="it is not UTF-8") from None
-    except RecursionError:
-        raise HttpError(400, "H301", reason="it is nested too deep") from None
-    except ValueError as error:
+        return values.parse_json(body)
+    except values.JsonError as error:
         raise HttpError(400, "H301", reason=str(error)) from None
 
 
 def json_value(body: bytes) -> Any:
     """JSON as a value of the language.  HttpError 400 (H301)."""
     try:
-        return from_python(parse_json(body))
-    except LanguageError as error:
-        raise HttpError(400, "H301", reason=error.error.message) from None
+        return values.json_value(body)
+    except values.JsonError as error:
+        raise HttpError(400, "H301", reason=str(error)) from None
 
 
 def text_or_bytes(body: bytes) -> Any:
@@ -100,7 +90,3 @@ def error_response(error: FlowmetalError, status: int, **more: Any) -> JSONRespo
     shown = {"code": error.code, "message": error.diagnostic.text, "hint": error.diagnostic.hint or None, **more}
     headers: Mapping[str, str] = {"connection": "close"} if status in (408, 413) else {}
     return JSONResponse({"error": shown}, status_code=status, headers=headers)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")

@@ -17,7 +17,7 @@ from typing import Any
 import httpcore2
 import httpx2
 
-from flowmetal.client.background import Background
+from flowmetal.client.background import Background, Gate
 from flowmetal.client.serving import Answer, Running, Serving, StoreSource
 from flowmetal.connectors.config import HttpSettings
 from flowmetal.connectors.guard import Blocked, Guard, Resolver, system_resolver
@@ -81,6 +81,7 @@ class HttpRequestConnector:
         self._guard = Guard(self._settings.allow, only_listed=self._settings.only_listed, resolve=resolve)
         self._tls = tls
         self._clock = clock
+        self._gate = Gate()
         # Short, as it is extended, and a cancelled request is noticed at the latest when it is.
         self._lease_ms = max(100, int(self._settings.lease_seconds * 1000))
         self._grace_seconds = 0.0
@@ -111,7 +112,7 @@ class HttpRequestConnector:
         request = running.request
         payload: Any = None
         try:
-            payload, options = _decoded(request)
+            payload, options = await self._gate.run(lambda: _decoded(request), len(request.payload))
             return Answer(True, await self._perform(request, payload, options))
         except _Failure as failure:
             return _error(request, payload, failure)
@@ -124,7 +125,9 @@ class HttpRequestConnector:
 
     async def _perform(self, request: Request, payload: Any, options: Any) -> bytes:
         try:
-            http = read_request(payload, self._settings, request.idempotency_key)
+            http = await self._gate.run(
+                lambda: read_request(payload, self._settings, request.idempotency_key), len(request.payload)
+            )
         except BadRequest as error:
             raise _Failure("http/bad-request", str(error)) from None
         try:
@@ -132,6 +135,10 @@ class HttpRequestConnector:
                 response, body, unpacked = await self._send(http)
         except TimeoutError:
             raise _Failure("http/timeout", f"no answer within {http.timeout_seconds:g} s") from None
+        return await self._gate.run(lambda: self._answer(options, http, response, body, unpacked), len(body))
+
+    def _answer(self, options: Any, http: HttpRequest, response: httpx2.Response, body: bytes, unpacked: bool) -> bytes:
+        """The response as an encoded value; work of seconds for a large body.  Raises _Failure."""
         if _carries_retry(options) and is_retried(response.status_code):
             raise _Failure("http/status", f"the answer has status {response.status_code}", self._facts(response, body))
         try:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import codecs
 import email.utils
-import json
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 
-from flowmetal.values import Duration, LanguageError, Map, from_python, keyword
+from flowmetal.values import Duration, JsonError, Map, json_value, keyword
 
 #: Charsets a body is decoded with; any other is read as UTF-8.  (Python's list has names that are not charsets.)
 # fmt: off
@@ -24,6 +23,9 @@ CHARSETS = frozenset((
     "euc_jp", "iso2022_jp", "gb2312", "gbk", "gb18030", "big5", "euc_kr",
 ))
 # fmt: on
+
+#: Packed bytes that are read beyond twice the limit for unpacked ones: members may be empty, without end.
+PACKED_BYTES_MORE = 65_536
 
 #: Longest Retry-After that is passed on.
 RETRY_AFTER_SECONDS_MAX = 7 * 86400
@@ -57,16 +59,29 @@ async def read_body(response: httpx2.Response, limit: int) -> tuple[bytes, bool]
 
 
 async def _unpacked(response: httpx2.Response, limit: int) -> AsyncIterator[bytes]:
-    """Unpacks at most a little more than `limit`, however small the bytes that claim to be more."""
-    unpacker = zlib.decompressobj(wbits=47)  # gzip or zlib, whichever the bytes are
+    """Unpacks at most a little more than `limit`, however small the bytes that claim to be more.
+
+    A body may be several gzip members one after the other (RFC 1952); the last has to be whole.
+    """
+    unpacker = None
+    packed = 0
     try:
         async for part in response.aiter_raw():
+            packed += len(part)
+            if packed > 2 * limit + PACKED_BYTES_MORE:
+                raise TooLarge(f"the response has more than {packed - len(part)} bytes, packed")
             while part:
+                if unpacker is None or unpacker.eof:
+                    unpacker = zlib.decompressobj(wbits=47)  # gzip or zlib, whichever the bytes are
                 yield unpacker.decompress(part, limit + 1)
-                part = unpacker.unconsumed_tail
-        yield unpacker.flush()
+                part = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
+        if unpacker is not None and not unpacker.eof:
+            # What it still holds comes before the end is looked for: a small piece of input may unpack to much.
+            yield unpacker.flush()
     except zlib.error as error:
         raise BadBody(f"the response's body is damaged: {error}") from None
+    if unpacker is not None and not unpacker.eof:
+        raise BadBody("the response's body is damaged: its end is missing")
 
 
 def response_value(response: httpx2.Response, body: bytes, unpacked: bool, read_as: str) -> Map:
@@ -103,10 +118,8 @@ def body_value(response: httpx2.Response, body: bytes, read_as: str) -> Any:
     if not body:
         return None
     try:
-        return from_python(json.loads(body))
-    except LanguageError as error:
-        raise BadBody(f"the response's body is not JSON: {error.error.message}") from None
-    except (ValueError, RecursionError) as error:
+        return json_value(body)
+    except JsonError as error:
         raise BadBody(f"the response's body is not JSON: {error}") from None
 
 

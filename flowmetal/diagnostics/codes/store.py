@@ -148,6 +148,13 @@ CODES: dict[str, Entry] = {
         "Wait for the earlier ones before more are submitted.",
         "",
     ),
+    "S208": Entry(
+        "inbox full",
+        "Process {pid} has {limit} messages that it has not received.",
+        "Send again once it has received some, or cancel it if it no longer receives.",
+        "Messages wait in the store until the process receives them; without a limit a process that never does would\n"
+        "fill the store.  A process that sends to a full inbox is paused, and sends again when it is resumed.",
+    ),
     # ---- S3xx: disks and damage --------------------------------------------------------------------------------
     "S301": Entry(
         "disk full",

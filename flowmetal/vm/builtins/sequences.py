@@ -40,7 +40,7 @@ from flowmetal.values import (
 from flowmetal.vm.builtins.check import integer, number, shown, wrong_type
 from flowmetal.vm.builtins.registry import add, builtin
 
-ITEMS_MAX = 1 << 24  # that one builtin may make at once; a process's heap quota is smaller
+ITEMS_MAX = 1 << 21  # that one builtin may make at once: about a second's work, which nothing can interrupt
 
 _MISSING = object()
 _LISTS = (List, Cons, VectorSeq, Range, LazySeq)

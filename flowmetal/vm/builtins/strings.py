@@ -11,7 +11,7 @@ from flowmetal.values import Char, Map, Regex, Vector, fail, iterate, print_stri
 from flowmetal.vm.builtins.check import NUMBERS, index, integer, shown, string, text, wrong_type
 from flowmetal.vm.builtins.registry import builtin
 
-STRING_MAX = 1 << 26  # code points that one builtin may make at once: 64 M, a process's heap quota is smaller
+STRING_MAX = 1 << 24  # code points that one builtin may make at once: 16 Mi; payloads are smaller, memory is not endless
 
 
 def display(value: Any) -> str:

@@ -1,0 +1,21 @@
+"""The limits of what a store keeps, in one place: the store refuses what is beyond them, and whoever makes commands
+(the engine, for one) checks them before, so that a program meets them as an error at its own call."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Names are parts of keys, and LMDB's keys have at most 511 bytes.
+MAX_NAME_BYTES: Final = 200
+#: One event, segment, payload, result or argument vector; a larger one would hold up everybody's commit.
+MAX_VALUE_BYTES: Final = 64 << 20
+#: One checkpoint or artifact.
+MAX_IMAGE_BYTES: Final = 512 << 20
+#: Attributes of one process, encoded.
+MAX_ATTRIBUTE_BYTES: Final = 64 << 10
+#: The latest time there is, in nanoseconds since 1970: in the year 2262.
+MAX_TIME: Final = (1 << 63) - 1
+#: Messages that wait in the inbox of one process.
+MAX_MESSAGES: Final = 10_000
+#: Items in one answer of a read: no read holds a state of the store for long.
+MAX_ITEMS: Final = 10_000
