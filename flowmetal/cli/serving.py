@@ -15,6 +15,7 @@ from flowmetal.connectors.config import bad
 from flowmetal.engine.artifacts import deployer
 from flowmetal.engine.interpreter import Config, Interpreter
 from flowmetal.server import HttpServer, ServerConfig, serve
+from flowmetal.server.running import EXIT_SECONDS, STOP_SECONDS, exit_within
 from flowmetal.store import open_store
 from flowmetal.store.interface import Store
 
@@ -42,6 +43,7 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
                 deploy=deployer(store),
                 services=lambda server: [interpreter(store, server.base_url)],
                 ready=announce,
+                ends_process=True,
             )
         else:
             run_interpreter(store, settings)
@@ -70,4 +72,5 @@ def run_interpreter(store: Store, settings: ServerConfig) -> None:
         log.info("flowvm runs processes of %s", store.url)
         while not stop.wait(0.5):  # in pieces, so that a signal's handler runs between two of them
             pass
-        running.stop()
+        exit_within(EXIT_SECONDS)
+        running.stop(STOP_SECONDS)

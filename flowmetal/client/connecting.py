@@ -18,7 +18,7 @@ TOKEN_VARIABLE = "FLOWMETAL_TOKEN"
 def connect(
     url: str | Store, *, token: str | None = None, deploy: Deployer | None = None, create: bool = False
 ) -> Client:
-    """A client of a store's folder (a path, or "lmdb:///path"), of "memory:", of "http://host:port", or of an open store.
+    """A client of a store's folder (a path, "lmdb:///path"), of "memory:", of "http://host:port", or of an open store.
 
     `token` is for servers.  `deploy` checks and deploys artifacts where a store is connected to, instead of
     deploy_artifact.  `create` makes a store where a folder has none; without it that is S101, as a mistyped path mostly

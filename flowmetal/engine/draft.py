@@ -77,6 +77,7 @@ class Draft:
         self.status_before = live.status
         self.entries: list[tuple[int, int, bytes, bytes]] = []
         self.taken: list[int] = []
+        self.taken_answers: list[InboxEvent] = []
         self.requests: dict[int, Request] = {}
         self.closed: list[int] = []
         self.timers: list[Timer] = []
@@ -89,8 +90,11 @@ class Draft:
         self.result: bytes | None = None
 
     def encode(self, value: Any) -> bytes:
-        """A value's bytes; functions are named by the program's modules.  LanguageError for what cannot leave."""
-        return encode_value(value, self.live.program.table)
+        """A value's bytes; functions are named by the program's modules.
+
+        LanguageError for what cannot leave, or is too large to be kept.
+        """
+        return effects.checked_size(encode_value(value, self.live.program.table))
 
     def decode(self, data: bytes) -> Any:
         """The value of bytes that have arrived."""
@@ -128,8 +132,10 @@ class Draft:
 
     def take(self, item: InboxEvent) -> None:
         """Notes that an inbox event is used up."""
-        if item.key >= 0:  # what functions of this interpreter answer never was in the store's inbox
+        if item.key >= 0:
             self.taken.append(item.key)
+        else:  # what functions of this interpreter answer never was in the store's inbox
+            self.taken_answers.append(item)
 
     def settle(self, number: int, value: Any, event: Event) -> None:
         """Hands a value to the program and closes the request."""

@@ -15,7 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowmetal.store.codec import encode_attributes
+from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.interface import Post
+from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_ITEMS, MAX_NAME_BYTES, MAX_TIME, MAX_VALUE_BYTES
 from flowmetal.values import (
     Duration,
     Instant,
@@ -39,8 +42,11 @@ RANDOM_BITS_MAX = 4096
 ATTRIBUTES_MAX = 64
 ATTRIBUTE_KEY_CHARACTERS_MAX = 128
 
-#: A sleep longer than this (a thousand years) is a mistake and would not fit the store's clock.
-SLEEP_MAX = 1000 * 366 * 86400 * 10**9
+#: One value that leaves a process: an event of the log holds up to two of them, and some text.
+VALUE_BYTES_MAX = MAX_VALUE_BYTES // 2 - (64 << 10)
+
+#: Requests of one process that are open at once; a load reads them all.
+OPEN_MAX = MAX_ITEMS
 
 SLEEP = "sleep"
 CALLBACK = "http/callback"
@@ -111,6 +117,12 @@ def _annotate(payload: Any, local: Local) -> Any:
             merged[name] = to_python(value)
     if len(merged) > ATTRIBUTES_MAX:
         fail("limit", f"a process has at most {ATTRIBUTES_MAX} attributes")
+    try:
+        size = len(encode_attributes(merged))
+    except StoreError:
+        fail("argument", "attributes are text, numbers of 64 bits, booleans, nil, and vectors and maps of such")
+    if size > MAX_ATTRIBUTE_BYTES:
+        fail("limit", f"the attributes of a process have at most {MAX_ATTRIBUTE_BYTES} bytes; these have {size}")
     local.attributes = merged
     local.annotated = True
     return None
@@ -119,7 +131,7 @@ def _annotate(payload: Any, local: Local) -> Any:
 def _send(payload: Any, local: Local) -> Any:
     if payload.__class__ is not Vector or len(payload) != 2 or payload.get(0).__class__ is not Pid:
         fail("argument", "send takes a process id and a message")
-    local.posts.append(Post(payload.get(0).number, "message", encode_value(payload.get(1))))
+    local.posts.append(Post(payload.get(0).number, "message", checked_size(encode_value(payload.get(1)))))
     return None
 
 
@@ -144,6 +156,21 @@ LOCAL: dict[str, Callable[[Any, Local], Any]] = {
 }
 
 
+def checked_size(data: bytes) -> bytes:
+    """The bytes of a value that leaves a process; LanguageError :limit where there are too many."""
+    if len(data) > VALUE_BYTES_MAX:
+        fail("limit", f"a value that leaves its process has at most {VALUE_BYTES_MAX} bytes; this has {len(data)}")
+    return data
+
+
+def check_effect(effect: str) -> None:
+    """LanguageError :argument for the name of an effect that no store can keep."""
+    try:
+        check_name("the name of an effect", effect)
+    except StoreError:
+        fail("argument", f"the name of an effect has 1 to {MAX_NAME_BYTES} bytes of printable text, not {effect[:80]}")
+
+
 def new_token(surroundings: Surroundings) -> str:
     """A fresh callback token, safe in a URL."""
     return base64.urlsafe_b64encode(surroundings.entropy(TOKEN_BYTES)).decode("ascii").rstrip("=")
@@ -151,10 +178,14 @@ def new_token(surroundings: Surroundings) -> str:
 
 def sleep_until(payload: Any, now: int) -> int:
     """When a sleep ends, in nanoseconds since 1970.  Raises LanguageError :argument for what is not a time."""
-    if payload.__class__ is Duration and 0 <= payload.ns <= SLEEP_MAX:
-        due: int = now + payload.ns
+    due = MAX_TIME
+    if payload.__class__ is Duration and payload.ns >= 0:
+        due = now + payload.ns
+    elif payload.__class__ is Instant:
+        due = max(0, payload.ns)
+    if due < MAX_TIME:
         return due
-    if payload.__class__ is Instant and payload.ns <= now + SLEEP_MAX:
-        return max(0, payload.ns)
+    if payload.__class__ in (Duration, Instant):
+        fail("argument", f"sleep must end before the year 2262; {print_string(payload, limit=80)} does not")
     fail("argument", f"sleep takes a duration or an instant, not {print_string(payload, limit=80)}")
     raise AssertionError

@@ -552,8 +552,7 @@ class Interpreter:
         else:
             self._hot.move_to_end(pid)
         inbox = self.store.inbox(pid, messages=live.receiver != 0)
-        answers = self._answers.pop(pid, [])
-        inbox[:0] = answers
+        inbox[:0] = self._answers.pop(pid, ())
         try:
             outcome = take_turn(live, inbox, epoch, self._setting)
         except Exception as error:
@@ -565,8 +564,8 @@ class Interpreter:
                 self._pause(record, error)
             return None
         self.turns += 1
-        if live.status == "paused" and answers:
-            self._answers[pid] = answers  # they are in memory alone, and wait here until it is resumed
+        if outcome.left:
+            self._answers[pid] = list(outcome.left)
         if outcome.turn is None:
             if outcome.more:
                 self._queue[pid] = None
@@ -612,6 +611,6 @@ class Interpreter:
             error = problem.error
         else:
             error = ErrorValue(KIND_ENGINE, f"{type(problem).__name__}: {problem}"[:1000], None)
-        inbox = self.store.inbox(record.pid)
+        inbox = self.store.inbox(record.pid, messages=False)
         turn = pause_turn(record, inbox, epoch, self.store.now(), error)
         self.store.submit([turn]).add_done_callback(lambda _: self._wake())

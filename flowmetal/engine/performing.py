@@ -11,7 +11,7 @@ from flowmetal.engine.lines import LINE_MAX, plain_error
 from flowmetal.engine.live import Open
 from flowmetal.engine.policies import read_options, with_deadline
 from flowmetal.store.interface import Request, Timer
-from flowmetal.values import LanguageError, encode_value, print_string
+from flowmetal.values import LanguageError, encode_value, fail, print_string
 from flowmetal.vm import Performed, Process, answer_now, answer_now_error
 
 NIL = encode_value(None)
@@ -42,10 +42,11 @@ def perform(draft: Draft, process: Process, performed: Performed) -> None:
 def _recorded(draft: Draft, payload: Any) -> bytes:
     """The bytes of what a local effect was given, for the log; what holds functions is kept as it prints."""
     try:
-        return encode_value(payload)
+        data = encode_value(payload)
     except LanguageError:
         draft.encode(payload)  # raises it again for what may not leave its process at all
         return encode_value(print_string(payload, limit=LINE_MAX))
+    return effects.checked_size(data)
 
 
 def _open(draft: Draft, process: Process, performed: Performed) -> None:
@@ -53,18 +54,23 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
 
     Whoever answers it does not have the program, so functions cannot go along.
     """
-    payload = encode_value(performed.payload)
+    effects.check_effect(performed.effect)
+    if len(draft.live.open) >= effects.OPEN_MAX:
+        fail("limit", f"a process has at most {effects.OPEN_MAX} requests open at once")
+    payload = effects.checked_size(encode_value(performed.payload))
     surroundings, pid = draft.setting.surroundings, draft.live.pid
     number, effect = performed.number, performed.effect
     policy = read_options(performed.options)
     sent, limit = with_deadline(performed.options, policy, draft.now)
-    options = NIL if sent is None else encode_value(sent)
+    options = NIL if sent is None else effects.checked_size(encode_value(sent))
     key = policy.key or f"{surroundings.store_id}-{pid}-{number}"
     timers = [Timer(limit, number, "timeout")] if limit else []
     until = limit  # the time a person is told
     state, queued, not_before = "queued", True, 0
     tokens: list[tuple[str, int]] = []
     if effect in effects.HELD:
+        if policy.retry is not None:
+            fail("argument", f"{effect} is not attempted by anybody, so it takes no :retry")
         state, queued = "held", False
         if effect == effects.SLEEP:
             due = effects.sleep_until(performed.payload, draft.now)

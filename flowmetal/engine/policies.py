@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from flowmetal.diagnostics import suggest
+from flowmetal.store.limits import MAX_TIME
 from flowmetal.values import (
     Duration,
     ErrorValue,
@@ -43,6 +44,9 @@ LOST_MAX = 10
 #: More retries than this are not a policy but an endless loop in disguise.
 RETRIES_MAX = 1_000_000
 
+#: Longer delays between retries (a hundred years) are a mistake and would not fit the store's clock.
+DELAY_MAX = 100 * 366 * 86400 * SECOND
+
 #: An idempotency key travels in headers; longer ones are refused.
 KEY_CHARACTERS_MAX = 512
 
@@ -57,13 +61,16 @@ K_FAIL, K_ASK, K_THROW, K_PAUSE = keyword("fail"), keyword("ask"), keyword("thro
 K_MAX, K_BACKOFF, K_FACTOR = keyword("max"), keyword("backoff"), keyword("factor")
 K_MAX_DELAY, K_JITTER, K_ON = keyword("max-delay"), keyword("jitter"), keyword("on")
 
+#: Errors that no further attempt makes better: retried only where :on names them.
+HOPELESS = frozenset(keyword(kind) for kind in ("http/bad-request", "http/blocked", "worker/bad-payload"))
+
 OPTIONS = (K_TIMEOUT, K_DEADLINE, K_RETRY, K_KEY, K_WHEN_UNKNOWN, K_EXHAUSTED)
 RETRY_OPTIONS = (K_MAX, K_BACKOFF, K_FACTOR, K_MAX_DELAY, K_JITTER, K_ON, K_EXHAUSTED)
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How failed attempts are tried again.  Times in nanoseconds; `on` None: every error."""
+    """How failed attempts are tried again.  Times in nanoseconds; `on` None: every error but HOPELESS ones."""
 
     max: int = DEFAULT_MAX
     backoff: int = DEFAULT_BACKOFF
@@ -75,7 +82,7 @@ class Retry:
     def takes(self, error: ErrorValue) -> bool:
         """Whether this error is one to try again."""
         if self.on is None:
-            return True
+            return error.kind not in HOPELESS
         return error.kind in self.on or status_of(error.data) in self.on
 
     def takes_answer(self, value: Any) -> bool:
@@ -195,8 +202,8 @@ def _read_retry(value: Any) -> Retry | None:
     if value.__class__ is not Map:
         fail("argument", f":retry must be a map, a number or true, not {_short(value)}")
     _check_keys(value, RETRY_OPTIONS, ":retry", OPTIONS)
-    backoff = _nanoseconds(value.get(K_BACKOFF), ":backoff")
-    max_delay = _nanoseconds(value.get(K_MAX_DELAY), ":max-delay")
+    backoff = _nanoseconds(value.get(K_BACKOFF), ":backoff", DELAY_MAX)
+    max_delay = _nanoseconds(value.get(K_MAX_DELAY), ":max-delay", DELAY_MAX)
     times = value.get(K_MAX)
     return Retry(
         max=DEFAULT_MAX if times is None else _count(times),
@@ -242,11 +249,13 @@ def _count(value: Any) -> int:
     return count
 
 
-def _nanoseconds(value: Any, name: str) -> int | None:
+def _nanoseconds(value: Any, name: str, longest: int = MAX_TIME) -> int | None:
     if value is None:
         return None
     if value.__class__ is not Duration or value.ns < 0:
         fail("argument", f"{name} must be a duration such as 30s, not {_short(value)}")
+    if value.ns > longest:
+        fail("argument", f"{name} can be {longest // (86400 * SECOND)}d at most, not {_short(value)}")
     nanoseconds: int = value.ns
     return nanoseconds
 
@@ -256,6 +265,8 @@ def _instant(value: Any, name: str) -> int:
         return 0
     if value.__class__ is not Instant or value.ns < 0:
         fail("argument", f"{name} must be an instant, not {_short(value)}")
+    if value.ns >= MAX_TIME:
+        fail("argument", f"{name} must be before the year 2262, not {_short(value)}")
     nanoseconds: int = value.ns
     return nanoseconds
 
@@ -264,10 +275,13 @@ def with_deadline(options: Map | None, policy: Policy, now: int) -> tuple[Any, i
     """The options with their deadline as an instant, and the deadline (0: none).
 
     It goes with the stored request, so that whoever loads it, and whoever serves it, knows how much time is left.
+    LanguageError :argument where it would be later than any time there is.
     """
     until = policy.deadline
     if policy.timeout is not None:
         until = min(until, now + policy.timeout) if until else now + policy.timeout
+    if until >= MAX_TIME:
+        fail("argument", ":timeout must end before the year 2262")
     if not until or options is None:
         return options, until
     return options.assoc(K_DEADLINE, Instant(until)), until

@@ -7,7 +7,7 @@ it ends the run with an error that says so.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,7 @@ def run_once(
             if serve is not None:
                 for effect in [effect for effect, served in asked.items() if not served]:
                     asked[effect] = serve(store, effect)
-            unserved = _unserved(store, pid)
+            unserved = _unserved(store, pid, {effect for effect, served in asked.items() if served})
             if unserved is not None:
                 return Ended("waiting", None, unserved)
             with news:
@@ -112,8 +112,11 @@ def _tell(store: MemoryStore, pid: int, start: int, log: Callable[[str], None] |
     return start
 
 
-def _unserved(store: MemoryStore, pid: int) -> ErrorValue | None:
-    """An error for a request that nobody has taken for a while."""
+def _unserved(store: MemoryStore, pid: int, served: Set[str]) -> ErrorValue | None:
+    """An error for a request that nobody has taken for a while.
+
+    One that is served, or waits until it is tried again, is not given up: something still comes of it.
+    """
     now = store.now()
     record = store.process(pid)
     if record is None or record.status != "waiting" or now - record.updated_at < UNSERVED_SECONDS * 1e9:
@@ -122,7 +125,9 @@ def _unserved(store: MemoryStore, pid: int) -> ErrorValue | None:
     if not requests:
         return ErrorValue(KIND_UNSERVED, "the program waits for something that cannot come", None)
     waiting = [request for request in requests if request.state != "held" or request.effect in HELD - {"sleep"}]
-    if len(waiting) < len(requests) or any(request.state == "taken" for request in waiting):
+    if len(waiting) < len(requests):
+        return None
+    if any(one.state == "taken" or one.not_before > now or one.effect in served for one in waiting):
         return None
     first = waiting[0]
     return ErrorValue(KIND_UNSERVED, f"nobody here serves {first.effect}; use `flowvm serve` and a worker", None)

@@ -12,7 +12,7 @@ it.  A turn therefore ends with everything in segments but what running on gives
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flowmetal.engine import events
@@ -46,6 +46,7 @@ class Outcome:
     turn: Turn | None
     calls: tuple[Call, ...]
     more: bool  # it has more to do at once
+    left: tuple[InboxEvent, ...] = ()  # events that are not in the store and wait in memory until it is resumed
 
 
 def take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Setting) -> Outcome:
@@ -57,7 +58,9 @@ def take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Sett
     _apply_all(draft, inbox)
     if live.status not in FINAL_STATUSES and live.status != "paused" and live.process is not None:
         more = _run(draft)
-    return _outcome(draft, epoch, more)
+    outcome = _outcome(draft, epoch, more)
+    left = tuple(item for item in inbox if item.key < 0 and item not in draft.taken_answers)
+    return replace(outcome, left=left) if left else outcome
 
 
 def pause_turn(record: ProcessRecord, inbox: Sequence[InboxEvent], epoch: int, now: int, error: ErrorValue) -> Turn:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from flowmetal.client.background import Gate
 from flowmetal.client.base import POSTED
 from flowmetal.client.errors import ClientError, Conflict, NotFound, NotPlain, Refused
 from flowmetal.client.exports import Exports
@@ -61,6 +62,8 @@ LEASE_MS_MIN, LEASE_MS_MAX = 100, 3_600_000
 
 NUMBER_MAX = (1 << 63) - 1
 
+T = TypeVar("T")
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -74,6 +77,7 @@ class Api:
         self._deployer = deploy
         self._hints = Hints(store)
         self._exports = Exports(store)
+        self._gate = Gate()
         self._stopping = asyncio.Event()
 
     def routes(self) -> list[Route]:
@@ -115,12 +119,15 @@ class Api:
     async def _start(self, request: Request) -> Response:
         fields = await self._document(request, "program", "function", "args", "id", "attributes")
         arguments = fields.items("args")
-        command = start_command(
-            fields.text("function"),
-            arguments,
-            fields.text_or_none("program"),
-            fields.text_or_none("id"),
-            fields.table("attributes"),
+        command = await self._aside(
+            request,
+            lambda: start_command(
+                fields.text("function"),
+                arguments,
+                fields.text_or_none("program"),
+                fields.text_or_none("id"),
+                fields.table("attributes"),
+            ),
         )
         command = await asyncio.to_thread(self._exports.check, command, len(arguments))
         try:
@@ -163,7 +170,9 @@ class Api:
             return JSONResponse({"ended": False, "status": record.status, "waits": record.waits}, status_code=202)
         data = await asyncio.to_thread(self._store.result, pid)
         try:
-            return JSONResponse({"ended": True, **as_json(outcome_of(record, data))})
+            return await self._gate.run(
+                lambda: JSONResponse({"ended": True, **as_json(outcome_of(record, data))}), len(data or b"")
+            )
         except NotPlain as error:
             reason, printed = error.facts["reason"], error.facts.get("printed")
         except ValueError as problem:  # an integer of thousands of digits, say
@@ -194,7 +203,9 @@ class Api:
 
     async def _post(self, request: Request, kind: str, value: Any, number: int = 0) -> Response:
         record = await self._record(request)
-        data = encoded(value, kind) if kind in ("message", "cancel") else b""
+        data = b""
+        if kind in ("message", "cancel"):
+            data = await self._aside(request, lambda: encoded(value, kind))
         accepted = await self._commit(Post(record.pid, kind, data, number))
         return JSONResponse({"accepted": bool(accepted)}, status_code=202 if accepted else 200)
 
@@ -233,20 +244,27 @@ class Api:
         async def taken() -> list[StoreRequest] | None:
             if self._stopping.is_set() or await request.is_disconnected():
                 return None
-            if not await asyncio.to_thread(self._store.queued, effects):
+            if not await asyncio.to_thread(self._store.queued, effects) or await request.is_disconnected():
                 return None
-            return await self._commit(command) or None
+            taken = await self._commit(command)
+            if taken and await request.is_disconnected():
+                await self._give_back(taken)
+                return None
+            return taken or None
 
         found = await self._wait_for([("request", effect) for effect in effects], taken, wait)
         offered = [await self._offer(item) for item in found or []]
         return JSONResponse({"requests": [item for item in offered if item is not None]})
 
+    async def _give_back(self, taken: Sequence[StoreRequest]) -> None:
+        """Lets the leases of requests end at once: their worker has gone, and nobody has begun with them."""
+        commands = [Extend(item.pid, item.number, item.attempt, 1) for item in taken]
+        await asyncio.wrap_future(self._store.submit(commands))
+
     async def _offer(self, item: StoreRequest) -> dict[str, Any] | None:
         """A request as JSON; one that has no such form is answered with an error instead, as no worker could."""
         try:
-            payload = plain(item.payload, "payload")
-            options = plain(item.options, "options") if item.options else None
-            json.dumps([payload, options])
+            payload, options = await self._gate.run(lambda: _plain_request(item), len(item.payload))
         except (NotPlain, ValueError) as error:
             reason = error.facts["reason"] if isinstance(error, NotPlain) else error
             data = encoded_error("worker/bad-payload", str(reason))
@@ -266,12 +284,8 @@ class Api:
         fields = await self._document(request, "attempt", "value", "error")
         if fields.has("value") == fields.has("error"):
             raise HttpError(400, "H305", field="value", expected="there, or `error`, and not both")
-        if fields.has("value"):
-            ok, data = True, encoded(fields.any("value"), "value")
-        else:
-            error = Fields(fields.table("error"), ("kind", "message", "data"))
-            message = error.text_or_none("message") or ""
-            ok, data = False, encoded_error(error.text_or_none("kind") or "worker/error", message, error.any("data"))
+        ok = fields.has("value")
+        data = await self._aside(request, lambda: encoded(fields.any("value"), "value") if ok else _error_data(fields))
         pid, number = _pid(request), request.path_params["number"]
         attempt = fields.integer("attempt", 0, NUMBER_MAX)
         accepted = await self._commit(Complete(pid, number, attempt, ok, data))
@@ -290,7 +304,12 @@ class Api:
         """The request's JSON document; an empty body stands for an empty one."""
         body = await read_body(request, self._settings.max_body_bytes, self._settings.body_seconds)
         check_json(request)
-        return Fields(parse_json(body) if body else {}, names)
+        request.state.size = len(body)
+        return Fields(await self._gate.run(lambda: parse_json(body), len(body)) if body else {}, names)
+
+    async def _aside(self, request: Request, function: Callable[[], T]) -> T:
+        """What `function` makes of the request's document, in a thread if that was large."""
+        return await self._gate.run(function, request.state.size)
 
     async def _record(self, request: Request) -> ProcessRecord:
         record = await asyncio.to_thread(self._store.process, _pid(request))
@@ -318,6 +337,21 @@ class Api:
                 await wait_first(woken, self._stopping, seconds=min(left, SLOW_POLL_SECONDS))
         finally:
             end()
+
+
+def _plain_request(item: StoreRequest) -> tuple[Any, Any]:
+    """Payload and options; NotPlain or ValueError where they cannot be JSON."""
+    payload = plain(item.payload, "payload")
+    options = plain(item.options, "options") if item.options else None
+    json.dumps([payload, options])
+    return payload, options
+
+
+def _error_data(fields: Fields) -> bytes:
+    """The error of a worker's answer, encoded."""
+    error = Fields(fields.table("error"), ("kind", "message", "data"))
+    message = error.text_or_none("message") or ""
+    return encoded_error(error.text_or_none("kind") or "worker/error", message, error.any("data"))
 
 
 def _pid(request: Request) -> int:

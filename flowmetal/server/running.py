@@ -5,12 +5,12 @@ The socket is opened before anything else, so that a port in use is an error of 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Protocol
@@ -42,6 +42,13 @@ START_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 5
 
 BACKLOG = 2048
+
+#: Connections and requests at once; beyond them the answer is 503.  Each costs memory, and a file of the process.
+CONNECTIONS_MAX = 1000
+
+#: serve() stops its parts within this time, all of them together; its process may be told to have ended by the other.
+STOP_SECONDS = 8.5
+EXIT_SECONDS = 9.5
 
 
 class Service(Protocol):
@@ -90,6 +97,7 @@ class HttpServer:
                 proxy_headers=False,
                 server_header=False,
                 backlog=BACKLOG,
+                limit_concurrency=CONNECTIONS_MAX,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=max(1, round(settings.stop_seconds - 1)),
             )
@@ -164,12 +172,15 @@ def serve(
     services: Callable[[HttpServer], Sequence[Service]] | None = None,
     ready: Callable[[HttpServer], None] | None = None,
     stop: threading.Event | None = None,
+    ends_process: bool = False,
 ) -> None:
     """Serves until SIGTERM or SIGINT, or until `stop` is set: the server, the http/request connector, and `services`.
 
-    `services` makes what runs beside them (an interpreter, which wants to know `base_url`); they start in order and
-    stop in the reverse one, the server first of all, so that nothing is accepted that is not served.  `ready` is
-    called once everything runs.  Errors of the start are raised, with all that had started stopped again.
+    `services` makes what runs beside them (an interpreter, which wants to know `base_url`); they start in order.  At
+    the end the server stops first, so that nothing is accepted that is not served, then all others at once, and all
+    within STOP_SECONDS: what has not ended then is logged and left behind.  `ready` is called once everything runs.
+    Errors of the start are raised, with all that had started stopped again.  `ends_process`: the process ends
+    EXIT_SECONDS after it was told to stop, whatever hangs.
     """
     asked = stop if stop is not None else threading.Event()
 
@@ -179,18 +190,67 @@ def serve(
     server = HttpServer(store, config, deploy=deploy, environment=environment)
     beside: list[Service] = [HttpRequestConnector(store, server.config.http)]
     beside += services(server) if services is not None else []
-    with signals(on_signal), contextlib.ExitStack() as running:
-        for service in beside:
-            service.start()
-            running.callback(service.stop)
-        server.start()
-        running.callback(server.stop)
-        if ready is not None:
-            ready(server)
-        # In pieces, so that a signal's handler runs between two of them.
-        while not asked.wait(0.5):
-            pass
-        log.info("stopping")
+    started: list[Service] = []
+    with signals(on_signal):
+        try:
+            for service in (*beside, server):
+                service.start()
+                started.append(service)
+            if ready is not None:
+                ready(server)
+            # In pieces, so that a signal's handler runs between two of them.
+            while not asked.wait(0.5):
+                pass
+            log.info("stopping")
+        finally:
+            if ends_process:
+                exit_within(EXIT_SECONDS)
+            stop_all(started, STOP_SECONDS)
+
+
+def stop_all(started: Sequence[Service], seconds: float) -> bool:
+    """Stops services within `seconds` in all -> whether all did.  The last first, then the others at once.
+
+    The last is the server: nothing is accepted that is not served, so it has two thirds of the time.
+    """
+    deadline = time.monotonic() + seconds
+    stopping = [_stop(service) for service in started[-1:]]
+    for thread in stopping:
+        thread.join(seconds * 2 / 3)
+    stopping += [_stop(service) for service in reversed(started[:-1])]
+    for thread in stopping:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    late = [thread.name for thread in stopping if thread.is_alive()]
+    if late:
+        log.error("not ended within %g s, and left behind: %s", seconds, ", ".join(late))
+    return not late
+
+
+def _stop(service: Service) -> threading.Thread:
+    def stop() -> None:
+        try:
+            service.stop()
+        except Exception:
+            log.exception("stopping %s failed", type(service).__name__)
+
+    thread = threading.Thread(target=stop, name=type(service).__name__, daemon=True)
+    thread.start()
+    return thread
+
+
+def exit_within(seconds: float) -> None:
+    """Ends this process in `seconds`, whatever still runs in it by then.
+
+    Python's own exit waits for threads; one that hangs in a call of the system would keep the process.  Nothing is
+    lost: what a process of the store was doing is done again from there.
+    """
+
+    def end() -> None:
+        threading.Event().wait(seconds)
+        log.error("still running %g s after it was told to stop: the process is ended", seconds)
+        os._exit(1)
+
+    threading.Thread(target=end, name="exit", daemon=True).start()
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

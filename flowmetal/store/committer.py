@@ -71,11 +71,6 @@ def _size(command: Command) -> int:
         return 0
 
 
-def too_much(limit: int) -> StoreError:
-    """S207 for a limit in bytes."""
-    return StoreError("S207", limit=f"{limit >> 20} MiB of")
-
-
 class _Spoiled(Exception):
     """A unit was refused after it had written."""
 
@@ -121,7 +116,7 @@ class Committer:
             elif self._queue.qsize() >= MAX_QUEUED_UNITS and not again:
                 error = StoreError("S207", limit=MAX_QUEUED_UNITS)
             elif self._bytes >= MAX_QUEUED_BYTES and not again:
-                error = too_much(MAX_QUEUED_BYTES)
+                error = StoreError("S207", limit=f"{MAX_QUEUED_BYTES >> 20} MiB of")
             else:
                 self._bytes += unit.size
                 self._queue.put(unit)

@@ -21,7 +21,6 @@ from typing import Any
 
 from flowmetal.store.batches import CLIENT_BYTES
 from flowmetal.store.channel import Channel, ChannelClosed, Waker
-from flowmetal.store.committer import too_much
 from flowmetal.store.errors import StoreError
 from flowmetal.store.futures import settle
 from flowmetal.store.interface import Command, Hint
@@ -136,7 +135,7 @@ class Link:
     @property
     def arrived(self) -> int:
         """All batches up to this number have their results."""
-        return min(self.pending) - 1 if self.pending else self._number
+        return next(iter(self.pending), self._number + 1) - 1  # they are in order
 
     def submit(self, commands: Sequence[Command], future: Future[list[Any]]) -> None:
         """Sends a batch, or keeps it until there is an owner; StoreError where it cannot be sent at all."""
@@ -147,7 +146,7 @@ class Link:
             if len(self.pending) >= MAX_PENDING:
                 raise StoreError("S207", limit=MAX_PENDING)
             if self._bytes >= MAX_PENDING_BYTES:
-                raise too_much(MAX_PENDING_BYTES)
+                raise StoreError("S207", limit=f"{MAX_PENDING_BYTES >> 20} MiB of")
             if len(wire) > MAX_MESSAGE_BYTES - _FRAME_BYTES:
                 raise StoreError("S205", what="a batch", size=len(wire), limit=MAX_MESSAGE_BYTES - _FRAME_BYTES)
             self._number += 1
@@ -188,22 +187,23 @@ class Link:
                         self._on_owner(self)
                         return
                     connection = self._connect()
-                    if connection is not None:
-                        self._talk_over(Channel(connection, self._waker))
+                    welcomed = connection is not None and self._talk_over(Channel(connection, self._waker))
                 except StoreError as error:
                     self._stumbled(error)
                 except Exception as error:
                     _log.exception("the link to the store's owner failed")
                     self._stumbled(StoreError("S307", reason=f"{type(error).__name__}: {error}"))
                 else:
-                    self._closing.wait(RETRY_SECONDS)
+                    if not welcomed:
+                        self._closing.wait(RETRY_SECONDS)
                 self._expire(self._trouble or self._no_answer("it cannot be reached"))
         finally:
             self._waker.close()
 
     def _stumbled(self, error: StoreError) -> None:
         """Waits before the next try, longer each time."""
-        _log.warning("the store at %s cannot be written for now: %s", self._folder, error)
+        if str(error) != str(self._trouble):
+            _log.warning("the store at %s cannot be written for now: %s", self._folder, error)
         self._trouble = error
         first, longest = TROUBLE_SECONDS
         self._closing.wait(min(first * 2 ** min(self._troubles, 30), longest))
@@ -244,15 +244,18 @@ class Link:
             return None
         return connection
 
-    def _talk_over(self, channel: Channel) -> None:
+    def _talk_over(self, channel: Channel) -> bool:
+        """Whether the owner welcomed us."""
         try:
             self._talk(channel)
         finally:
             with self._lock:
-                if self._channel is not None:
-                    self._heard_at = time.monotonic()
+                welcomed = self._channel is not None
                 self._channel = None
+            if welcomed:
+                self._heard_at = time.monotonic()
             channel.close()
+        return welcomed
 
     def _talk(self, channel: Channel) -> None:
         """Greets, then takes answers until the connection ends, or nothing comes that batches wait for."""

@@ -106,8 +106,8 @@ class MemoryTransaction:
 class MemoryStore(StoreReads):
     """A store that lives as long as this object.  Safe for threads.
 
-    `clock` gives the time in ns; without it a SteadyClock does.  `fault` is called with "commit" before each commit that has something to write; what
-    it raises is what the commit fails with, and nothing of it is kept.
+    `clock` gives the time in ns; without it a SteadyClock does.  `fault` is called with "commit" before each commit
+    that has something to write; what it raises is what the commit fails with, and nothing of it is kept.
     """
 
     def __init__(

@@ -81,11 +81,12 @@ class OwnerServer:
         self._looks: list[float] = []  # when to do the next housekeeping, in order
         # The path of a socket may have about 100 bytes: the folder of temporary files is short where the store's
         # may not be.  mkdtemp makes folders that only this user can enter.
-        self._folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
-        self.path = os.path.join(self._folder, SOCKET_NAME)
+        self._folder = self.path = ""
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._run, name="flowmetal-owner", daemon=True)
         try:
+            self._folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
+            self.path = os.path.join(self._folder, SOCKET_NAME)
             self._listener.bind(self.path)
             self._listener.listen(128)
             self._listener.setblocking(False)

@@ -1,20 +1,30 @@
-"""Regular expressions, over Python's engine with Java's spelling of named groups and of the ASCII classes.
+"""Regular expressions, over RE2: the time of a search grows with the text alone, whatever the pattern.
 
-The one place that knows how a pattern of the language becomes one of the engine: the reader checks literals by it, the
-builtins search with it.  Only the classes that both know are taken; \\d, \\w, \\s and \\b look at ASCII alone, as in
-Java, and so do not change with the Unicode tables of a Python version.
+An engine that backtracks can be held up for years by a pattern of ten characters, inside one instruction that nothing can
+interrupt.  RE2 cannot; what it cannot do in that time (look-around, back references) is refused.  This is the one place
+that knows how a pattern of the language becomes one of the engine: the reader checks literals by it, the builtins search
+with it.  \\d, \\w, \\s and \\b look at ASCII alone, as in Java.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
 from functools import lru_cache
+from typing import Any
 
-PATTERN_MAX = 10_000  # characters of a pattern; a longer one takes Python's compiler seconds
+import re2
 
-_GROUP = re.compile(r"\\.|\(\?<(?=[A-Za-z])", re.DOTALL)
-_JAVA = {"\\z": "\\Z", "\\h": "[ \\t]", "\\R": "(?:\\r\\n|\\n|\\r)", "(?<": "(?P<"}
+PATTERN_MAX = 10_000  # characters of a pattern
+
+#: What Java has and RE2 spells otherwise.
+_JAVA = {"\\h": "[ \\t]", "\\R": "(?:\\r\\n|\\n|\\r)"}
+_ESCAPE = re.compile(r"\\.", re.DOTALL)
+
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False
+
+#: Reasons of RE2 that say little to who wrote the pattern.
+_LOOK_AROUND = ("(?=", "(?!", "(?<=", "(?<!", "(?>")
 
 
 class BadPattern(ValueError):
@@ -27,30 +37,29 @@ class BadPattern(ValueError):
 
 
 @lru_cache(maxsize=512)
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """The engine's form of a pattern; BadPattern."""
+def compile_pattern(pattern: str) -> Any:
+    """The engine's form of a pattern, with the methods of Python's `re.Pattern`; BadPattern."""
     if len(pattern) > PATTERN_MAX:
         raise BadPattern(f"it is longer than {PATTERN_MAX} characters")
-    moved: list[tuple[int, int]] = []  # where a part begins in the engine's text, and how much longer it became
-
-    def spelled(found: re.Match[str]) -> str:
-        written = found.group()
-        python = _JAVA.get(written, written)
-        moved.append((found.start(), len(python) - len(written)))
-        return python
-
-    python = _GROUP.sub(spelled, pattern)
+    spelled = _ESCAPE.sub(lambda found: _JAVA.get(found.group(), found.group()), pattern)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return re.compile(python, re.ASCII)
-    except re.error as error:
-        position = error.pos
-        if position is not None:
-            for start, longer in moved:
-                if position > start:
-                    position -= min(longer, position - start)
-            position = min(position, max(len(pattern) - 1, 0))
-        raise BadPattern(error.msg, position) from None
-    except (OverflowError, RecursionError):
-        raise BadPattern("it is nested too deep or repeats too often") from None
+        return re2.compile(spelled, _OPTIONS)
+    except re2.error as error:
+        reason = error.args[0] if error.args else ""
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        raise BadPattern(_plain(text), _position(pattern, text)) from None
+
+
+def _plain(reason: str) -> str:
+    """RE2's reason, with a word more where the pattern is right in Java and cannot be searched in linear time."""
+    if any(part in reason for part in _LOOK_AROUND):
+        return f"{reason} (look-around cannot be searched in linear time)"
+    if re.search(r"invalid escape sequence: \\[1-9]", reason):
+        return f"{reason} (back references cannot be searched in linear time)"
+    return reason
+
+
+def _position(pattern: str, reason: str) -> int | None:
+    """Where the part that RE2 names stands in the pattern, if it is there once."""
+    _, mark, part = reason.partition(": ")
+    return pattern.index(part) if mark and part != pattern and pattern.count(part) == 1 else None

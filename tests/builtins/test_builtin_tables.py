@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flowmetal.compiler.reader.data import read_data
-from flowmetal.values import LanguageError, Range, keyword, print_string
+from flowmetal.values import LanguageError, Range, Regex, keyword, print_string
 from flowmetal.vm.builtins import BY_NAME
 
 NUMBERS = r"""
@@ -514,4 +514,11 @@ def test_no_instruction_walks_an_endless_range(name: str) -> None:
     with pytest.raises(LanguageError) as refused:
         info.function(Range(0, 10**12))
     assert refused.value.error.kind is keyword("limit")
+    assert time.process_time() - started < 5.0
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*$", "(a|aa)+$", "(.*a){20}$", "(?:a?){30}a{30}b", r"\s*\s*\s*\s*x"])
+def test_no_pattern_takes_exponential_time(pattern: str) -> None:
+    started = time.process_time()
+    BY_NAME["re-find"].function(Regex(pattern), ("a" * 50_000 + " " * 50_000) + "!")
     assert time.process_time() - started < 5.0

@@ -98,6 +98,22 @@ class Site:
             def at_gzip(self) -> None:
                 self.reply(200, gzip.compress(b"packed"), content_encoding="gzip", content_type="text/plain")
 
+            def at_gzips(self) -> None:
+                members = gzip.compress(b"packed") + gzip.compress(b"") + gzip.compress(b" twice")
+                self.reply(200, members, content_encoding="gzip")
+
+            def at_half_pair(self) -> None:
+                self.reply(200, b'["\\ud800"]', content_type="application/json")
+
+            def at_cut_gzip(self) -> None:
+                self.reply(200, gzip.compress(b"packed" * 100)[:-10], content_encoding="gzip")
+
+            def at_cut_gzips(self) -> None:
+                self.reply(200, gzip.compress(b"packed") + gzip.compress(b"more")[:-1], content_encoding="gzip")
+
+            def at_members(self) -> None:
+                self.reply(200, gzip.compress(b"") * 50_000, content_encoding="gzip")
+
             def at_bomb(self) -> None:
                 self.reply(200, gzip.compress(b"\0" * 50_000_000), content_encoding="gzip")
 

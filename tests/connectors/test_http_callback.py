@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +14,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from driver import DEADLINE_SECONDS, Driver
+from driver import DEADLINE_SECONDS, Driver, running
 
+from flowmetal import values
 from flowmetal.client.connecting import deploy_artifact
 from flowmetal.connectors.http_callback.app import Callbacks
+from flowmetal.connectors.http_callback.replays import Replays
 from flowmetal.engine.build import build_artifact
 from flowmetal.server import HttpServer, read_config
-from flowmetal.store.interface import Deliver
 from flowmetal.values import decode_value, to_python
 
 TOKEN = "a" * 32
@@ -31,6 +33,7 @@ CONFIG: dict[str, Any] = {
         "github": {"scheme": "github", "secret_env": "GH", "start": "deploy/main", "events": ["push"]},
         "stripe": {"scheme": "stripe", "secret_env": "GH", "start": "deploy/main"},
         "slack": {"scheme": "slack", "secret_env": "GH", "start": "deploy/main"},
+        "signed": {"scheme": "hmac", "secret_env": "GH", "start": "deploy/main"},
         "open": {"scheme": "none", "insecure": True, "start": "deploy/main"},
         "undeployed": {"scheme": "none", "insecure": True, "start": "missing/main"},
     },
@@ -114,16 +117,36 @@ def test_unknown_tokens_are_404_however_they_look(world: World, token: str) -> N
 def test_unknown_tokens_take_the_same_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every token is looked up in the store, whether or not it could be one."""
     asked: list[str] = []
-    submit = world.driver.store.submit
+    look = world.driver.store.token
 
-    def watched(commands: Any) -> Any:
-        asked.extend(c.token for c in commands if isinstance(c, Deliver))
-        return submit(commands)
+    def watched(token: str) -> Any:
+        asked.append(token)
+        return look(token)
 
-    monkeypatch.setattr(world.driver.store, "submit", watched)
+    monkeypatch.setattr(world.driver.store, "token", watched)
     for token in ("c" * 32, "x", "%00"):
         world.http.post(f"/callbacks/{token}", json=1)
     assert asked == ["c" * 32, "0" * 32, "0" * 32]
+
+
+def test_nothing_is_worked_out_for_who_knows_no_token(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body is read as JSON only behind a token that is open, and then not in the loop's thread."""
+    read: list[str] = []
+
+    def json_value(body: bytes) -> Any:
+        read.append(threading.current_thread().name)
+        return values.json_value(body)
+
+    monkeypatch.setattr("flowmetal.connectors.http_callback.app.json_value", json_value)
+    large = {"json": ["x" * 100] * 100}
+    assert world.http.post("/callbacks/" + "d" * 32, **large).status_code == 404
+    token = new_token()
+    world.driver.callback(token)
+    assert read == []
+    assert world.http.post(f"/callbacks/{token}", **large).status_code == 202
+    assert world.http.post(f"/callbacks/{token}", **large).status_code == 200
+    assert world.http.post("/endpoints/github", **github(b'"wrong"', "d-0") | {"content": b"[]"}).status_code == 401
+    assert read == ["function"]
 
 
 @pytest.mark.parametrize(
@@ -313,6 +336,42 @@ def test_stripe_and_slack_take_the_id_from_the_signed_body(world: World) -> None
     }
     pid = world.http.post("/endpoints/slack", content=body, headers=headers).json()["process"]
     assert (started(world, pid)["delivery"], started(world, pid)["event"]) == ("Ev1", "app_mention")
+
+
+def signed(body: bytes, delivery: str, time: int) -> dict[str, Any]:
+    signature = hmac.new(SECRET.encode(), f"{time}.".encode() + body, hashlib.sha256).hexdigest()
+    return {
+        "content": body,
+        "headers": {"x-timestamp": str(time), "x-signature": signature, "x-delivery-id": delivery},
+    }
+
+
+def test_an_id_that_is_not_signed_does_not_make_another_delivery(world: World) -> None:
+    now = int(time.time())
+
+    def sent(http: httpx2.Client, *what: Any) -> tuple[int, int]:
+        response = http.post("/endpoints/signed", **signed(*what))
+        return response.status_code, response.json()["process"]
+
+    status, pid = sent(world.http, b"one", "d-1", now)
+    assert status == 202
+    assert sent(world.http, b"one", "d-1", now) == (200, pid)  # as it was
+    assert sent(world.http, b"one", "d-1", now - 1) == (200, pid)  # sent again by the sender: signed again
+    assert sent(world.http, b"one", "d-2", now) == (200, pid)  # sent again by another, under another id
+    assert sent(world.http, b"two", "d-3", now)[0] == 202
+    server = HttpServer(world.driver.store, read_config(CONFIG), environment={"GH": SECRET})
+    with running(server), httpx2.Client(base_url=server.url, trust_env=False, timeout=DEADLINE_SECONDS) as http:
+        assert sent(http, b"one", "d-4", now) == (200, pid)  # also by a server that was started since
+        assert sent(http, b"one", "d-4", now + 1)[0] == 202
+
+
+def test_signatures_are_forgotten_once_their_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    replays = Replays(10)
+    assert [replays.first("s", name, now) for name, now in (("a", 0), ("b", 9), ("c", 11))] == ["a", "a", "c"]
+    monkeypatch.setattr("flowmetal.connectors.http_callback.replays.SIGNATURES_MAX", 3)
+    for number in range(10):
+        replays.first(str(number), "x", 12)
+    assert len(replays._seen) == 3
 
 
 def test_a_body_that_is_not_json_reaches_the_program_as_text(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from fake_site import TLS, Site
 
 from flowmetal.connectors.config import HttpSettings
 from flowmetal.connectors.http_request import HttpRequestConnector
+from flowmetal.connectors.http_request.response import response_value
 from flowmetal.values import Duration, ErrorValue, Map, Vector, from_python, keyword
 
 SECOND = 10**9
@@ -138,6 +140,7 @@ def test_query_and_headers(world: Driver, site: Site) -> None:
         ("/latin", "text", "grüß"),
         ("/odd-charset", "text", "\\ud800 ok"),
         ("/gzip", "text", "packed"),
+        ("/gzips", "text", "packed twice"),
         ("/status/204", "json", None),
         ("/status/404", "text", "said"),
     ],
@@ -215,6 +218,9 @@ def test_redirects_pass_the_guard_as_well(world: Driver, site: Site, target: str
         ("/hang-up", "http/protocol"),
         ("/short", "http/protocol"),
         ("/bad-gzip", "http/protocol"),
+        ("/cut-gzip", "http/protocol"),
+        ("/cut-gzips", "http/protocol"),
+        ("/members", "http/too-large"),
         ("/large", "http/too-large"),
         ("/chunks", "http/too-large"),
         ("/bomb", "http/too-large"),
@@ -368,6 +374,26 @@ def test_a_request_that_is_no_longer_wanted_is_aborted_and_a_long_one_is_kept(si
         assert driver.answer(kept)[0]
         assert not driver.events(dropped, "answer", "error")
     driver.store.close()
+
+
+def test_bodies_are_worked_on_beside_the_loop(
+    world: Driver, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+    monkeypatch.setattr("flowmetal.client.background.INLINE_BYTES_MAX", 0)
+
+    def watched(*given: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return response_value(*given)
+
+    monkeypatch.setattr("flowmetal.connectors.http_request.connector.response_value", watched)
+    assert answered(world, url=site.url + "/json", **{"as": k("json")}).get(k("status")) == 200
+    assert threads == ["function"]
+
+
+def test_half_a_surrogate_pair_is_no_json(world: Driver, site: Site) -> None:
+    error = failed(world, "http/protocol", url=site.url + "/half-pair", **{"as": k("json")})
+    assert "surrogate" in error.message
 
 
 def test_many_at_once(world: Driver, site: Site) -> None:

@@ -243,9 +243,14 @@ def flowvm(*arguments: str, folder: Path) -> str:
     return done.stdout
 
 
-def push(url: str, delivery: str, timeout: float = 10.0) -> tuple[int, dict[str, Any]]:
-    """Sends one signed push to an interpreter: (status, document); status 0 where no answer came."""
-    body = json.dumps({"ref": "refs/heads/main", "after": COMMIT, "repository": {"full_name": "example/app"}}).encode()
+def push(url: str, delivery: str, timeout: float = 10.0, size: int = 0) -> tuple[int, dict[str, Any]]:
+    """Sends one signed push to an interpreter: (status, document); status 0 where no answer came.
+
+    `size`: bytes that the body has more than it needs.
+    """
+    body = json.dumps(
+        {"ref": "refs/heads/main", "after": COMMIT, "repository": {"full_name": "example/app"}, "more": "x" * size}
+    ).encode()
     headers = {
         "Content-Type": "application/json",
         "X-GitHub-Event": "push",

@@ -378,7 +378,7 @@ def fill(url: str, first: int, limit: int) -> tuple[dict[str, int], int]:
     """Delivers until one is refused: (accepted deliveries with their processes, the status of the refusal)."""
     accepted: dict[str, int] = {}
     for number in range(first, first + limit):
-        status, document = push(url, f"full-{number}")
+        status, document = push(url, f"full-{number}", size=3000)
         if not 200 <= status < 300:
             return accepted, status
         accepted[f"full-{number}"] = int(document["process"])

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from flowmetal.client.background import Gate
 from flowmetal.client.errors import ClientError, NotFound
 from flowmetal.client.exports import Exports
 from flowmetal.connectors.config import CallbackSettings, EndpointSettings
@@ -33,6 +34,7 @@ from flowmetal.connectors.http_callback.body import (
     store_status,
     text_or_bytes,
 )
+from flowmetal.connectors.http_callback.replays import ENDPOINT, SIGNATURE, known_replays
 from flowmetal.connectors.http_callback.secrets import load_secrets
 from flowmetal.connectors.http_callback.signatures import BadSignature, verify
 from flowmetal.diagnostics import FlowmetalError
@@ -85,12 +87,18 @@ class Callbacks:
         self._store = store
         self._settings = settings if settings is not None else CallbackSettings()
         self._clock = clock
+        self._gate = Gate()
         self._exports = Exports(store)
         environment = os.environ if environment is None else environment
         self._endpoints = {
             name: _Endpoint(endpoint, load_secrets(endpoint, environment))
             for name, endpoint in self._settings.endpoints.items()
         }
+        # A time may be that far ahead as well as behind.
+        windows = {
+            n: 2.0 * e.settings.tolerance_seconds for n, e in self._endpoints.items() if e.settings.scheme == "hmac"
+        }
+        self._replays = known_replays(store, windows, clock())
 
     def not_startable(self) -> dict[str, str]:
         """What each endpoint that could start nothing now lacks, in words, by its name.  A deploy may bring it."""
@@ -155,27 +163,25 @@ class Callbacks:
         if settings.events and event not in settings.events:
             return JSONResponse({"status": "ignored", "event": event}, status_code=202)
         delivery = accepted.id or _id_in_body(settings, value) or accepted.signature
-        return await self._start(settings, delivery, event, headers, value)
+        process_id = f"endpoint:{settings.name}:{_short(delivery)}"
+        attributes = {ENDPOINT: settings.name}
+        if not accepted.id_is_signed:
+            process_id = self._replays[settings.name].first(accepted.signature, process_id, self._clock())
+            attributes[SIGNATURE] = accepted.signature
+        arguments = await self._gate.run(
+            lambda: encode_value(_arguments(settings, delivery, event, headers, value)), len(body)
+        )
+        return await self._start(settings, process_id, arguments, attributes)
 
     async def _start(
-        self, settings: EndpointSettings, delivery: str, event: str | None, headers: Mapping[str, str], value: Any
+        self, settings: EndpointSettings, process_id: str, arguments: bytes, attributes: dict[str, str]
     ) -> Response:
-        process_id = f"endpoint:{settings.name}:{_short(delivery)}"
-        given = Map.of(
-            [
-                (K_ENDPOINT, settings.name),
-                (K_DELIVERY, delivery),
-                (K_EVENT, event),
-                (K_HEADERS, Map.of([(n, v) for n, v in headers.items() if n not in WITHHELD_HEADERS])),
-                (K_BODY, value),
-            ]
-        )
         command = Start(
             function=settings.start,
-            arguments=encode_value(Vector.of([given])),
+            arguments=arguments,
             name=_program(settings),
             id=process_id,
-            attributes={"endpoint": settings.name},
+            attributes=attributes,
         )
         try:
             pid, created = await self._commit(await asyncio.to_thread(self._exports.check, command, 1))
@@ -236,6 +242,20 @@ def _delivered(content_type: str, body: bytes) -> Any:
     if not body:
         return None
     return json_value(body) if is_json(content_type) else Map.of([(K_BODY, text_or_bytes(body))])
+
+
+def _arguments(
+    settings: EndpointSettings, delivery: str, event: str | None, headers: Mapping[str, str], value: Any
+) -> Vector:
+    """What an endpoint's program gets: one map."""
+    given = [
+        (K_ENDPOINT, settings.name),
+        (K_DELIVERY, delivery),
+        (K_EVENT, event),
+        (K_HEADERS, Map.of([(n, v) for n, v in headers.items() if n not in WITHHELD_HEADERS])),
+        (K_BODY, value),
+    ]
+    return Vector.of([Map.of(given)])
 
 
 def _parsed(content_type: str, body: bytes) -> Any:

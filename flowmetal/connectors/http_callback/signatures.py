@@ -33,6 +33,7 @@ class Accepted:
 
     id: str | None
     signature: str  # hex digest that stands for the delivery where it has no id
+    id_is_signed: bool = True  # False: a time is signed and the id is not, so the id alone tells no delivery
 
 
 Headers = Mapping[str, str]  # lower-case names; several of one name joined by ","
@@ -98,7 +99,7 @@ def _hmac(settings: EndpointSettings, secrets: Sequence[bytes], headers: Headers
         raise BadSignature(f"{settings.signature_header} does not begin with the prefix")
     given = [header[len(settings.signature_prefix) :]]
     digest = _matched(secrets, f"{timestamp}.".encode() + body, given, hex_digest)
-    return Accepted(headers.get(settings.id_header) or None, digest)
+    return Accepted(headers.get(settings.id_header) or None, digest, id_is_signed=False)
 
 
 def _none(settings: EndpointSettings, secrets: Sequence[bytes], headers: Headers, body: bytes, now: float) -> Accepted:

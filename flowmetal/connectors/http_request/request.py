@@ -95,8 +95,10 @@ def shown_url(payload: Any) -> str | None:
 
 def check_url(url: httpx2.URL) -> None:
     """BadRequest unless it is http or https and names a host; redirects are checked by it as well."""
+    if not url.scheme:
+        raise BadRequest(f":url must begin with http:// or https://; {_short(str(url))} does not")
     if url.scheme not in _SCHEMES:
-        raise BadRequest(f":url must begin with http:// or https://, not {url.scheme or 'nothing'}:")
+        raise BadRequest(f":url must begin with http:// or https://, not {url.scheme}:")
     if not url.host:
         raise BadRequest(":url names no host")
     if url.port is not None and not 0 < url.port < 65536:

@@ -199,6 +199,7 @@ CODES: dict[str, Entry] = {
         "no standard library",
         "This installation has no standard library: {path} is missing.",
         "Install Flowmetal again.",
-        "The library is part of the package, compiled.  In a source tree it is compiled from `stdlib/*.fm` at first use.",
+        "The library is part of the package, compiled.  In a source tree it is compiled from `stdlib/*.fm` at first\n"
+        "use.",
     ),
 }

@@ -9,21 +9,21 @@ CODES: dict[str, Entry] = {
         "not an image",
         "The saved state of this process cannot be read: {reason}.",
         "",
-        "An image is checked value by value when it is loaded.  One that does not fit its program, or that was damaged, is\n"
-        "refused whole; nothing of it is run.",
+        "An image is checked value by value when it is loaded.  One that does not fit its program, or that was damaged,\n"
+        "is refused whole; nothing of it is run.",
     ),
     "V301": Entry(
         "unreadable log",
         "The log of process {pid} cannot be read: {reason}.",
         "Look at it with `flowvm history {pid}`; the process can be started again from its arguments.",
-        "A process begins with an event that names its function and arguments.  Where that event is missing or damaged, and\n"
-        "no checkpoint stands in for it, the process cannot be run.",
+        "A process begins with an event that names its function and arguments.  Where that event is missing or\n"
+        "damaged, and no checkpoint stands in for it, the process cannot be run.",
     ),
     "V302": Entry(
         "program not in the store",
         "The store has no program {hash}.",
         "Deploy it again with `flowvm deploy`; the process goes on then with `flowvm resume`.",
-        "A process keeps the code it started with, under its content hash.  An artifact that a process needs is never removed\n"
-        "by Flowmetal itself.",
+        "A process keeps the code it started with, under its content hash.  An artifact that a process needs is never\n"
+        "removed by Flowmetal itself.",
     ),
 }

@@ -63,15 +63,15 @@ CODES: dict[str, Entry] = {
         "bad store address",
         "`{url}` is not the address of a store.",
         "Use `lmdb:///path`, a plain path, or `memory:`.",
-        "`lmdb:///path` may end with settings: `?map_limit=BYTES` is the most the store may hold, `?network=allow` opens\n"
-        "a store on a network file system.",
+        "`lmdb:///path` may end with settings: `?map_limit=BYTES` is the most the store may hold, `?network=allow`\n"
+        "opens a store on a network file system.",
     ),
     "S110": Entry(
         "owner does not answer",
         "The process {pid} owns the store at {path} and does not answer: {reason}.",
         "Look whether it hangs or is stopped; ending it lets another process take over.",
-        "One operating system process writes a store, the others pass their writes to it through a local socket.  When\n"
-        "it ends, the next one takes over by itself; a process that is stopped but not ended keeps the store.",
+        "One operating system process writes a store, the others pass their writes to it through a local socket.\n"
+        "When it ends, the next one takes over by itself; a process that is stopped but not ended keeps the store.",
     ),
     "S111": Entry(
         "cannot make a store",

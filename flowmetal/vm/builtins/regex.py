@@ -14,7 +14,7 @@ from flowmetal.vm.builtins.strings import _bounded, drop_empty_end
 SUBJECT_MAX = 1 << 20  # characters that one search looks at: it cannot be interrupted
 
 
-def engine(who: str, value: Any) -> re.Pattern[str]:
+def engine(who: str, value: Any) -> Any:
     """The compiled form of a regex value."""
     if value.__class__ is not Regex:
         wrong_type(who, "a regex", value)
@@ -31,7 +31,7 @@ def subject(who: str, value: Any) -> str:
     return value  # type: ignore[no-any-return]
 
 
-def groups(found: re.Match[str] | None) -> Any:
+def groups(found: Any) -> Any:
     """The whole match, or a vector of it and the groups if the pattern has groups; nil for no match."""
     if found is None:
         return None
@@ -110,7 +110,7 @@ def re_replace(whole: Any, pattern: Any, replacement: Any, first_only: Any = Fal
 _REFERENCE = re.compile(r"\\(.)|\$(?:(\d)|\{(\w+)\})|[\\$]", re.DOTALL | re.ASCII)
 
 
-def _filled(replacement: str, match: re.Match[str]) -> str:
+def _filled(replacement: str, match: Any) -> str:
     def fill(part: re.Match[str]) -> str:
         literal, digit, name = part.groups()
         if literal is not None:
@@ -119,7 +119,7 @@ def _filled(replacement: str, match: re.Match[str]) -> str:
             fail("argument", f"replace cannot use the replacement {shown(replacement)}: \\ or $ stands alone")
         try:
             return match.group(int(digit) if digit is not None else name) or ""
-        except (IndexError, re.error):
+        except (IndexError, KeyError):
             fail("argument", f"replace has no group {digit or name} in the regex")
 
     return _REFERENCE.sub(fill, replacement)
