@@ -1,11 +1,12 @@
 # make demo   sets up .venv and runs examples/deploy end to end, interpreter kills included
 # make test   sets up .venv and runs the tests
-# make check  types and lint;  make crash  the long crash suite;  make bench  the benchmarks;  make docs  generated pages
+# make check  types and lint;  make test-long  the slow tests, and the property tests with many more examples
+# make crash  the long crash suite;  make bench  the benchmarks;  make docs  generated pages
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check crash bench docs env env-dev clean
+.PHONY: demo test test-long check crash bench docs env env-dev clean
 
 env:
 	@$(PYTHON) tools/environment.py
@@ -20,7 +21,7 @@ test: env-dev
 	$(BIN)/python -m pytest -n 2 -m "not slow and not crash"
 
 test-long: env-dev
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 -m "(slow or hypothesis) and not crash" --hypothesis-profile=long
 
 crash: env-dev
 	$(BIN)/python -m pytest -m crash

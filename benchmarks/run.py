@@ -1,7 +1,7 @@
 """Measures steps, bytes and resumes on this machine: `python benchmarks/run.py [--quick] [--json FILE]`.
 
-Every commit is synced.  The baseline is raw LMDB on the same disk in the same run: one synced commit with two puts of 200
-bytes.  Machines drift, so sides that are compared take turns, and what is quoted is the ratio of medians.
+Every commit is synced.  The baseline is raw LMDB on the same disk in the same run: one synced commit with two puts of
+200 bytes.  Machines drift, so sides that are compared take turns, and what is quoted is the ratio of medians.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all tests share: how many examples the property tests draw, where the compiled library is kept, what can be sent.
+"""What all tests share: how many examples property tests draw, where the compiled library is kept, what can be sent.
 
 The default run draws few examples, the same ones every time; `make test-long` draws many, other ones every time.
 """

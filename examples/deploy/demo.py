@@ -233,7 +233,10 @@ def effects(demo: Demo) -> None:
         count != 1 for (path, _), count in seen.items() if path != "notify/send"
     ):
         raise SystemExit("demo: FAILED: an effect is missing, or was done twice")
-    print("\nThe build service did everything once.  notify/send is at least once: a worker that dies in the middle is replaced.")
+    print(
+        "\nThe build service did everything once.  "
+        "notify/send is at least once: a worker that dies in the middle is replaced."
+    )
     print(f"{time.time() - demo.started:.0f} seconds.")
 
 

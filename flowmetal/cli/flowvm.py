@@ -81,6 +81,7 @@ def serve(
     debug: Debug = False,
 ) -> None:
     """Runs the interpreter, the HTTP connectors and the HTTP API on a store, until SIGTERM or Ctrl-C."""
+    common.end_on_sigterm()
     from flowmetal.cli.serving import serve_store
 
     raise typer.Exit(serve_store(store, config, host, port, with_http=not no_http))

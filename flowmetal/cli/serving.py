@@ -23,34 +23,43 @@ log = logging.getLogger("flowmetal")
 
 
 def serve_store(url: str, config: Path | None, host: str | None, port: int | None, *, with_http: bool) -> int:
-    """Serves until SIGTERM or SIGINT; the exit code."""
+    """Serves until SIGTERM or SIGINT, which are heeded from the beginning; the exit code."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stop = threading.Event()
+    with signals(lambda number, frame: stop.set()):
+        settings = _settings(config, host, port)
+        store = open_store(url)
+        try:
+            if stop.is_set():
+                pass  # told to while the store was opened
+            elif with_http:
+                serve(
+                    store,
+                    settings,
+                    deploy=deployer(store),
+                    services=lambda server: [interpreter(store, server.base_url)],
+                    ready=announce,
+                    stop=stop,
+                    ends_process=True,
+                )
+            else:
+                run_interpreter(store, settings, stop)
+        finally:
+            store.close()
+    log.info("stopped")
+    return 0
+
+
+def _settings(config: Path | None, host: str | None, port: int | None) -> ServerConfig:
     settings = read_settings(config)
     changes: dict[str, object] = {}
     if host is not None:
         changes["host"] = host
     if port is not None:
         if not 0 <= port < 65536:
-            raise bad("port", "the command", port, "from 0 to 65535")
+            raise bad("port", "the command line", port, "from 0 to 65535")
         changes["port"] = port
-    settings = replace(settings, serve=replace(settings.serve, **changes))  # type: ignore[arg-type]
-    store = open_store(url)
-    try:
-        if with_http:
-            serve(
-                store,
-                settings,
-                deploy=deployer(store),
-                services=lambda server: [interpreter(store, server.base_url)],
-                ready=announce,
-                ends_process=True,
-            )
-        else:
-            run_interpreter(store, settings)
-    finally:
-        store.close()
-    log.info("stopped")
-    return 0
+    return replace(settings, serve=replace(settings.serve, **changes))  # type: ignore[arg-type]
 
 
 def interpreter(store: Store, base_url: str) -> Interpreter:
@@ -63,14 +72,12 @@ def announce(server: HttpServer) -> None:
     log.info("flowvm serves at %s; callbacks arrive at %s", server.url, server.base_url)
 
 
-def run_interpreter(store: Store, settings: ServerConfig) -> None:
-    """An interpreter alone."""
-    stop = threading.Event()
+def run_interpreter(store: Store, settings: ServerConfig, stop: threading.Event) -> None:
+    """An interpreter alone, until `stop` is set."""
     running = interpreter(store, settings.base_url())
-    with signals(lambda number, frame: stop.set()):
-        running.start()
-        log.info("flowvm runs processes of %s", store.url)
-        while not stop.wait(0.5):  # in pieces, so that a signal's handler runs between two of them
-            pass
-        exit_within(EXIT_SECONDS)
-        running.stop(STOP_SECONDS)
+    running.start()
+    log.info("flowvm runs processes of %s", store.url)
+    while not stop.wait(0.5):  # in pieces, so that a signal's handler runs between two of them
+        pass
+    exit_within(EXIT_SECONDS)
+    running.stop(STOP_SECONDS)

@@ -11,6 +11,7 @@ from typing import Any
 
 from flowmetal.bytecode.program import Reference
 from flowmetal.compiler import calls, expand
+from flowmetal.compiler.absent import ABSENT, names_made
 from flowmetal.compiler.building import Builder
 from flowmetal.compiler.evaluation import Evaluator
 from flowmetal.compiler.forms import FORMS
@@ -188,6 +189,8 @@ class Analyzer:
         if symbol.namespace in self.names.missing or written in self.names.missing_names:
             self.reporter.errors += 1  # the `ns` form has been reported; the form around this one has no value either
             return Const(self.span, None)
+        if written in ABSENT:
+            return self.error("A140", name=written, advice=ABSENT[written])
         if symbol.namespace is not None and self.names.module_named(symbol.namespace) is None:
             suggestion = self.names.suggestion(symbol, ())
             return self.error("A105", name=written, namespace=symbol.namespace, suggestion=suggestion)
@@ -241,11 +244,23 @@ class Analyzer:
     def _unknown_call(self, head: Symbol, items: list[Any], scope: Scope) -> Node:
         """Reports the name, and what is wrong in the arguments all the same."""
         before, self.span = self.span, self.span_at(head)
-        node = self.unknown(head, scope)
+        if head.namespace is None and head.name in ABSENT and self._repeats(items):
+            self.reporter.errors += 1
+            node: Node = Const(self.span, None)
+        else:
+            node = self.unknown(head, scope)
         self.span = before
+        if head.namespace is None and head.name in ABSENT:
+            # What stands in it follows rules that are not known here; what it was to define is not reported again.
+            self.names.missing_names.update(names_made(items))
+            return node
         for item in items[1:]:
             self.analyze(item, scope)
         return node
+
+    def _repeats(self, items: list[Any]) -> bool:
+        """Whether a form goes on with what has been reported: a `defmethod` of a `defmulti`."""
+        return len(items) > 1 and items[1].__class__ is Symbol and str(items[1]) in self.names.missing_names
 
     def arguments(self, forms: Sequence[Any], scope: Scope) -> list[Node]:
         """The nodes of several forms, none of them in tail position."""

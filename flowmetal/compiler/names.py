@@ -171,7 +171,8 @@ class Names:
             return suggest(symbol.name, [name for name in candidates if "__" not in name])
         module = self.module_named(symbol.namespace)
         if module is None:
-            spaces = (*self.aliases, *self.libraries)
+            # A name of the core is written without its module, and is not what a qualified one was meant to be.
+            spaces = [space for space in (*self.aliases, *self.libraries) if space != CORE]
             written = [f"{space}/{symbol.name}" for space in spaces if symbol.name in _public(self._module(space))]
             written += [name for name in self.module.globals if "/" in name]
             return suggest(f"{symbol.namespace}/{symbol.name}", written)

@@ -134,7 +134,7 @@ def _lost(draft: Draft, number: int, attempt: int) -> None:
 def _decide(draft: Draft, opened: Open, attempt: int, error: ErrorValue, decision: Decision) -> None:
     """Does what the policy says about a failed attempt."""
     number = opened.request.number
-    data = draft.encode(plain_error(error))
+    data = encode_value(plain_error(error))
     if isinstance(decision, Throw):
         draft.settle_error(number, error, events.AnsweredError(draft.now, number, data))
         return

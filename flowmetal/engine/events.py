@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 
 import msgpack
 
+from flowmetal.store.limits import MAX_EVENT_BYTES
 from flowmetal.values import CodecError, decode_value, print_string
 
 #: An event larger than this is refused when read; the store refuses larger ones when written.
-EVENT_BYTES_MAX = 64 * 1024 * 1024
+EVENT_BYTES_MAX = MAX_EVENT_BYTES
 
 #: Characters of a printed value in a described event.
 TEXT_MAX = 200

@@ -56,6 +56,9 @@ READY_PAGE = 1024
 TROUBLE_SECONDS = 0.5
 TROUBLE_SECONDS_MAX = 10.0
 
+#: The code of a record that cannot be read.
+DAMAGED = "S306"
+
 #: What cannot be read, and cannot be paused either since it cannot be read, is looked at again after this long.
 UNREADABLE_SECONDS = 60.0
 
@@ -378,7 +381,7 @@ class Interpreter:
     def _refused(self, sent: _Sent, error: StoreError) -> None:
         """A list of commands fails as a whole: each turn is tried alone, so that one bad turn stops nobody else."""
         pids = [live.pid for live, _ in sent.items]
-        if len(sent.items) > 1 and error.whose == "command":
+        if len(sent.items) > 1 and (error.whose == "command" or error.code == DAMAGED):
             for live, outcome in sent.items:
                 self._submit([(live, outcome)])
             return
@@ -389,6 +392,9 @@ class Interpreter:
             record = self.store.process(pids[0])
             if record is not None:
                 self._pause(record, error)
+            return
+        if error.code == DAMAGED and pids:
+            self._cannot_read(pids[0], error)
             return
         for pid in pids:
             self._queue.setdefault(pid)  # to be loaded, so that the calls whose answers were in those turns are made
@@ -420,16 +426,30 @@ class Interpreter:
         if not self._recover:
             return False
         after, partitions = self._recover.popleft()
-        page = self.store.processes(after=after, limit=RECOVER_PAGE, statuses=("ready", "waiting"))
-        for record in page:
-            if record.pid % PARTITIONS in partitions and any(
-                in_process(request) and request.effect in self.functions
-                for request in self.store.open_requests(record.pid)
-            ):
-                self._queue.setdefault(record.pid)
-        if len(page) == RECOVER_PAGE:
-            self._recover.append((page[-1].pid, partitions))
-        return bool(page)
+        try:
+            page = self.store.processes(after=after, limit=RECOVER_PAGE, statuses=("ready", "waiting"))
+            pids = [record.pid for record in page]
+        except StoreError as error:
+            if error.code != DAMAGED:
+                self._recover.appendleft((after, partitions))
+                raise
+            pids = list(range(after + 1, after + RECOVER_PAGE + 1))  # one of them is damaged; the others are not
+        for pid in pids:
+            if pid % PARTITIONS in partitions and self._has_calls(pid):
+                self._queue.setdefault(pid)
+        if len(pids) == RECOVER_PAGE:
+            self._recover.append((pids[-1], partitions))
+        return bool(pids)
+
+    def _has_calls(self, pid: int) -> bool:
+        """Whether a process has open requests for functions of this interpreter."""
+        try:
+            requests = self.store.open_requests(pid)
+        except StoreError as error:
+            if error.code != DAMAGED:
+                raise
+            return True  # a turn finds out what is the matter
+        return any(in_process(request) and request.effect in self.functions for request in requests)
 
     # ---- timers and ready marks
 
@@ -511,19 +531,23 @@ class Interpreter:
         try:
             return self._run_one(pid)
         except StoreError as error:
-            if error.code != "S306":
+            if error.code != DAMAGED:
                 self._queue.setdefault(pid)
                 raise
-            logger.error("process %d cannot be read: %s", pid, error)
-            self._drop(pid)
-            self._unreadable[pid] = time.monotonic() + UNREADABLE_SECONDS
+            self._cannot_read(pid, error)
+            return None
+
+    def _cannot_read(self, pid: int, error: StoreError) -> None:
+        """Leaves a process with a damaged record alone for a while, paused if that can be written."""
+        logger.error("process %d cannot be read: %s", pid, error)
+        self._drop(pid)
+        self._unreadable[pid] = time.monotonic() + UNREADABLE_SECONDS
         try:
             record = self.store.process(pid)
             if record is not None:
                 self._pause(record, error)
-        except StoreError:  # its record or inbox is what is damaged; it stays as it is
-            pass
-        return None
+        except StoreError as problem:
+            logger.debug("process %d cannot be paused: %s", pid, problem)
 
     def _run_one(self, pid: int) -> tuple[Live, Outcome] | None:
         """One turn of one process; None where there is nothing to commit."""

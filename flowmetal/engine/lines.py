@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from flowmetal.engine.effects import VALUE_BYTES_MAX
 from flowmetal.engine.live import Live
 from flowmetal.values import ErrorValue, Instant, LanguageError, encode_value, print_string
 
 #: Characters of a line, and requests named in the one that says what a process waits for.
 LINE_MAX = 300
 WAITS_NAMED = 3
+
+#: Characters of the message of an error that had to be made smaller.
+MESSAGE_MAX = 10_000
 
 
 def waits_line(live: Live) -> str:
@@ -37,10 +41,10 @@ def instant_text(nanoseconds: int) -> str:
 
 
 def plain_error(error: ErrorValue) -> ErrorValue:
-    """The error, or one that says the same, where it holds what cannot leave its process (a cell)."""
+    """The error, or one that says the same, where it holds what cannot leave its process (a cell), or too much."""
     try:
-        encode_value(error)
+        size = len(encode_value(error))
     except LanguageError:
         data = None if error.data is None else print_string(error.data, limit=LINE_MAX)
-        return ErrorValue(error.kind, error.message, data)
-    return error
+        return ErrorValue(error.kind, error.message[:MESSAGE_MAX], data)
+    return error if size <= VALUE_BYTES_MAX else ErrorValue(error.kind, error.message[:MESSAGE_MAX], None)

@@ -104,7 +104,10 @@ def _find_data() -> bytes:
     folder = _PACKAGE.parent / "stdlib"
     if not any(folder.glob("*.fm")):
         raise FlowmetalError("B501", path=str(shipped))
-    kept = _cache_folder() / f"stdlib-{_fingerprint(folder)}.fmc"
+    cache = _cache_folder()
+    if cache is None:
+        return compile_stdlib(folder)
+    kept = cache / f"stdlib-{_fingerprint(folder)}.fmc"
     with contextlib.suppress(OSError):
         return kept.read_bytes()
     data = compile_stdlib(folder)
@@ -112,9 +115,13 @@ def _find_data() -> bytes:
     return data
 
 
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "flowmetal"
+def _cache_folder() -> Path | None:
+    """Where compiled libraries are kept; None for a user without a home."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "flowmetal"
+    except RuntimeError:
+        return None
 
 
 def _keep(path: Path, data: bytes) -> None:

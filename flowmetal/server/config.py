@@ -123,7 +123,12 @@ def load_config(path: str | Path, others: Iterable[str] = OTHER_SECTIONS) -> Ser
         raise FlowmetalError("H205", path=str(path), reason=error.strerror or str(error)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FlowmetalError("H205", path=str(path), reason=str(error)) from None
-    return read_config(document, others)
+    try:
+        return read_config(document, others)
+    except FlowmetalError as error:
+        section = error.facts["section"]
+        where = str(path) if section in ("flowmetal.toml", "the file") else f"{section} of {path}"
+        raise FlowmetalError(error.code, **{**error.facts, "section": where}) from None
 
 
 def is_loopback(host: str) -> bool:

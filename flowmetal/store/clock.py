@@ -17,9 +17,7 @@ class SteadyClock:
     Each process has its own: one that starts after the clock was set back is behind those that ran before.
     """
 
-    def __init__(
-        self, wall: Callable[[], int] = time.time_ns, elapsed: Callable[[], int] = time.monotonic_ns
-    ) -> None:
+    def __init__(self, wall: Callable[[], int] = time.time_ns, elapsed: Callable[[], int] = time.monotonic_ns) -> None:
         self._wall = wall
         self._elapsed = elapsed
         self._lock = threading.Lock()

@@ -47,6 +47,7 @@ def inbox_number(kind: str, arrival: int) -> int:
     """The number of an inbox event of a kind, by which those of one process are ordered."""
     return _CLASSES.get(kind, 0) | arrival
 
+
 #: Of timers; permanent.
 SLEEP, TIMEOUT, DEADLINE, RETRY, LEASE = 1, 2, 3, 4, 5
 TIMER_CODES = {"sleep": SLEEP, "timeout": TIMEOUT, "deadline": DEADLINE, "retry": RETRY}

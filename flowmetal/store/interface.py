@@ -9,7 +9,8 @@ Times are integer nanoseconds since 1970 by the store's clock (`Store.now`).  A 
 
 Names (ids, programs, effects, tokens, interpreters, workers) are 1 to 200 bytes of printable text, S204 otherwise.
 Sizes have limits, S205 beyond: 64 MiB for an event, segment, payload, answer or result, 512 MiB for a checkpoint or
-artifact, 64 KiB for attributes; see limits.py.  A command that does not hold together is S206; a StoreError takes back the whole list.
+artifact, 64 KiB for attributes; see limits.py.  A command that does not hold together is S206; a StoreError takes back
+the whole list.
 """
 
 from __future__ import annotations
@@ -310,12 +311,14 @@ class Store(Protocol):
         The memory store is done when this returns.  S110 where the owner does not answer: whether the list was
         applied is then not known.
         """
+
     def watch(self, callback: Callable[[frozenset[Hint]], None]) -> Callable[[], None]:
         """Calls back (from a thread of the store) after commits; returns what ends the watch.
 
         The callback must be short.  Where another process began to commit, hints for all partitions, the timers and
         the claims come at once, since some may have been missed.
         """
+
     def close(self) -> None: ...
 
     # reads
@@ -325,20 +328,24 @@ class Store(Protocol):
         self, *, after: int = 0, limit: int = 100, statuses: Iterable[str] = (), newest_first: bool = False
     ) -> list[ProcessRecord]:
         """By pid, those beyond `after` in the order of the answer; at most 10,000.  S206 for an unknown status."""
+
     def result(self, pid: int) -> bytes | None: ...
     def log(self, pid: int, start: int = 0, limit: int = 1000) -> list[LogEntry]:
         """Entries from sequence `start` on, about `limit`, fewer where they are large.
 
         Never cut within a sequence: the next read goes on at the last sequence plus one.
         """
+
     def checkpoint(self, pid: int, at: int | None = None) -> tuple[int, bytes] | None:
         """The newest checkpoint at or before `at`: (sequence, image), or None."""
+
     def inbox(self, pid: int, limit: int = 1000, messages: bool = True) -> list[InboxEvent]:
         """What has arrived and was not taken, in three classes, each in order of arrival.
 
         First "start", "cancel", "pause", "resume" and "retry", then answers, errors, losses and timers, then messages
         (none where they are not wanted): however many there are of one class, those before it are seen.
         """
+
     def ready(self, partitions: Iterable[int], limit: int, leave_out: Container[int] = ()) -> list[int]:
         """Pids with something to do, fair between processes: the longest waiting first.
 
@@ -346,16 +353,21 @@ class Store(Protocol):
         it receives; while it is paused only "cancel", "resume" and "retry"), and after a turn that said so or left such
         a thing there; until a turn leaves nothing.  `leave_out`: pids that are not asked for.
         """
+
     def next_due(self) -> int | None:
         """When the earliest timer or lease is due."""
+
     def open_requests(self, pid: int) -> list[Request]: ...
     def queued(self, effects: Sequence[str]) -> bool:
         """Whether a Take of one of these effects would find something now."""
+
     def token(self, token: str) -> str | None:
         """Whether a callback token is "open" or "over"; None where it is unknown."""
+
     def artifact(self, hash: bytes) -> bytes | None: ...
     def deployed(self, name: str | None = None) -> dict[str, bytes]:
         """Deployed names and their artifact hashes."""
+
     def stats(self) -> dict[str, Any]:
         """Counts by status, sizes, engine and format: for `flowvm` and tests.
 

@@ -48,8 +48,8 @@ PROCESSES: Final = _space(
     "[artifact, function, status, sequence, checkpoint, created_at, updated_at, id, parent, waits, error, mark, name, "
     "digest, messages, receives]",
     "One record a process. `mark`: the number of its ready mark, 0 for none. `name`, `digest`: the deployed name and "
-    "the SHA-256 of the arguments it was started with, to tell whether another start with its id is the same. `messages`: how "
-    "many are in its inbox. `receives`: whether it is to run for a message.",
+    "the SHA-256 of the arguments it was started with, to tell whether another start with its id is the same. "
+    "`messages`: how many are in its inbox. `receives`: whether it is to run for a message.",
 )
 ATTRIBUTES: Final = _space("attributes", "pid u64", "a map", "Attributes of processes that have some.")
 IDS: Final = _space("ids", "id, text", "pid u64", "Processes by the id they were given at start.")
@@ -108,9 +108,7 @@ TOKENS: Final = _space(
     "[pid, number, over_at]",
     "Callback tokens. `over_at`: when it was delivered or its request was over, 0 while it is open.",
 )
-FORGET: Final = _space(
-    "forget", "time u64, token", "empty", "When to forget tokens that are over, 72 hours after it."
-)
+FORGET: Final = _space("forget", "time u64, token", "empty", "When to forget tokens that are over, 72 hours after it.")
 INTERPRETERS: Final = _space(
     "interpreters", "name, text", "[lease_until, joined_at]", "Who runs processes, each with a lease."
 )

@@ -9,6 +9,8 @@ from typing import Final
 MAX_NAME_BYTES: Final = 200
 #: One event, segment, payload, result or argument vector; a larger one would hold up everybody's commit.
 MAX_VALUE_BYTES: Final = 64 << 20
+#: One event of a log: a value, and what is said about it.
+MAX_EVENT_BYTES: Final = MAX_VALUE_BYTES + (64 << 10)
 #: One checkpoint or artifact.
 MAX_IMAGE_BYTES: Final = 512 << 20
 #: Attributes of one process, encoded.

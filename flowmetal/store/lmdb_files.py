@@ -258,5 +258,3 @@ def check_about(folder: Path, about: bytes | None) -> tuple[str, int]:
     if engine != ENGINE:
         raise StoreError("S104", path=str(folder), found=engine, expected=ENGINE)
     return store_id, made_at
-
-

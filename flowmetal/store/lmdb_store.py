@@ -83,7 +83,7 @@ class LmdbStore(StoreReads):
 
     @property
     def role(self) -> str:
-        """"owner", "attached", or "reader" before the first write or watch."""
+        """ "owner", "attached", or "reader" before the first write or watch."""
         return "owner" if self._committer is not None else "attached" if self._link is not None else "reader"
 
     # ---- writes --------------------------------------------------------------------------------------------------

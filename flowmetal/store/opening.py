@@ -26,9 +26,7 @@ from flowmetal.store.transaction import ReadTransaction
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
-def open_store(
-    url_or_path: str | Path, *, create: bool = True, clock: Callable[[], int] | None = None
-) -> Store:
+def open_store(url_or_path: str | Path, *, create: bool = True, clock: Callable[[], int] | None = None) -> Store:
     """Opens `lmdb:///path`, a plain path (the same), or `memory:` (a new store that lives as long as the object).
 
     `create` makes the store where there is none.  `clock` gives the time in ns, for tests; without it a

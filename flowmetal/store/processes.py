@@ -42,7 +42,7 @@ from flowmetal.store.layout import (
     u64,
     u64_pair,
 )
-from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_IMAGE_BYTES, MAX_TIME
+from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_EVENT_BYTES, MAX_IMAGE_BYTES, MAX_TIME
 
 #: A line for people is cut, not refused.
 MAX_LINE = 1000
@@ -200,7 +200,7 @@ def _check_turn(command: Turn) -> None:
         if not (last < (sequence, part) and sequence < command.next_sequence):
             raise StoreError("S206", reason=f"log entry {sequence}.{part} of process {command.pid} is out of order")
         last = (sequence, part)
-        check_size("an event", event)
+        check_size("an event", event, MAX_EVENT_BYTES)
         check_size("a segment", segment)
     if command.next_sequence < command.base_sequence:
         raise StoreError("S206", reason="the sequence of a process cannot go back")

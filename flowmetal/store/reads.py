@@ -107,9 +107,7 @@ def processes(
     return found
 
 
-def _candidates(
-    transaction: ReadTransaction, after: int, wanted: frozenset[str], newest_first: bool
-) -> Iterator[int]:
+def _candidates(transaction: ReadTransaction, after: int, wanted: frozenset[str], newest_first: bool) -> Iterator[int]:
     """Pids in order, of processes that may have one of the statuses."""
     if wanted == {"ready"}:  # these have an index of their own; there may be very many that wait
         yield from _ready_live(transaction, after, newest_first)

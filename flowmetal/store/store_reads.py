@@ -33,9 +33,7 @@ class StoreReads(ABC):
     ) -> list[ProcessRecord]:
         """Processes in order of pid, those beyond `after`; at most 10,000 at a time."""
         with self._reading() as transaction:
-            return reads.processes(
-                transaction, after=after, limit=limit, statuses=statuses, newest_first=newest_first
-            )
+            return reads.processes(transaction, after=after, limit=limit, statuses=statuses, newest_first=newest_first)
 
     def result(self, pid: int) -> bytes | None:
         """The encoded result, or error, of a process that has ended."""

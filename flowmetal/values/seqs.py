@@ -18,7 +18,10 @@ ITEMS_AT_ONCE_MAX = 1 << 21
 
 
 def _too_long() -> NoReturn:
-    fail("limit", f"a range of more than {ITEMS_AT_ONCE_MAX} numbers cannot be taken at once; loop over it, or take parts")
+    fail(
+        "limit",
+        f"a range of more than {ITEMS_AT_ONCE_MAX} numbers cannot be taken at once; loop over it, or take parts",
+    )
 
 
 class List(Collection):
@@ -217,9 +220,9 @@ class Range(Collection):
         # Who iterates does it within one instruction, which nothing can interrupt; programs walk by index or `next`.
         whole = self.integers()
         if whole is not None:
-            if whole and (whole[-1] - whole[0]) // whole.step >= ITEMS_AT_ONCE_MAX:
+            yield from whole[:ITEMS_AT_ONCE_MAX]
+            if whole[ITEMS_AT_ONCE_MAX:]:
                 _too_long()
-            yield from whole
             return
         rest: Range | None = None if self.is_empty else self
         left = ITEMS_AT_ONCE_MAX

@@ -73,6 +73,11 @@ TABLE: list[tuple[str, list[str]]] = [
     ("(defn f [] `~@[1])", ["A126 1:13"]),
     ("(defn f [x] (unquote x))", ["A139 1:14"]),
     ("(defn f [x] ~x)", ["R063 1:13"]),
+    ("(defmulti area :shape)\n(defmethod area :sq [{:keys [a]}] (* a a))\n(defn f [] (area 1))", ["A140 1:2"]),
+    ("(defrecord P [x])\n(defn f [] (->P (map->P {})))", ["A140 1:2"]),
+    ("(defprotocol Q (foo [this]))\n(defn f [x] (foo x))", ["A140 1:2"]),
+    ("(defn f [] (future (nothing)))\n(defn g [] (dosync (alter (ref 1) inc)))", ["A140 1:13", "A140 2:13"]),
+    ("(defn f [x] (map ref x))\n(defn ref [x] x)\n(defn g [] (ref 1))", ["A140 1:18"]),
     ("(defn f [x] (inc %))", ["R060 1:18"]),
     ("(defn area [w h] w)\n(defn f [] (area 5))\n(defn g [] (arae 5 5))", ["A109 2:12", "A101 3:13"]),
     ("(defn area [w] (gone w))\n(defn f [] (area 5 6))", ["A101 1:17"]),
@@ -82,6 +87,7 @@ TABLE: list[tuple[str, list[str]]] = [
     ("(def f 1)\n(defn f [] 1)", ["A129 2:7"]),
     ("(defeffect a/b [{:keys [c]}])", ["A130 1:16"]),
     ("(ns t (:require [strin :as s]))", ["A131 1:18"]),
+    ("(ns t (:require [clojure.string :as s]))\n(defn f [] (s/trim (s/join [1])))", ["A131 1:18"]),
     (
         "(ns t (:require [strin :as s :refer [joi]]))\n(def x (s/a 1))\n(defn f [] [(joi 2) (strin/b) (y)])",
         ["A131 1:18", "A101 3:32"],
@@ -215,3 +221,23 @@ def test_rendered(source: str, expected: str) -> None:
 
 def test_a_module_without_errors_has_none() -> None:
     compile_text("(defn f [x] x)")
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("(defn f [] (strng/join 1))", "Did you mean `string/join`?"),
+        ('(defn f [] (s/upper-case ""))', "Did you mean `string/upper-case`?"),
+        ('(defn f [] (System/getenv ""))', "Require it in the `ns` form"),
+        ("(defn f [] (foo/get 1))", None),
+        ("(ns t (:require [clojure.string :as s]))", "Did you mean `string`?"),
+        ("(ns t (:require [clojure.set :as s]))", "Did you mean `set`?"),
+        ("(ns t (:require [clojure.walk]))", "Did you mean `walk`?"),
+        ("(defmulti area :shape)", "Use `case` or `cond`"),
+        ("(defn f [] (future 1))", "Use `async`"),
+    ],
+)
+def test_hints(source: str, hint: str | None) -> None:
+    text = rendered(source)
+    assert hint is None or hint in text
+    assert "flowmetal.core/" not in text

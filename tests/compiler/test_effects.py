@@ -1,7 +1,6 @@
 """Which effects functions may perform, and where a module gets them from."""
 
 # Sources and what becomes of them stand side by side, so some lines are long.
-# ruff: noqa: E501
 
 from __future__ import annotations
 

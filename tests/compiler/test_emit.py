@@ -1,7 +1,6 @@
 """What instructions sources become: one table, source to listing."""
 
 # Sources and what becomes of them stand side by side, so some lines are long.
-# ruff: noqa: E501
 
 from __future__ import annotations
 

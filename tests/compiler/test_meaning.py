@@ -1,7 +1,6 @@
 """What programs mean: sources whose `result` is evaluated at compile time, against what is printed."""
 
 # Sources and what becomes of them stand side by side, so some lines are long.
-# ruff: noqa: E501
 
 from __future__ import annotations
 

@@ -376,9 +376,7 @@ def test_a_request_that_is_no_longer_wanted_is_aborted_and_a_long_one_is_kept(si
     driver.store.close()
 
 
-def test_bodies_are_worked_on_beside_the_loop(
-    world: Driver, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bodies_are_worked_on_beside_the_loop(world: Driver, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[str] = []
     monkeypatch.setattr("flowmetal.client.background.INLINE_BYTES_MAX", 0)
 

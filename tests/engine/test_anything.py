@@ -18,7 +18,9 @@ from .test_crashes import FIBERS
 ERROR = encode_value(ErrorValue(k("busy"), "busy", None))
 
 #: Three fibers, each with a request that is retried, a sleep, a request with a time limit, and a log line.
-BUSY_FIBERS = FIBERS.replace("nil r4", "constant r4 k4").replace("nil r2", "constant r2 k4")
+BUSY_FIBERS = FIBERS.replace("nil r4", "constant r4 k4").replace(
+    "constant r0 k0\n  integer r1 5", "constant r2 k4\n  constant r0 k0\n  integer r1 5"
+)
 OPTIONS = m(timeout=seconds(50), retry=m(max=2, backoff=seconds(2)))
 
 USUAL = ["answer", "answer", "answer", "error", "vanish", "wait", "wait", "crash"]

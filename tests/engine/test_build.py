@@ -159,6 +159,13 @@ def test_a_cache_that_cannot_be_written_is_no_problem(tmp_path: Path, monkeypatc
     assert stdlib._find_data() == standard_library().data
 
 
+def test_a_user_without_a_home_compiles_it_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", lambda: Path("~no-such-user").expanduser())
+    monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: standard_library().data)
+    assert stdlib._find_data() == standard_library().data
+
+
 def test_running_once_in_real_time() -> None:
     lines: list[str] = []
     ended = run_once(hello(), "hello/main", ["Ada"], lines.append)

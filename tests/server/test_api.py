@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import httpx2
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.server import HttpServer, read_config
 from flowmetal.store import Store
-from flowmetal.store.interface import PutArtifact
+from flowmetal.store.interface import PutArtifact, Take
 from flowmetal.values import BuiltinFn, ErrorValue, Map, Vector, keyword
 
 
@@ -311,13 +313,45 @@ def test_a_taker_that_left_takes_nothing(world: World) -> None:
     connections = world.server._uvicorn.server_state.connections
     others = set(connections)
     timeout = httpx2.Timeout(DEADLINE_SECONDS, read=0.1)
-    with httpx2.Client(base_url=world.server.url, trust_env=False, timeout=timeout) as http:
-        with pytest.raises(httpx2.ReadTimeout):
-            http.post("/v1/requests/take", json={"effects": ["t/five"], "worker": "w", "wait": 50})
+    with (
+        httpx2.Client(base_url=world.server.url, trust_env=False, timeout=timeout) as http,
+        pytest.raises(httpx2.ReadTimeout),
+    ):
+        http.post("/v1/requests/take", json={"effects": ["t/five"], "worker": "w", "wait": 50})
     eventually(lambda: connections <= others)
     pid = world.driver.request("t/five")
     time.sleep(0.1)
     assert world.driver.store.open_requests(pid)[0].state == "queued"
+
+
+def test_what_a_taker_got_that_left_meanwhile_is_given_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = socket.create_connection(("127.0.0.1", world.server.port))
+    connections = world.server._uvicorn.server_state.connections
+    submit = world.driver.store.submit
+    pid = world.driver.request("t/six")
+
+    def hang_up_before(commands: Any) -> Any:
+        taken = submit(commands)
+        if isinstance(commands[0], Take):
+            monkeypatch.setattr(world.driver.store, "submit", submit)
+            answered: Future[Any] = Future()
+
+            def later() -> None:
+                number = len(connections)
+                connection.close()
+                eventually(lambda: len(connections) < number)
+                answered.set_result(taken.result())
+
+            threading.Thread(target=later, daemon=True).start()
+            return answered
+        return taken
+
+    monkeypatch.setattr(world.driver.store, "submit", hang_up_before)
+    document = b'{"effects": ["t/six"], "worker": "w", "lease_ms": 3600000}'
+    head = "POST /v1/requests/take HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+    connection.sendall(f"{head}{len(document)}\r\n\r\n".encode() + document)
+    soon = world.driver.store.now() + 60_000_000_000
+    eventually(lambda: [r for r in world.driver.store.open_requests(pid) if r.attempt and r.lease_until < soon])
 
 
 # ---- limits and access -------------------------------------------------------------------------------------------

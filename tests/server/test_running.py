@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -97,6 +98,58 @@ def test_heads_have_a_deadline_and_a_limit(monkeypatch: pytest.MonkeyPatch) -> N
         server.stop()
 
 
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"1\r\na\r\n0\r\n" + b"x: y\r\n" * 100_000,  # trailers
+        b"1\r\na\r\n0\r\nx: " + b"y" * 600_000,  # one trailer
+        b"1;" + b"x" * 600_000,  # an extension of a chunk
+        b"1\r\na\r\n" * 9 + b"0\r\n" + b"x: y\r\n" * 100_000,
+    ],
+)
+def test_what_follows_a_body_has_a_limit(endless: bytes) -> None:
+    server = HttpServer(Driver().store, config(body_seconds=DEADLINE_SECONDS))
+    server.start()
+    try:
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
+        connection.sendall(b"POST /callbacks/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(OSError):  # it hangs up while we send
+            connection.sendall(endless)
+        eventually(lambda: not server._uvicorn.server_state.connections)
+        connection.close()
+    finally:
+        server.stop()
+
+
+def test_large_bodies_and_short_trailers_pass() -> None:
+    server = HttpServer(Driver().store, config())
+    server.start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as connection:
+            head = b"POST /callbacks/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            body = (b"1000\r\n" + b"a" * 4096 + b"\r\n") * 100 + b"0\r\nx: y\r\n\r\n"
+            for _ in range(2):
+                connection.sendall(head + body)
+                assert connection.recv(1000).startswith(b"HTTP/1.1 404")
+    finally:
+        server.stop()
+
+
+def test_connections_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowmetal.server.running.CONNECTIONS_MAX", 3)
+    server = HttpServer(Driver().store, config())
+    server.start()
+    try:
+        open_ones = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
+        eventually(lambda: len(server._uvicorn.server_state.connections) == 3)
+        assert httpx2.get(server.url + "/health", trust_env=False, timeout=60).status_code == 503
+        for connection in open_ones:
+            connection.close()
+        eventually(lambda: httpx2.get(server.url + "/health", trust_env=False, timeout=60).status_code == 200)
+    finally:
+        server.stop()
+
+
 class Service:
     def __init__(self, log: list[str], name: str, fails: bool = False) -> None:
         self.log, self.name, self.fails = log, name, fails
@@ -110,7 +163,7 @@ class Service:
         self.log.append(f"-{self.name}")
 
 
-def test_services_start_in_order_and_stop_in_reverse() -> None:
+def test_services_start_in_order_and_stop() -> None:
     log: list[str] = []
     stop = threading.Event()
     addresses: list[str] = []
@@ -125,7 +178,8 @@ def test_services_start_in_order_and_stop_in_reverse() -> None:
         return [Service(log, "a"), Service(log, "b")]
 
     serve(Driver().store, config(), services=services, ready=ready, stop=stop)
-    assert log == ["+a", "+b", "ready", "-b", "-a"]
+    assert log[:3] == ["+a", "+b", "ready"]
+    assert sorted(log[3:]) == ["-a", "-b"]
     assert addresses[0].startswith("http://127.0.0.1:")
 
 
@@ -156,3 +210,54 @@ def test_signals_stop_a_process_that_serves(number: signal.Signals) -> None:
         assert process.wait(DEADLINE_SECONDS) == 0
         assert time.monotonic() - before < DEADLINE_SECONDS
     eventually(lambda: process.returncode is not None)
+
+
+class Hanging(Service):
+    def stop(self) -> None:
+        super().stop()
+        threading.Event().wait(10 * DEADLINE_SECONDS)
+
+
+def test_what_hangs_at_the_stop_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One deadline for all parts: a request that is never answered, and two services that do not end."""
+    monkeypatch.setattr("flowmetal.server.running.STOP_SECONDS", 1.5)
+    log: list[str] = []
+    stop = threading.Event()
+    asked: list[socket.socket] = []
+    ended: list[float] = []
+
+    def ready(server: HttpServer) -> None:
+        asked.append(socket.create_connection(("127.0.0.1", server.port)))
+        asked[0].sendall(b"POST /callbacks/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        eventually(lambda: server._uvicorn.server_state.tasks)
+        stop.set()
+        ended.append(time.monotonic())
+
+    services = [Hanging(log, "a"), Service(log, "b"), Hanging(log, "c")]
+    serve(Driver().store, config(body_seconds=600), services=lambda _: services, ready=ready, stop=stop)
+    assert time.monotonic() - ended[0] < DEADLINE_SECONDS / 2
+    assert sorted(log) == ["+a", "+b", "+c", "-a", "-b", "-c"]
+    assert "left behind: HttpServer, Hanging, Hanging" in caplog.text
+    asked[0].close()
+
+
+HANGING = """
+import asyncio, logging, sys, threading
+from flowmetal.server import running, serve, read_config
+from flowmetal.store import open_store
+running.STOP_SECONDS, running.EXIT_SECONDS = 0.5, 1.0
+logging.basicConfig(stream=sys.stdout)
+threading.Thread(target=threading.Event().wait).start()
+serve(open_store("memory:"), read_config({"serve": {"port": 0}}), ready=lambda s: print(s.url, flush=True), ends_process=True)
+"""
+
+
+def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
+    with subprocess.Popen([sys.executable, "-c", HANGING], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://")
+        process.terminate()
+        assert process.wait(DEADLINE_SECONDS) == 1
+        assert "the process is ended" in process.stdout.read()

@@ -102,9 +102,7 @@ def turns(what: str, opened: Callable[[], Store]) -> None:
     pid = many.pids[0]
     n = many.sequence
     requests = tuple(Request(pid, 100_000 + k, "w", b"p", b"o", "k") for k in range(1500))
-    store.submit(
-        [Turn(pid, many.claim.epochs[pid % 64], n, "waiting", (), n, requests=requests)]
-    ).result()
+    store.submit([Turn(pid, many.claim.epochs[pid % 64], n, "waiting", (), n, requests=requests)]).result()
 
     def work(count: int) -> None:
         for _ in range(count):

@@ -184,7 +184,5 @@ def reap(child: subprocess.Popen[str]) -> None:
             pipe.close()
 
 
-
-
 def is_root() -> bool:
     return os.geteuid() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from flowmetal.compiler.forms.form import malformed
@@ -63,7 +64,7 @@ def _require(analyzer: Analyzer, spec: Any) -> None:
     module = str(parts[0])
     if module not in names.libraries:
         span = analyzer.span_at(parts[0])
-        analyzer.error("A131", span=span, name=module, suggestion=suggest(module, names.libraries))
+        analyzer.error("A131", span=span, name=module, suggestion=_meant(module, names.libraries))
         _take_as_missing(names, module, parts[1:])
         return
     options = parts[1:]
@@ -80,6 +81,13 @@ def _require(analyzer: Analyzer, spec: Any) -> None:
                 _refer(analyzer, module, name)
         else:
             malformed(analyzer, "ns", spec)
+
+
+def _meant(module: str, libraries: Iterable[str]) -> str | None:
+    """The module that was most likely meant: `string` for `clojure.string`."""
+    libraries = list(libraries)
+    last = module.rpartition(".")[2]
+    return last if last in libraries else suggest(module, libraries)
 
 
 def _take_as_missing(names: Names, module: str, options: list[Any]) -> None:

@@ -178,6 +178,13 @@ CODES: dict[str, Entry] = {
         "It has a meaning only inside of a form after a backquote.",
         "",
     ),
+    "A140": Entry(
+        "not in this language",
+        "`{name}` is not in this language.",
+        "{advice}",
+        "Clojure has it, Flowmetal does not: what rests on the Java machine, on shared memory between threads, or on\n"
+        "types of one's own has no form that could be saved with a process.  The hint names what takes its place.",
+    ),
     # Definitions and modules.
     "A127": Entry(
         "name of another module",

@@ -9,8 +9,8 @@ CODES: dict[str, Entry] = {
         "not an image",
         "The saved state of this process cannot be read: {reason}.",
         "",
-        "An image is checked value by value when it is loaded.  One that does not fit its program, or that was damaged,\n"
-        "is refused whole; nothing of it is run.",
+        "An image is checked value by value when it is loaded.  One that does not fit its program, or that was\n"
+        "damaged, is refused whole; nothing of it is run.",
     ),
     "V301": Entry(
         "unreadable log",

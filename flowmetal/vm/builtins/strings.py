@@ -11,7 +11,9 @@ from flowmetal.values import Char, Map, Regex, Vector, fail, iterate, print_stri
 from flowmetal.vm.builtins.check import NUMBERS, index, integer, shown, string, text, wrong_type
 from flowmetal.vm.builtins.registry import builtin
 
-STRING_MAX = 1 << 24  # code points that one builtin may make at once: 16 Mi; payloads are smaller, memory is not endless
+STRING_MAX = (
+    1 << 24
+)  # code points that one builtin may make at once: 16 Mi; payloads are smaller, memory is not endless
 
 
 def display(value: Any) -> str:
