@@ -40,7 +40,7 @@ class Demo:
         self.journal.touch()
         self.started = time.time()
         self.interpreter: subprocess.Popen[bytes] | None = None
-        self.others: list[subprocess.Popen[bytes]] = []
+        self.children: list[subprocess.Popen[bytes]] = []
         self.notes: list[tuple[float, str, str]] = []
         self.environment = {**os.environ, "DEPLOY_GITHUB_SECRET": SECRET, "PYTHONUNBUFFERED": "1"}
 
@@ -52,7 +52,12 @@ class Demo:
 
     def background(self, *command: str) -> subprocess.Popen[bytes]:
         log = (self.folder / f"{Path(command[1]).stem}.log").open("ab")
-        return subprocess.Popen(command, cwd=HERE, env=self.environment, stdout=log, stderr=log)
+        # In a session of its own: Ctrl-C comes to this process alone, which ends the others.
+        child = subprocess.Popen(
+            command, cwd=HERE, env=self.environment, stdout=log, stderr=log, start_new_session=True
+        )
+        self.children.append(child)
+        return child
 
     def flowvm(self, *arguments: str) -> str:
         """Runs `flowvm` against the store and gives what it prints."""
@@ -102,12 +107,30 @@ class Demo:
         return [line for line in lines if all(line.get(key) == value for key, value in wanted.items())]
 
     def close(self) -> None:
-        for process in [self.interpreter, *self.others]:
-            if process is not None and process.poll() is None:
+        """Ends every process that was started; one that does not end when it is asked to is killed."""
+        for process in self.children:
+            if process.poll() is None:
                 process.terminate()
-        for process in [self.interpreter, *self.others]:
-            if process is not None:
+        for process in self.children:
+            try:
                 process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM came; `code` is how the demo ends then."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+def interrupt(number: int, frame: Any) -> None:
+    """Handler of both signals: the first interrupts, and what comes while everything is ended is ignored."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise Interrupted(128 + number)
 
 
 def main() -> None:
@@ -120,11 +143,19 @@ def main() -> None:
                 raise SystemExit(f"demo: port {port} is in use; the demo needs {PORTS[0]} and {PORTS[1]}") from None
     folder = Path(tempfile.mkdtemp(prefix="flowmetal-demo-"))
     demo = Demo(folder)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    code = 0
     try:
         run(demo)
+    except Interrupted as interrupted:
+        code = interrupted.code
     finally:
         demo.close()
     shutil.rmtree(folder)
+    if code:
+        print("demo: interrupted; everything is ended", file=sys.stderr)
+        sys.exit(code)
 
 
 def run(demo: Demo) -> None:
@@ -133,8 +164,8 @@ def run(demo: Demo) -> None:
     demo.flowvm("deploy", str(artifact))
     print("\nWhat happens:\n")
     demo.note("demo", "deploy.fm is compiled to deploy.fmc and put into the store")
-    demo.others.append(demo.background(sys.executable, "build_service.py", str(PORTS[1]), str(demo.journal)))
-    demo.others.append(demo.background(sys.executable, "worker.py", demo.store, str(demo.journal)))
+    demo.background(sys.executable, "build_service.py", str(PORTS[1]), str(demo.journal))
+    demo.background(sys.executable, "worker.py", demo.store, str(demo.journal))
     demo.serve()
     demo.note("demo", "interpreter, build service and worker run, each in a process of its own")
 

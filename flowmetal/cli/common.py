@@ -21,6 +21,7 @@ _EXIT_BY_CODE = {
     "H101": FAILED, "H103": REFUSED, "H507": TIMED_OUT, "H508": PROGRAM_FAILED, "H509": PROGRAM_FAILED,
     "H504": NOT_FOUND, "H505": CONFLICT, "H511": NOT_FOUND, "H513": USAGE, "B014": NOT_FOUND, "B016": USAGE,
     "U101": NOT_FOUND, "U102": USAGE, "U103": USAGE, "U104": NOT_FOUND, "U105": TIMED_OUT, "U106": FAILED,
+    "H506": FAILED, "U107": NOT_FOUND, "U110": TIMED_OUT,
 }  # fmt: skip
 _EXIT_BY_PREFIX = {"S1": NO_STORE, "S3": NO_STORE, "H2": USAGE, "H50": NO_STORE}
 
@@ -48,6 +49,15 @@ def run(app: typer.Typer) -> NoReturn:
     except Exception as problem:
         sys.exit(report(problem))
     sys.exit(OK)
+
+
+def print_version(wanted: bool) -> None:
+    """What --version does."""
+    if wanted:
+        import flowmetal
+
+        typer.echo(flowmetal.__version__)
+        raise typer.Exit
 
 
 def end_on_sigterm() -> None:

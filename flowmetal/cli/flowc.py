@@ -22,6 +22,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=common.print_version)
+    ] = False,
+) -> None:
+    """Compiles Flowmetal programs.  Example: flowc build deploy.fm"""
+
+
 Sources = Annotated[list[Path], typer.Argument(help="Source files (.fm), or folders of them.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of internal errors.", hidden=True)]
@@ -94,17 +105,25 @@ def disasm(
 
 
 @app.command()
-def explain(code: Annotated[str, typer.Argument(help="A code, as in [A101].")], debug: Debug = False) -> None:
-    """Explains a code of an error message."""
-    from flowmetal.diagnostics import all_codes, suggest
+def explain(
+    code: Annotated[str | None, typer.Argument(help="A code, as in [A101]; without it all are listed.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Explains a code of an error message, or lists the codes."""
+    from flowmetal.diagnostics import all_codes, suggestions
     from flowmetal.diagnostics import explain as explain_code
 
-    if code.upper() not in all_codes():
-        near = suggest(code.upper(), all_codes())
-        common.usage(
-            "U103", what="the code", found=code, expected=f"one of the catalogue{f', perhaps {near}' if near else ''}"
-        )
-    typer.echo(explain_code(code.upper()))
+    codes = all_codes()
+    if code is None:
+        typer.echo("\n".join(f"{known}  {entry.title}" for known, entry in sorted(codes.items())))
+        return
+    page = explain_code(code)
+    if page is None:
+        wanted = code.strip("[]").upper()
+        near = suggestions(wanted, codes) or [known for known in sorted(codes) if known[0] == wanted[:1]][:3]
+        likely = f", perhaps {', '.join(near)}" if near else ""
+        common.usage("U103", what="the code", found=code, expected=f"one that `flowc explain` lists{likely}")
+    typer.echo(page)
 
 
 def read_sources(paths: list[Path]) -> dict[str, bytes]:

@@ -25,6 +25,16 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=common.print_version)
+    ] = False,
+) -> None:
+    """Runs Flowmetal programs and looks at them.  Example: flowvm serve --store ./store"""
+
+
 DEFAULT_STORE = "./flowmetal-store"
 
 #: Where the lines of `history` are cut.
@@ -47,13 +57,18 @@ def open_client(store: str, *, create: bool = False) -> Client:
     return connect(store, create=create)
 
 
+def is_url(store: str) -> bool:
+    """Whether a store is the URL of a server."""
+    return store.startswith(("http://", "https://"))
+
+
 def open_folder(store: str) -> AbstractContextManager[Store]:
     """The store itself, for what the HTTP API does not offer; closed at the end of a `with`."""
     from contextlib import closing
 
     from flowmetal.store import open_store
 
-    if store.startswith(("http://", "https://")):
+    if is_url(store):
         common.usage("U109", url=store)
     return closing(open_store(store, create=False))
 
@@ -142,6 +157,8 @@ def start(
         if wait is None:
             common.emit({"pid": pid}, as_json, lambda: str(pid))
             return
+        if not as_json:
+            typer.echo(f"process {pid}", err=True)
         raise typer.Exit(_show_result(client, pid, wait, as_json))
 
 
@@ -154,6 +171,7 @@ def ps(
     status: Annotated[list[str] | None, typer.Option(help="Only these: ready, waiting, paused, done, ...")] = None,
     after: Annotated[int, typer.Option(help="Only processes beyond this number.")] = 0,
     limit: Annotated[int, typer.Option(help="At most this many.", min=1, max=10_000)] = 100,
+    newest: Annotated[bool, typer.Option("--newest", help="The newest first.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -166,12 +184,12 @@ def ps(
         if one not in STATUSES:
             common.usage("U103", what="--status", found=one, expected="one of " + ", ".join(STATUSES))
     with open_client(store) as client:
-        found = client.list(after=after, limit=limit, statuses=status or ())
+        found = client.list(after=after, limit=limit, statuses=status or (), newest_first=newest)
     rows = [
         [str(one.pid), one.id or "-", one.function, one.status, one.updated_at[:19], one.error or one.waits or "-"]
         for one in found
     ]
-    more = f"\nmore: --after {found[-1].pid}" if len(found) == limit else ""
+    more = f"\nmore: {'--newest ' if newest else ''}--after {found[-1].pid}" if len(found) == limit else ""
     common.emit(
         {"processes": [asdict(one) for one in found]},
         as_json,
@@ -195,9 +213,11 @@ def inspect(
     with open_folder(store) as opened:
         number = _find_in_store(opened, name)
         last = opened.process(number)
+        count = last.sequence if last is not None else 0
         state = inspect_process(opened, number, at=int(step) if step else None)
-        if state is None:
-            common.usage("U107", pid=number, step=step, last=last.sequence - 1 if last is not None else 0)
+        if state is None or (step and int(step) >= count):
+            steps = f"steps 0 to {count - 1}" if count else "no steps yet"
+            common.usage("U107", pid=number, step=step, steps=steps)
     common.emit(state.to_json(), as_json, state.to_text)
 
 
@@ -212,12 +232,19 @@ def history(
     debug: Debug = False,
 ) -> None:
     """Shows the log of a process, an event a line."""
+    from flowmetal.cli.looking import history_of
     from flowmetal.inspect import history as read_history
 
-    with open_folder(store) as opened:
-        number = _find_in_store(opened, pid)
-        columns = None if full or as_json else HISTORY_COLUMNS
-        found = read_history(opened, number, start, limit, columns)
+    columns = None if full or as_json else HISTORY_COLUMNS
+    if is_url(store):
+        with open_client(store) as client:
+            found = history_of(client, find_pid(client, pid), start, limit)
+    else:
+        with open_folder(store) as opened:
+            found = read_history(opened, _find_in_store(opened, pid), start, limit, columns)
+    if not found.lines and not as_json:
+        typer.echo(f"no events from step {start} on", err=True)
+        return
     common.emit(found.to_json(), as_json, lambda: found.to_text(columns))
 
 
@@ -237,9 +264,13 @@ def result(
 def _show_result(client: Client, pid: int, wait: float, as_json: bool) -> int:
     import json
 
-    outcome, status = client.outcome(pid, wait)
+    from flowmetal.cli.looking import outcome_of
+
+    outcome, status = outcome_of(client, pid, wait)
     if outcome is None:
         info = client.get(pid)
+        if status == "paused":
+            common.usage("U110", pid=pid, reason=info.error or "somebody asked for it")
         common.usage("U105", pid=pid, status=status, waits=info.error or info.waits or "it runs")
     if outcome.status == "done":
         document: dict[str, Any] = {"pid": pid, "status": "done", "result": outcome.result}

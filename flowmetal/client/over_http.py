@@ -21,7 +21,7 @@ from flowmetal.client.errors import (
     Refused,
     Unreachable,
 )
-from flowmetal.client.plain import Outcome, ProcessInfo, Step, encoded, from_json, plain
+from flowmetal.client.plain import Outcome, ProcessInfo, Step, encoded, from_json, plain, start_command
 from flowmetal.client.serving import Answer, Source
 from flowmetal.store.interface import Request
 from flowmetal.values import ErrorValue, LanguageError, decode_value, from_python, to_python
@@ -51,6 +51,7 @@ class HttpClient(Client):
         attributes: Mapping[str, Any] | None = None,
     ) -> int:
         """See Client."""
+        start_command(function, (), program, id)  # raises for what no server takes
         document: dict[str, Any] = {
             "function": function,
             "args": [_sendable(argument, f"argument {number}") for number, argument in enumerate(arguments, 1)],
@@ -127,7 +128,7 @@ class HttpClient(Client):
         try:
             response = self._http.request(method, path, timeout=seconds + CALL_SECONDS, **_sent(body))
         except httpx2.HTTPError as error:
-            raise Unreachable("H501", url=self.url, reason=str(error) or type(error).__name__) from None
+            raise Unreachable("H501", url=self.url, reason=str(error).rstrip(".") or type(error).__name__) from None
         return read_answer(response, self.url, pid)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -201,7 +202,13 @@ class Worker:
         except WorkerError as error:
             return _own_error(error)
         except Exception as error:
-            log.exception("%s failed for request %d of process %d", request.effect, request.number, request.pid)
+            log.error(
+                "%s failed for request %d of process %d\n%s",
+                request.effect,
+                request.number,
+                request.pid,
+                writable(traceback.format_exc().rstrip()),
+            )
             return Answer(False, _error(f"{type(error).__name__}: {error}", request))
         return _result(result, request)
 
@@ -209,12 +216,17 @@ class Worker:
         return self._serving is not None and self._serving.extend(request)
 
 
+def writable(text: str) -> str:
+    """The text with lone surrogates escaped, as no log could write them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _result(result: Any, request: Request) -> Answer:
     try:
         data = encoded(result, "result")
     except NotPlain as error:
         kind, reason = type(result).__name__, error.facts["reason"]
-        message = f"{request.effect} gave a {kind}, which has no form as a value: {reason}"
+        message = f"{request.effect} gave a value of type {kind}, which has no form as a value: {reason}"
         return Answer(False, encoded_error("worker/bad-result", message, {"type": type(result).__name__}))
     if len(data) > ANSWER_BYTES_MAX:
         message = f"{request.effect} gave {len(data)} bytes, and the limit is {ANSWER_BYTES_MAX}"

@@ -57,7 +57,7 @@ def apply(draft: Draft, item: InboxEvent, go_on: Callable[[], None]) -> None:
 
 def _start(draft: Draft, arguments: bytes) -> None:
     live = draft.live
-    if live.process is not None or live.sequence:
+    if live.process is not None:
         return
     draft.entry(events.Started(draft.now, live.function, arguments))
     try:

@@ -13,10 +13,13 @@ from flowmetal.bytecode.disassemble import disassemble, disassemble_module
 from flowmetal.bytecode.fmc import decode_artifact, encode_artifact
 from flowmetal.bytecode.program import Module
 from flowmetal.compiler import compile_project
-from flowmetal.diagnostics import Diagnostic
+from flowmetal.diagnostics import Diagnostic, FlowmetalError, suggest
 from flowmetal.engine.artifacts import open_artifact
 from flowmetal.engine.stdlib import Evaluate, builtin_arity, standard_library
 from flowmetal.vm.builtins.registry import BUILTINS
+
+#: Names of functions that a message lists.
+NAMES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,11 @@ def describe_artifact(data: bytes, function: str | None = None) -> Described:
         text = "\n".join(disassemble_module(module) for module in artifact.modules.values())
     else:
         text = "\n".join(_bodies(artifact.modules.values(), artifact.main, function))
+        if not text:
+            names = [found.name for module in artifact.modules.values() for found in module.functions]
+            near = suggest(function, names) or suggest(f"{artifact.main}/{function}", names)
+            known = ", ".join(names[:NAMES_MAX]) + (" and others" if len(names) > NAMES_MAX else "")
+            raise FlowmetalError("B014", module=artifact.name, name=function, known=known, suggestion=near)
     document["disassembly"] = text
     return Described(document, text)
 

@@ -56,6 +56,12 @@ READY_PAGE = 1024
 TROUBLE_SECONDS = 0.5
 TROUBLE_SECONDS_MAX = 10.0
 
+#: A turn that takes longer than this is noted in the store, as one that may end the interpreter.
+LONG_TURN_SECONDS = 2.0
+
+#: A process in whose turns this many interpreters ended, one after the other, is paused.
+DEATHS_MAX = 3
+
 #: The code of a record that cannot be read.
 DAMAGED = "S306"
 
@@ -140,6 +146,7 @@ class Interpreter:
         self._troubles = 0  # refusals since the store last accepted something
         self._full_look_at = 0.0
         self._thread: threading.Thread | None = None
+        self._running: tuple[int, float] | None = None  # the pid whose turn it is, and since when
         self._unwatch: Callable[[], None] | None = None
         # What other threads write, under the condition.
         self._condition = threading.Condition()
@@ -162,6 +169,7 @@ class Interpreter:
         """Starts the interpreter's thread."""
         self._thread = threading.Thread(target=self._loop, name="flowmetal-interpreter", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._watch_turns, name="flowmetal-watchdog", daemon=True).start()
 
     def stop(self, timeout: float = 10.0) -> bool:
         """Finishes the turns under way, gives the partitions back and ends the thread.  False if that took too long."""
@@ -194,6 +202,23 @@ class Interpreter:
                     self._in_trouble(error)
         finally:
             self._close(time.monotonic() + 8.0)
+
+    def _watch_turns(self) -> None:
+        """Notes in the store, from a thread of its own, which process is in a turn for too long."""
+        noted: tuple[int, float] | None = None
+        thread = self._thread
+        while thread is not None and thread.is_alive():
+            running = self._running
+            if running is not None and running is not noted and time.monotonic() - running[1] > LONG_TURN_SECONDS:
+                noted = running
+                logger.warning("a turn of process %d takes long", running[0])
+                self.store.submit([Join(self.config.name, self.config.lease_ms, running[0])])
+            elif noted is not None and running is not noted:
+                noted = None
+                with self._condition:
+                    self._claims_hint = self._news = True  # joins again, and takes the note back
+                    self._condition.notify_all()
+            thread.join(LONG_TURN_SECONDS / 4)
 
     def _close(self, deadline: float) -> None:
         for sent in list(self._sent):
@@ -528,6 +553,7 @@ class Interpreter:
 
     def _try_one(self, pid: int) -> tuple[Live, Outcome] | None:
         """_run_one; what cannot be read of one process must not stop the others."""
+        self._running = (pid, time.monotonic())
         try:
             return self._run_one(pid)
         except StoreError as error:
@@ -536,6 +562,8 @@ class Interpreter:
                 raise
             self._cannot_read(pid, error)
             return None
+        finally:
+            self._running = None
 
     def _cannot_read(self, pid: int, error: StoreError) -> None:
         """Leaves a process with a damaged record alone for a while, paused if that can be written."""
@@ -561,6 +589,9 @@ class Interpreter:
             record = self.store.process(pid)
             if record is None or record.status in FINAL_STATUSES:
                 self._answers.pop(pid, None)
+                return None
+            if record.deaths >= DEATHS_MAX and record.status != "paused":
+                self._pause(record, FlowmetalError("V303", pid=pid, deaths=record.deaths))
                 return None
             try:
                 live = load(self.store, record, self.programs, self.config.limits)

@@ -17,7 +17,7 @@ MESSAGE_MAX = 10_000
 def waits_line(live: Live) -> str:
     """What a process waits for, in one line: "http/callback #3, until 2026-11-24T10:00:00.000Z; billing/charge #4"."""
     if live.status == "paused":
-        return "a person"
+        return person_line(live.pid)
     if live.status != "waiting":
         return ""
     parts: list[str] = []
@@ -28,6 +28,11 @@ def waits_line(live: Live) -> str:
         until = f", until {instant_text(opened.until)}" if opened.until else ""
         parts.append(f"{opened.request.effect} #{number}{until}")
     return "; ".join(parts)[:LINE_MAX] if parts else "nothing that can come"
+
+
+def person_line(pid: int) -> str:
+    """What a paused process waits for."""
+    return f"a person (flowvm resume {pid})"
 
 
 def error_line(error: ErrorValue) -> str:

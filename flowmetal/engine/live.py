@@ -22,6 +22,8 @@ from flowmetal.engine.events import (
     Event,
     EventError,
     MessageReceived,
+    Paused,
+    Resumed,
     Started,
     TimedOut,
     TimerFired,
@@ -135,7 +137,7 @@ def load(
     )
     if record.sequence:
         _restore(live, store, program, None, limits or Limits())
-        live.catching_up = True
+        live.catching_up = live.process is not None
         for request in store.open_requests(record.pid):
             policy = policy_of(request)
             until = request.not_before if request.effect in HELD else policy.deadline
@@ -217,18 +219,27 @@ def _restore(live: Live, store: Store, program: Loaded, at: int | None, limits: 
     if segments:
         live.process = restore(program.program, program.table, segments, limits)
     else:
-        closure, arguments = _call_of_start(store, live.pid, program)
+        call = _call_of_start(store, live.pid, program)
+        if call is None:
+            return arrived
+        closure, arguments = call
         live.process = new_process(program.program, program.table, limits)
         start(live.process, closure, arguments)
     return arrived
 
 
-def _call_of_start(store: Store, pid: int, program: Loaded) -> tuple[Closure, list[Any]]:
-    first = store.log(pid, 0, 1)
+def _call_of_start(store: Store, pid: int, program: Loaded) -> tuple[Closure, list[Any]] | None:
+    """What a process was started with; None where it was paused before it began, and has not begun yet."""
+    event: Event | None = None
     try:
-        event = decode_event(first[0].event) if first else None
+        for entry in entries_from(store, pid, 0):
+            event = decode_event(entry.event)
+            if not isinstance(event, Paused | Resumed):
+                break
     except EventError as error:
         raise FlowmetalError("V301", pid=pid, reason=str(error)) from None
+    if isinstance(event, Paused | Resumed):
+        return None
     if not isinstance(event, Started):
         raise FlowmetalError("V301", pid=pid, reason="its first event is not a start")
     arguments = decode_value(event.arguments, program.table)

@@ -19,7 +19,7 @@ from flowmetal.engine import events
 from flowmetal.engine.arrivals import CONTROL_KINDS, apply
 from flowmetal.engine.draft import Call, Draft, Setting
 from flowmetal.engine.events import Event
-from flowmetal.engine.lines import error_line, plain_error, waits_line
+from flowmetal.engine.lines import error_line, person_line, plain_error, waits_line
 from flowmetal.engine.live import Live
 from flowmetal.engine.performing import perform
 from flowmetal.store.interface import FINAL_STATUSES, InboxEvent, ProcessRecord, Turn
@@ -77,7 +77,7 @@ def pause_turn(record: ProcessRecord, inbox: Sequence[InboxEvent], epoch: int, n
         next_sequence=record.sequence + 1,
         taken=tuple(item.key for item in inbox if item.kind in CONTROL_KINDS),
         result=data if cancelled else None,
-        waits="" if cancelled else "a person",
+        waits="" if cancelled else person_line(record.pid),
         error=error_line(error),
         receives=False,  # the turn that resumes it says
     )

@@ -38,6 +38,12 @@ def check_json(request: Request) -> None:
         raise HttpError(415, "H306")
 
 
+def is_bare(request: Request) -> bool:
+    """Whether a request without a body may come without a type: no web page sent it, as browsers say where they are."""
+    given = request.headers
+    return not any(name in given for name in ("content-type", "origin", "referer", "sec-fetch-site"))
+
+
 def _digest(text: bytes) -> bytes:
     return hashlib.sha256(text).digest()
 

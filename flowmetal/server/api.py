@@ -35,7 +35,7 @@ from flowmetal.client.serving import wait_first
 from flowmetal.connectors.http_callback.app import guarded
 from flowmetal.connectors.http_callback.body import HttpError, error_response, parse_json, read_body
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.server.access import Access, check_json
+from flowmetal.server.access import Access, check_json, is_bare
 from flowmetal.server.config import ServeSettings
 from flowmetal.server.fields import Fields
 from flowmetal.store.errors import StoreError
@@ -303,7 +303,8 @@ class Api:
     async def _document(self, request: Request, *names: str) -> Fields:
         """The request's JSON document; an empty body stands for an empty one."""
         body = await read_body(request, self._settings.max_body_bytes, self._settings.body_seconds)
-        check_json(request)
+        if body or not is_bare(request):
+            check_json(request)
         request.state.size = len(body)
         return Fields(await self._gate.run(lambda: parse_json(body), len(body)) if body else {}, names)
 
@@ -314,7 +315,7 @@ class Api:
     async def _record(self, request: Request) -> ProcessRecord:
         record = await asyncio.to_thread(self._store.process, _pid(request))
         if record is None:
-            raise HttpError(404, "H304", what=f"process {_pid(request)}")
+            raise HttpError(404, "H504", pid=_pid(request))
         return record
 
     async def _commit(self, command: Command) -> Any:
@@ -358,7 +359,7 @@ def _pid(request: Request) -> int:
     """The pid of the path; one that no process can have is not found."""
     pid: int = request.path_params["pid"]
     if pid > NUMBER_MAX or request.path_params.get("number", 0) > NUMBER_MAX:
-        raise HttpError(404, "H304", what="such process")
+        raise HttpError(404, "H504", pid=pid)
     return pid
 
 

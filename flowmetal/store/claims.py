@@ -7,11 +7,12 @@ hands gets a new epoch, so that nothing of its last holder is accepted any more.
 from __future__ import annotations
 
 from flowmetal.store.changes import Changes
-from flowmetal.store.codec import decode_interpreter, decode_partition, encode_interpreter, encode_partition
+from flowmetal.store.codec import PAUSED, decode_interpreter, decode_partition, encode_interpreter, encode_partition
 from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
 from flowmetal.store.interface import Claim, Join, Leave
 from flowmetal.store.layout import INTERPRETERS, PARTITIONS, u16
+from flowmetal.store.limits import MAX_TIME
 from flowmetal.store.requests import MILLISECOND_NS, check_lease
 
 #: More interpreters than partitions would leave some without any.
@@ -27,8 +28,13 @@ def join(changes: Changes, command: Join) -> Claim:
     if command.interpreter not in living and len(living) >= MAX_INTERPRETERS:
         raise StoreError("S206", reason=f"{MAX_INTERPRETERS} interpreters have joined already")
     lease_until = changes.now + command.lease_ms * MILLISECOND_NS
-    joined_at = changes.now if known is None else decode_interpreter(known)[1]
-    changes.transaction.put(INTERPRETERS, name, encode_interpreter(lease_until, joined_at))
+    joined_at = changes.now
+    if known is not None:
+        joined_at = decode_interpreter(known)[1]
+        if command.interpreter not in living:
+            _count_death(changes, known)
+    running = command.running if 0 < command.running <= MAX_TIME else 0
+    changes.transaction.put(INTERPRETERS, name, encode_interpreter(lease_until, joined_at, running))
     _remove_others(changes, living | {command.interpreter})
     holders = _assign(changes, living | {command.interpreter})
     epochs = {p: epoch for p, (holder, epoch) in holders.items() if holder == command.interpreter}
@@ -61,11 +67,21 @@ def _living(changes: Changes) -> set[str]:
 
 def _remove_others(changes: Changes, living: set[str]) -> bool:
     removed = False
-    for key, _ in changes.transaction.scan(INTERPRETERS):
+    for key, value in changes.transaction.scan(INTERPRETERS):
         if key.decode() not in living:
+            _count_death(changes, value)
             changes.transaction.delete(INTERPRETERS, key)
             removed = True
     return removed
+
+
+def _count_death(changes: Changes, interpreter: bytes) -> None:
+    """Holds the end of an interpreter against the process in whose turn it was, if it said that this takes long."""
+    pid = decode_interpreter(interpreter)[2]
+    row = changes.load_process(pid)
+    if row is not None and row.status <= PAUSED:
+        row.deaths += 1
+        changes.save_process(pid, row, row.status, row.mark)
 
 
 def _assign(changes: Changes, living: set[str]) -> dict[int, tuple[str, int]]:

@@ -80,6 +80,7 @@ class ProcessRow:
     digest: bytes
     messages: int  # in its inbox
     receives: bool  # whether it is to run for a message
+    deaths: int  # interpreters that ended in one of its turns
 
     @property
     def status_name(self) -> str:
@@ -140,6 +141,7 @@ def encode_process(row: ProcessRow) -> bytes:
             row.digest,
             row.messages,
             row.receives,
+            row.deaths,
         )
     )
     return data
@@ -169,6 +171,7 @@ def process_record(pid: int, row: ProcessRow, attributes: bytes | None) -> Proce
         waits=row.waits,
         error=row.error,
         attributes=decode_attributes(attributes),
+        deaths=row.deaths,
     )
 
 
@@ -289,19 +292,15 @@ def decode_token(data: bytes) -> tuple[int, int, int]:
 # ---- interpreters, partitions, meta, clients ----------------------------------------------------------------------
 
 
-def encode_interpreter(lease_until: int, joined_at: int) -> bytes:
+def encode_interpreter(lease_until: int, joined_at: int, running: int) -> bytes:
     """The value of INTERPRETERS."""
-    data: bytes = pack((lease_until, joined_at))
+    data: bytes = pack((lease_until, joined_at, running))
     return data
 
 
-def decode_interpreter(data: bytes) -> tuple[int, int]:
-    """(lease_until, joined_at) from the value of INTERPRETERS."""
-    try:
-        lease_until, joined_at = _unpack(INTERPRETERS, data)
-    except (TypeError, ValueError) as error:
-        raise unreadable(INTERPRETERS, error) from error
-    return lease_until, joined_at
+def decode_interpreter(data: bytes) -> tuple[int, int, int]:
+    """(lease_until, joined_at, running) from the value of INTERPRETERS."""
+    return _triple(INTERPRETERS, data)
 
 
 def encode_partition(interpreter: str, epoch: int) -> bytes:

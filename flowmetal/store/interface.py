@@ -47,6 +47,7 @@ class ProcessRecord:
     waits: str = ""  # one line for people: "http/callback #3, until 2026-11-24T10:00:00Z"
     error: str = ""  # one line, when paused or failed
     attributes: dict[str, Any] = field(default_factory=dict)
+    deaths: int = 0  # interpreters that ended in one of its turns since its last turn that was committed; see Join
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +216,14 @@ class Join:
     """Registers an interpreter or renews its lease -> Claim.  Dead ones lose their partitions to the living.
 
     Dead: its lease ran out, or (LMDB) the process that joined under its id has ended; S112 where another one lives.
+
+    `running`: the process in whose turn the interpreter has been for a suspiciously long time, 0 for none.  Where it is
+    found dead before it has joined again without one, that process has a death more.
     """
 
     interpreter: str
     lease_ms: int
+    running: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,10 +46,11 @@ PROCESSES: Final = _space(
     "processes",
     "pid u64",
     "[artifact, function, status, sequence, checkpoint, created_at, updated_at, id, parent, waits, error, mark, name, "
-    "digest, messages, receives]",
+    "digest, messages, receives, deaths]",
     "One record a process. `mark`: the number of its ready mark, 0 for none. `name`, `digest`: the deployed name and "
     "the SHA-256 of the arguments it was started with, to tell whether another start with its id is the same. "
-    "`messages`: how many are in its inbox. `receives`: whether it is to run for a message.",
+    "`messages`: how many are in its inbox. `receives`: whether it is to run for a message. "
+    "`deaths`: interpreters that ended in one of its turns since the last one that was committed.",
 )
 ATTRIBUTES: Final = _space("attributes", "pid u64", "a map", "Attributes of processes that have some.")
 IDS: Final = _space("ids", "id, text", "pid u64", "Processes by the id they were given at start.")
@@ -110,7 +111,10 @@ TOKENS: Final = _space(
 )
 FORGET: Final = _space("forget", "time u64, token", "empty", "When to forget tokens that are over, 72 hours after it.")
 INTERPRETERS: Final = _space(
-    "interpreters", "name, text", "[lease_until, joined_at]", "Who runs processes, each with a lease."
+    "interpreters",
+    "name, text",
+    "[lease_until, joined_at, running]",
+    "Who runs processes, each with a lease. `running`: the process in whose turn it has been for long, or 0.",
 )
 PARTITIONS: Final = _space(
     "partitions",

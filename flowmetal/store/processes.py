@@ -106,6 +106,7 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
         digest=digest,
         messages=0,
         receives=False,
+        deaths=0,
     )
     changes.save_process(pid, row, None, 0)
     if id is not None:
@@ -172,6 +173,7 @@ def turn(changes: Changes, command: Turn) -> bool:
     row.waits = command.waits[:MAX_LINE]
     row.error = command.error[:MAX_LINE]
     row.receives = bool(command.receives)
+    row.deaths = 0
     if row.status > PAUSED:
         changes.end_process(pid)
         row.mark = row.messages = 0

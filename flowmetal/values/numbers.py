@@ -37,7 +37,9 @@ def is_number(value: Value) -> bool:
 
 
 def _not_number(value: Value, name: str) -> NoReturn:
-    fail("type", f"`{name}` needs numbers, and one of its arguments is not a number", value)
+    from flowmetal.values.printer import print_string  # which needs this module
+
+    fail("type", f"`{name}` needs numbers, not {print_string(value, limit=60)}", value)
 
 
 def to_float(value: Any) -> float:

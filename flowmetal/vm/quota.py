@@ -18,9 +18,12 @@ from flowmetal.vm.state import Fiber, Frame, Process, Region
 
 #: Ticks of the clock for a full slice of fuel; a request is one tick.
 SLICE_TICKS = 64
-#: Objects counted for each slice until the next count: a slice runs about twenty times longer than it takes to count
+#: Objects counted for each slice until the next count: a slice runs about ten times longer than it takes to count
 #: this many.
 OBJECTS_PER_SLICE = 2_000
+#: Objects a program makes in a slice, at a guess: so many slices as fill the heap are waited for at most, though
+#: counting a large heap that often takes its time.
+OBJECTS_MADE = 50_000
 #: Registers of a frame, and bytes or characters of a string, that weigh as much as one object.
 REGISTERS_PER_OBJECT = 16
 TEXT_PER_OBJECT = 256
@@ -39,7 +42,8 @@ def check_quotas(process: Process, fiber: Fiber, frame: Frame | None) -> None:
     if now < process.heap_due:
         return
     count = count_objects(process, frame, limits.heap_objects)
-    process.heap_due = now + SLICE_TICKS * (1 + count // OBJECTS_PER_SLICE)
+    pause = min(count // OBJECTS_PER_SLICE, limits.heap_objects // OBJECTS_MADE)
+    process.heap_due = now + SLICE_TICKS * max(pause, 1)
     if count > limits.heap_objects:
         raise limit_error(f"more than {limits.heap_objects} heap objects")
 
@@ -47,7 +51,7 @@ def check_quotas(process: Process, fiber: Fiber, frame: Frame | None) -> None:
 def heap_due_at_most(process: Process) -> int:
     """The latest time, on the clock of the quotas, at which a count can be due."""
     now = process.slices * SLICE_TICKS + process.next_request
-    return now + SLICE_TICKS * (2 + process.limits.heap_objects // OBJECTS_PER_SLICE)
+    return now + SLICE_TICKS * max(process.limits.heap_objects // OBJECTS_MADE, 1)
 
 
 def count_objects(process: Process, running: Frame | None, limit: int) -> int:

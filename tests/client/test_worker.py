@@ -65,7 +65,7 @@ def test_functions_get_plain_values_and_give_them(world: World) -> None:
     assert context.idempotency_key == "the-key"
 
 
-def test_exceptions_are_error_values(world: World) -> None:
+def test_exceptions_are_error_values(world: World, caplog: pytest.LogCaptureFixture) -> None:
     worker = Worker(world.target)
 
     @worker.function("t/raise")
@@ -85,6 +85,8 @@ def test_exceptions_are_error_values(world: World) -> None:
         assert not ok
         assert (error.kind.text, error.message) == ("worker/error", "ValueError: bad \\udcff thing")
         assert error.data.get(keyword("attempt")) == 1
+        assert "ValueError: bad \\udcff thing" in caplog.text
+        caplog.text.encode("utf-8")  # a log is always writable
         ok, error = world.driver.answer(world.driver.request("t/own"))
         assert (ok, error.kind.text, error.message) == (False, "billing/declined", "no money")
         assert error.data.get(keyword("left")) == 3

@@ -155,7 +155,7 @@ def check_command(words: list[str]) -> None:
         return
     known = commands(APPS[program])
     if words[1].startswith("-"):
-        assert words[1] in ("--help", "-h")
+        assert words[1] in ("--help", "-h", "--version")
         return
     assert words[1] in known, f"{program} has no command {words[1]}"
     given = {word.partition("=")[0] for word in words[2:] if re.match(r"--?[a-z]", word)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,32 @@ def test_running_once_says_what_nobody_serves(monkeypatch: pytest.MonkeyPatch) -
     assert ended.error is not None
     assert ended.error.kind is k("flowmetal/unserved")
     assert "shop/charge" in ended.error.message
+
+
+def test_running_once_waits_for_a_retry_and_for_what_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that is to be tried again in a while, or that is taken late, is not one that nobody serves."""
+    from flowmetal.store.interface import Complete, Take
+    from flowmetal.values import ErrorValue, encode_value
+
+    monkeypatch.setattr("flowmetal.engine.run.UNSERVED_SECONDS", 0.0)
+    source = "(ns slow)\n(defn main [] (perform :slow/job 1 {:retry {:max 3 :backoff 400ms :jitter 0}}))"
+
+    def work(store: Any) -> None:
+        answers = [(False, ErrorValue(k("slow/busy"), "busy", None)), (True, 5)]
+        time.sleep(0.4)  # long after the request was opened
+        while answers:
+            for request in store.submit([Take(("slow/job",), "w", 10, 10_000)]).result()[0]:
+                ok, value = answers.pop(0)
+                done = Complete(request.pid, request.number, request.attempt, ok, encode_value(value))
+                store.submit([done]).result()
+            time.sleep(0.02)
+
+    def serve(store: Any, effect: str) -> bool:
+        threading.Thread(target=work, args=[store], daemon=True).start()
+        return True
+
+    ended = run_once(build_artifact({"slow.fm": source}).data, "slow/main", [], serve=serve)
+    assert (ended.status, ended.value) == ("done", 5), ended
 
 
 def test_a_failed_run_has_a_trace() -> None:

@@ -188,3 +188,10 @@ def test_answers_with_a_listed_status_count_as_failures() -> None:
     assert not retry.takes_answer(m(status=200))
     assert not retry.takes_answer(503)
     assert not Retry().takes_answer(m(status=503))
+
+
+@pytest.mark.parametrize("kind", ["http/bad-request", "http/blocked", "worker/bad-payload"])
+def test_what_cannot_get_better_is_not_tried_again(kind: str) -> None:
+    error = ErrorValue(k(kind), "no", None)
+    assert after_error(Policy(retry=Retry()), 1, 1, 1, error) == Throw()
+    assert isinstance(after_error(Policy(retry=Retry(on=frozenset({k(kind)}))), 1, 1, 1, error), Again)

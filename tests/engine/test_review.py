@@ -14,7 +14,7 @@ from flowmetal.engine.draft import Call
 from flowmetal.engine.functions import Functions
 from flowmetal.engine.interpreter import Config, Interpreter
 from flowmetal.store import StoreError
-from flowmetal.store.interface import Complete, Leave, Post, Take
+from flowmetal.store.interface import Complete, Fire, Join, Leave, Post, Take
 from flowmetal.store.layout import PROCESSES, u64
 from flowmetal.values import Duration, Instant, Keyword, Map, encode_value
 
@@ -303,3 +303,57 @@ def test_a_damaged_row_stops_one_process_only() -> None:
     good = [world.begin() for _ in range(3)]
     world.settle()
     assert [world.status(pid) for pid in good] == ["waiting"] * 3
+
+
+# ---- a process that ends its interpreters
+
+
+def test_a_process_that_ends_its_interpreters_is_paused_in_the_end() -> None:
+    world = World(ONCE, [k("charge"), 1, None])
+    pid = world.begin()
+    for number in range(3):
+        world.store.submit([Join(f"dying{number}", 1000, pid)]).result()
+        world.clock.advance(2 * SECOND)
+        world.store.submit([Fire()]).result()
+    assert world.store.process(pid).deaths == 3  # type: ignore[union-attr]
+    other = world.begin()
+    world.settle()
+    record = world.store.process(pid)
+    assert record is not None and record.status == "paused" and "interpreters" in record.error
+    assert world.status(other) == "waiting"
+    world.post(pid, "resume")  # it had not begun
+    world.settle()
+    world.crash()
+    world.answers["charge"] = lambda payload: "ok"
+    world.run(pid)
+    assert world.outcome(pid).value == "ok"
+
+
+def test_an_interpreter_notes_a_long_turn_and_takes_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LONG_TURN_SECONDS", 0.1)
+    world = World(ONCE, [k("charge"), 1, None])
+    go = threading.Event()
+    joins: list[int] = []
+    submit = world.store.submit
+
+    def noting(commands: Any) -> Any:
+        joins.extend(command.running for command in commands if isinstance(command, Join))
+        return submit(commands)
+
+    def slow(hash: bytes) -> Any:
+        go.wait(60)
+        return world.scripts(hash)
+
+    world.store.submit = noting  # type: ignore[method-assign]
+    interpreter = Interpreter(world.store, Config(name="a"), programs=slow)
+    pid = world.begin()
+    interpreter.start()
+    deadline = time.monotonic() + 30
+    while pid not in joins and time.monotonic() < deadline:
+        time.sleep(0.01)
+    go.set()
+    while (joins[-1] or pid not in joins) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert interpreter.stop(30)
+    assert pid in joins and joins[-1] == 0
+    assert world.store.process(pid).deaths == 0  # type: ignore[union-attr]

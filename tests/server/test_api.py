@@ -209,9 +209,9 @@ def test_cancel_and_messages(world: World) -> None:
 @pytest.mark.parametrize("pid", [0, 999_999, 2**63, 10**40])
 def test_processes_that_do_not_exist(world: World, pid: int) -> None:
     for path in ("", "/result", "/history"):
-        error(world.get(f"/processes/{pid}{path}"), 404, "H304")
-    error(world.post(f"/processes/{pid}/cancel"), 404, "H304")
-    error(world.post(f"/processes/{pid}/messages", {"value": 1}), 404, "H304")
+        error(world.get(f"/processes/{pid}{path}"), 404, "H504")
+    error(world.post(f"/processes/{pid}/cancel"), 404, "H504")
+    error(world.post(f"/processes/{pid}/messages", {"value": 1}), 404, "H504")
 
 
 # ---- programs ----------------------------------------------------------------------------------------------------
@@ -364,6 +364,13 @@ def test_bodies_that_are_not_json(world: World, body: bytes) -> None:
     response = world.http.post("/v1/processes", content=body, headers={"content-type": "application/json"})
     assert response.status_code == 400
     assert response.json()["error"]["code"] in ("H301", "H510")
+
+
+def test_a_post_without_a_body_needs_no_type(world: World) -> None:
+    pid = world.start()
+    assert world.http.post(f"/v1/processes/{pid}/cancel").status_code == 202
+    for header in ({"content-type": "text/plain"}, {"origin": "http://evil.example"}, {"sec-fetch-site": "same-site"}):
+        error(world.http.post(f"/v1/processes/{pid}/cancel", headers=header), 415, "H306")
 
 
 def test_content_type_and_size(world: World) -> None:

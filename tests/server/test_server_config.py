@@ -144,3 +144,20 @@ def test_files(tmp_path: Path) -> None:
         assert raised.value.code == "H205"
     path.write_text(FULL)
     assert load_config(path).serve.port == 9000
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[serv]", "`serv` in {path} is not"),
+        ("[serve]\nprot = 1", "`prot` in [serve] of {path} is not"),
+        ("[serve]\nport = -5", "`port` in [serve] of {path} is -5"),
+        ("serve = 1", "`serve` in {path} is 1"),
+    ],
+)
+def test_the_file_is_named(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(text)
+    with pytest.raises(FlowmetalError) as raised:
+        load_config(path)
+    assert words.format(path=path) in str(raised.value)

@@ -590,3 +590,18 @@ def test_a_closed_store(rig: Rig) -> None:
     assert caught.value.code == "S114"
     assert rig.store.submit([Fire()]).exception(5).code == "S114"  # type: ignore[union-attr]
     rig.store.close()
+
+
+def test_messages_wake_only_what_receives_and_are_read_last(rig: Rig) -> None:
+    pid = rig.start()
+    assert rig.turn(pid, "waiting", receives=False)
+    rig.do(Post(pid, "message", b"1"))
+    assert rig.ready() == [] and rig.store.inbox(pid, messages=False) == []
+    rig.do(Post(pid, "cancel"), Post(pid, "answer", number=9), Post(pid, "message", b"2"))
+    assert rig.kinds(pid) == ["cancel", "answer", "message", "message"]
+    assert rig.ready() == [pid] and rig.store.ready(range(64), 10, {pid}) == []
+    keys = tuple(event.key for event in rig.store.inbox(pid, messages=False))
+    assert rig.turn(pid, "waiting", taken=keys, receives=False)
+    assert rig.ready() == []
+    assert rig.turn(pid, "waiting", take=False, receives=True)
+    assert rig.ready() == [pid]

@@ -14,7 +14,7 @@ CODES: dict[str, Entry] = {
     "U102": Entry(
         "not JSON",
         "{what} is not JSON: {problem}.",
-        "Quote strings twice for the shell: --arg '\"text\"'.",
+        "A string is quoted twice for the shell: '\"text\"'.",
         "Arguments of programs are given as JSON: objects become maps with keywords as keys, arrays vectors.",
     ),
     "U103": Entry(
@@ -43,7 +43,7 @@ CODES: dict[str, Entry] = {
     ),
     "U107": Entry(
         "no such step",
-        "Process {pid} has steps 0 to {last}; there is no step {step}.",
+        "Process {pid} has {steps}; there is no step {step}.",
         "`flowvm history {pid}` lists them.",
         "Steps are counted from 0.",
     ),
@@ -58,6 +58,12 @@ CODES: dict[str, Entry] = {
         "This command works on a store folder, not on {url}.",
         "Run it on the machine that has the store, with --store FOLDER.",
         "Some commands read images, which the HTTP API does not hand out.",
+    ),
+    "U110": Entry(
+        "process paused",
+        "Process {pid} is paused: {reason}.",
+        "`flowvm inspect {pid}` shows where it stands; `flowvm resume {pid}` lets it go on.",
+        "A process is paused by a person, or when a request has used up its retries.  It keeps what arrives for it.",
     ),
     "U900": Entry(
         "internal error",

@@ -19,6 +19,14 @@ CODES: dict[str, Entry] = {
         "A process begins with an event that names its function and arguments.  Where that event is missing or\n"
         "damaged, and no checkpoint stands in for it, the process cannot be run.",
     ),
+    "V303": Entry(
+        "ended its interpreters",
+        "{deaths} interpreters in a row ended, or hung, in a turn of process {pid}.",
+        "Look at what it does with `flowvm history {pid}`; `flowvm resume` lets it try again.",
+        "A turn takes a fraction of a second.  Where one takes long, its interpreter notes the process in the store,\n"
+        "and if it then ends without a word the next one knows what it was at.  So that one process cannot stop all\n"
+        "interpreters, one after the other, it is paused.",
+    ),
     "V302": Entry(
         "program not in the store",
         "The store has no program {hash}.",
