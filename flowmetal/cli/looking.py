@@ -24,7 +24,9 @@ def history_of(client: Client, pid: int, start: int, limit: int) -> History:
         steps = client.history(pid, start, PAGE)
         for step in steps:
             if step.part == 0 and len(lines) <= limit:
-                lines.append(HistoryLine(step.sequence, _nanoseconds(step.time), step.kind, step.text, 0, step.event_bytes))
+                lines.append(
+                    HistoryLine(step.sequence, _nanoseconds(step.time), step.kind, step.text, 0, step.event_bytes)
+                )
         if not steps or len(lines) > limit:
             return History(pid, tuple(lines[:limit]), len(lines) > limit)
         start = steps[-1].sequence + 1

@@ -1,8 +1,8 @@
 """The bases of everything that lives on a program's heap.
 
 `Heap` carries the identity slots an image writer uses; `Collection` adds metadata, a cached stable hash and Python's
-`==`, `hash` and `repr` in the meaning of the language.  Those three are implemented by modules that know every class,
-so they are bound late through `LATE`.
+`==`, `hash` and `repr` in the meaning of the language.  Those three, and short texts, are implemented by
+modules that know every class, so they are bound late through `LATE`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ class _Late:
     equal: Callable[[Any, Any], bool]
     hash: Callable[[Any], int]
     text: Callable[[Any], str]
+    short: Callable[[Any], str]  # for messages
 
 
 LATE = _Late()

@@ -13,7 +13,7 @@ from fractions import Fraction
 from math import floor, inf, isfinite, isnan, nan
 from typing import Any, NoReturn
 
-from flowmetal.values.base import Value
+from flowmetal.values.base import LATE, Value
 from flowmetal.values.errors import fail
 
 INTEGER_BITS_MAX = 1 << 20  # a larger integer would let one instruction take seconds
@@ -37,9 +37,7 @@ def is_number(value: Value) -> bool:
 
 
 def _not_number(value: Value, name: str) -> NoReturn:
-    from flowmetal.values.printer import print_string  # which needs this module
-
-    fail("type", f"`{name}` needs numbers, not {print_string(value, limit=60)}", value)
+    fail("type", f"`{name}` needs numbers, not {LATE.short(value)}", value)
 
 
 def to_float(value: Any) -> float:

@@ -29,6 +29,7 @@ from flowmetal.values.time_text import duration_text, instant_text
 from flowmetal.values.vector import Vector, VectorSeq
 
 ELLIPSIS = "…"
+_SHORT_LIMIT = 60
 _REPR_LIMIT = 1000  # characters of Python's repr of a value, which is for debugging
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\f": "\\f"}
@@ -289,4 +290,9 @@ def _debug_text(value: Any) -> str:
         return f"#{value.__class__.__name__}"
 
 
+def _short_text(value: Any) -> str:
+    return print_string(value, limit=_SHORT_LIMIT)
+
+
 LATE.text = _debug_text
+LATE.short = _short_text

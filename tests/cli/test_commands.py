@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +14,14 @@ from typing import Any
 
 import pytest
 
-from flowmetal.cli import flowc, flowvm
-from flowmetal.diagnostics import Diagnostic, Span
+import flowmetal
+from flowmetal.cli import flowc, flowvm, looking
+from flowmetal.client.errors import Unreachable
+from flowmetal.diagnostics import Diagnostic, Span, all_codes
 from flowmetal.engine import build
 from flowmetal.engine.interpreter import Config, Interpreter
+from flowmetal.server import HttpServer
+from flowmetal.server.config import read_config
 from flowmetal.store import open_store
 from flowmetal.values import ErrorValue, LanguageError, keyword
 
@@ -228,3 +234,139 @@ def test_a_folder_is_a_program(shell: Shell, tmp_path: Path) -> None:
     assert missing.code == 1
     assert [one["code"] for one in missing.json()["diagnostics"]] == ["A131"]
     assert (shell("flowc", "build", "nowhere").code, shell("flowc", "build", "store").code) == (3, 3)
+
+
+@pytest.mark.parametrize("port", ["99999", "-5"])
+def test_a_port_that_is_none(shell: Shell, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setattr("flowmetal.cli.common.end_on_sigterm", lambda: None)
+    done = shell("flowvm", "serve", "--port", port, "--store", "store")
+    assert (done.code, "[H202]" in done.err) == (2, True)
+    assert not Path("store").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--no-http",)])
+def test_a_sigterm_during_the_start(tmp_path: Path, more: tuple[str, ...]) -> None:
+    """Whenever it comes, `serve` ends with 0; here while the store is opened, and as soon as modules are imported."""
+    script = (
+        "import os, signal, sys\n"
+        "from flowmetal.cli import flowvm, serving\n"
+        "plain = serving.open_store\n"
+        "def opened(url):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return plain(url)\n"
+        "serving.open_store = opened\n"
+        "flowvm.main()\n"
+    )
+    command = [sys.executable, "-c", script, "serve", "--port", "0", "--store", str(tmp_path / "store"), *more]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "stopped" in done.stderr
+
+
+def test_versions(shell: Shell) -> None:
+    for command in ("flowc", "flowvm"):
+        assert shell(command, "--version") == Done(0, f"{flowmetal.__version__}\n", "")
+
+
+def test_a_function_that_is_not_there_cannot_be_shown(shell: Shell) -> None:
+    assert shell("flowc", "disasm", "hello.fm", "main").code == 0
+    done = shell("flowc", "disasm", "hello.fm", "mian", "--json")
+    assert (done.code, done.out, done.error()["code"]) == (3, "", "B014")
+    assert "Did you mean `hello/main`?" in shell("flowc", "disasm", "hello.fm", "mian").err
+
+
+def test_codes_are_listed_and_near_ones_named(shell: Shell) -> None:
+    lines = shell("flowc", "explain").out.splitlines()
+    assert "A101  unknown name" in lines
+    assert len(lines) == len(all_codes())
+    assert shell("flowc", "explain", "[a101]").out.startswith("A101: unknown name")
+    done = shell("flowc", "explain", "A11")
+    assert done.code == 2
+    assert "A101" in done.err
+
+
+def test_start_says_the_number_before_it_waits(shell: Shell) -> None:
+    assert shell("flowvm", "deploy", "hello.fm", "--store", "store").code == 0
+    done = shell("flowvm", "start", "hello/main", "--wait", "0.1", "--store", "store")
+    assert (done.code, done.out) == (7, "")
+    assert done.err.startswith("process 1\n")
+    assert shell("flowvm", "start", "hello", "--store", "store").code == 2
+    assert shell("flowvm", "start", "hello", "--store", "http://127.0.0.1:9", "--json").error()["code"] == "H513"
+
+
+def test_a_server_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "AWAY_SECONDS", 0.01)
+    answers: list[Any] = [
+        Unreachable("H501", url="u", reason="r"),
+        Unreachable("H501", url="u", reason="r"),
+        (None, "ready"),
+    ]
+
+    class Away:
+        def outcome(self, pid: int, wait: float) -> Any:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    client: Any = Away()
+    assert looking.outcome_of(client, 1, 60.0) == (None, "ready")
+    answers.append(Unreachable("H501", url="u", reason="r"))
+    with pytest.raises(Unreachable):
+        looking.outcome_of(client, 1, 0.0)
+    answers.append(Unreachable("H512", url="u", reason="r"))
+    with pytest.raises(Unreachable):
+        looking.outcome_of(client, 1, 60.0)
+
+
+def test_what_is_paused_says_so(shell: Shell) -> None:
+    assert shell("flowvm", "deploy", "hello.fm", "--store", "store").code == 0
+    assert shell("flowvm", "start", "hello/main", "--store", "store").out == "1\n"
+    assert shell("flowvm", "pause", "1", "--store", "store").code == 0
+    with contextlib.closing(open_store("store", create=False)) as store:
+        interpreter = Interpreter(store, Config(fallback_seconds=0.05))
+        interpreter.start()
+        until(lambda: store.process(1).status == "paused")
+        interpreter.stop()
+    done = shell("flowvm", "result", "1", "--store", "store")
+    assert done.code == 7
+    assert "Process 1 is paused" in done.err
+    assert "flowvm resume 1" in done.err
+    assert "a person (flowvm resume 1)" in shell("flowvm", "ps", "--store", "store").out
+
+
+def test_steps_that_are_not_there(shell: Shell) -> None:
+    assert shell("flowvm", "deploy", "hello.fm", "--store", "store").code == 0
+    assert shell("flowvm", "start", "hello/main", "--store", "store").code == 0
+    assert shell("flowvm", "start", "hello/main", "--store", "store").code == 0
+    done = shell("flowvm", "inspect", "1@99", "--store", "store", "--json")
+    assert (done.code, done.error()["code"]) == (3, "U107")
+    done = shell("flowvm", "history", "1", "--start", "99", "--store", "store")
+    assert done == Done(0, "", "no events from step 99 on\n")
+    pids = [row["pid"] for row in shell("flowvm", "ps", "--newest", "--store", "store", "--json").json()["processes"]]
+    assert pids == [2, 1]
+
+
+def test_history_over_http(shell: Shell) -> None:
+    assert shell("flowvm", "deploy", "hello.fm", "--store", "store").code == 0
+    assert shell("flowvm", "start", "hello/main", "--arg", "5", "--store", "store").code == 0
+    with contextlib.closing(open_store("store", create=False)) as store:
+        interpreter = Interpreter(store, Config(fallback_seconds=0.05))
+        server = HttpServer(store, read_config({"serve": {"port": 0}}))
+        interpreter.start()
+        server.start()
+        until(lambda: store.process(1).status == "done")
+        over = shell("flowvm", "history", "1", "--store", server.url)
+        cut = shell("flowvm", "history", "1", "--limit", "1", "--store", server.url, "--json").json()
+        inspected = shell("flowvm", "inspect", "1", "--store", server.url, "--json")
+        server.stop()
+        interpreter.stop()
+    assert over.out == shell("flowvm", "history", "1", "--store", "store").out
+    assert (len(cut["events"]), cut["more"]) == (1, True)
+    assert inspected.error()["code"] == "U109"
+
+
+def test_the_hint_for_a_message_that_is_no_json(shell: Shell) -> None:
+    done = shell("flowvm", "send", "4", "nojson", "--store", "store")
+    assert done.code == 2
+    assert "--arg" not in done.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,3 +56,17 @@ def test_any_payload(payload: Any, key: str) -> None:
     for name, text in request.headers:
         assert name.isascii() and text.isascii()
         assert not {"\r", "\n", "\0"} & set(name + text)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("example.com/x", 'must begin with http:// or https://; "example.com/x" does not'),
+        ("/x", 'must begin with http:// or https://; "/x" does not'),
+        ("ftp://example.com/x", "must begin with http:// or https://, not ftp:"),
+    ],
+)
+def test_an_address_without_a_scheme(url: str, words: str) -> None:
+    with pytest.raises(BadRequest) as raised:
+        read_request(Map.of([(keyword("url"), url)]), HttpSettings(), "key")
+    assert words in str(raised.value)

@@ -142,8 +142,9 @@ def test_a_program_the_store_does_not_have() -> None:
 
 
 def test_the_library_is_kept_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = standard_library().data
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: standard_library().data)
+    monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: compiled)
     data = stdlib._find_data()
     (kept,) = (tmp_path / "flowmetal").iterdir()
     assert kept.read_bytes() == data
@@ -156,16 +157,18 @@ def test_the_library_is_kept_in_the_users_cache(tmp_path: Path, monkeypatch: pyt
 def test_a_cache_that_cannot_be_written_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
+    compiled = standard_library().data
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
-    monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: standard_library().data)
-    assert stdlib._find_data() == standard_library().data
+    monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: compiled)
+    assert stdlib._find_data() == compiled
 
 
 def test_a_user_without_a_home_compiles_it_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = standard_library().data
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", lambda: Path("~no-such-user").expanduser())
-    monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: standard_library().data)
-    assert stdlib._find_data() == standard_library().data
+    monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: compiled)
+    assert stdlib._find_data() == compiled
 
 
 def test_running_once_in_real_time() -> None:

@@ -198,7 +198,7 @@ def test_cancel_and_messages(world: World) -> None:
     assert world.post(f"/processes/{pid}/cancel", {"reason": "enough"}).status_code == 202
     assert world.post(f"/processes/{pid}/cancel").status_code == 202
     assert world.post(f"/processes/{pid}/events", {"kind": "pause"}).status_code == 202
-    assert [e.kind for e in world.driver.events(pid)] == ["start", "message", "cancel", "cancel", "pause"]
+    assert [e.kind for e in world.driver.events(pid)] == ["start", "cancel", "cancel", "pause", "message"]
     for kind in ("answer", "start", "timer", "x"):
         error(world.post(f"/processes/{pid}/events", {"kind": kind}), 400, "H305")
     world.driver.finish(pid, "done", None)

@@ -432,6 +432,7 @@ def test_callback_tokens(rig: Rig) -> None:
     pid = rig.start()
     rig.turn(pid, requests=(request(pid, 1, "callback", queued=False),), tokens=(("t1", 1), ("t2", 1)))
     assert rig.one(Deliver("nope", b"")) == "unknown"
+    assert [rig.store.token(name) for name in ("t1", "nope", "", "x" * 999)] == ["open", None, None, None]
     assert rig.do(Deliver("t1", b"first"), Deliver("t1", b"again"), Deliver("t2", b"other")) == [
         "accepted",
         "duplicate",
@@ -442,6 +443,7 @@ def test_callback_tokens(rig: Rig) -> None:
     rig.clock.forward(71 * 3600)
     rig.one(Fire())
     assert rig.one(Deliver("t1", b"")) == "duplicate"
+    assert rig.store.token("t1") == "over"
     assert rig.store.next_due() is None  # nothing that an interpreter should wake for
     rig.clock.forward(3600)
     rig.one(Fire())

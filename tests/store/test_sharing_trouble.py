@@ -276,7 +276,7 @@ def test_nonsense_ends_only_the_connection_it_came_by(tmp_path: Path) -> None:
     nonsense = [
         frame(HELLO),
         frame(HELLO, None, store.id, client, 1),
-        frame(HELLO, PROTOCOL, store.id, {number: 0 for number in range(16)}, 1),
+        frame(HELLO, PROTOCOL, store.id, dict.fromkeys(range(16), 0), 1),
         frame(HELLO, PROTOCOL, store.id, [0] * 16, 1),
         frame(HELLO, PROTOCOL, store.id, "c" * 16, 1),
         frame(HELLO, PROTOCOL, store.id, b"c", 1),

@@ -80,7 +80,7 @@ def text_or_bytes(body: bytes) -> Any:
 
 def store_status(error: FlowmetalError) -> int:
     """The status for an error of the store: 400 for what was asked (S2xx), 503 for what the store could not do."""
-    return {"S201": 409, "S202": 404, "S203": 404, "S205": 413, "S207": 503}.get(
+    return {"S201": 409, "S202": 404, "S203": 404, "S205": 413, "S207": 503, "S208": 503}.get(
         error.code, 400 if error.code.startswith("S2") else 503
     )
 
