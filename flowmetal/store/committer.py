@@ -192,9 +192,7 @@ class Committer:
         if hints:
             self._on_hints(hints)
 
-    def _attempt(
-        self, group: list[Unit], nested: bool
-    ) -> tuple[list[tuple[Any, StoreError | None]], frozenset[Hint]]:
+    def _attempt(self, group: list[Unit], nested: bool) -> tuple[list[tuple[Any, StoreError | None]], frozenset[Hint]]:
         with self._engine.writing() as transaction:
             changes = Changes(transaction, self._now(), self._alive, self._engine.check_room)
             apply = self._apply_nested if nested else self._apply

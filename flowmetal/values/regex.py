@@ -1,9 +1,9 @@
 """Regular expressions, over RE2: the time of a search grows with the text alone, whatever the pattern.
 
-An engine that backtracks can be held up for years by a pattern of ten characters, inside one instruction that nothing can
-interrupt.  RE2 cannot; what it cannot do in that time (look-around, back references) is refused.  This is the one place
-that knows how a pattern of the language becomes one of the engine: the reader checks literals by it, the builtins search
-with it.  \\d, \\w, \\s and \\b look at ASCII alone, as in Java.
+An engine that backtracks can be held up for years by a pattern of ten characters, inside one instruction that nothing
+can interrupt.  RE2 cannot; what it cannot do in that time (look-around, back references) is refused.  This is the one
+place that knows how a pattern of the language becomes one of the engine: the reader checks literals by it, the
+builtins search with it.  \\d, \\w, \\s and \\b look at ASCII alone, as in Java.
 """
 
 from __future__ import annotations

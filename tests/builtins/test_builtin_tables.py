@@ -517,7 +517,9 @@ def test_no_instruction_walks_an_endless_range(name: str) -> None:
     assert time.process_time() - started < 5.0
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*$", "(a|aa)+$", "(.*a){20}$", "(?:a?){30}a{30}b", r"\s*\s*\s*\s*x"])
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+$", "(a|a)*$", "(a|aa)+$", "(.*a){20}$", "(?:a?){30}a{30}b", r"\s*\s*\s*\s*x"]
+)
 def test_no_pattern_takes_exponential_time(pattern: str) -> None:
     started = time.process_time()
     BY_NAME["re-find"].function(Regex(pattern), ("a" * 50_000 + " " * 50_000) + "!")

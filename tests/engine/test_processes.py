@@ -206,7 +206,7 @@ def test_used_up_retries_pause_and_a_person_resumes() -> None:
     world.run(pid)
     record = world.store.process(pid)
     assert record is not None
-    assert (record.status, record.waits, record.error) == ("paused", "a person", ":http/status 503")
+    assert (record.status, record.waits, record.error) == ("paused", "a person (flowvm resume 1)", ":http/status 503")
     assert [request.not_before for request in world.store.open_requests(pid)] == [NEVER]
     world.post(pid, "resume")
     world.run(pid)
