@@ -24,8 +24,9 @@ import lmdb
 
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.build import build_artifact
+from flowmetal.engine.config import Config
 from flowmetal.engine.draft import Call
-from flowmetal.engine.interpreter import Config, Interpreter
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.engine.live import load
 from flowmetal.store import open_store
 from flowmetal.store.interface import FINAL_STATUSES, Hint, Start, Store

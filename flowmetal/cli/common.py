@@ -89,6 +89,8 @@ def report(problem: BaseException) -> int:
         sys.stderr.write(
             render(problem.diagnostic, sources, color=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
         )
+    if problem.code == "H506" and problem.facts.get("status") == 503:
+        return NO_STORE  # a server says so of its store
     return exit_code(problem.code)
 
 

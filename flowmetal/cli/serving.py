@@ -13,7 +13,8 @@ from flowmetal.cli.settings import read_settings
 from flowmetal.client.background import signals
 from flowmetal.connectors.config import bad
 from flowmetal.engine.artifacts import deployer
-from flowmetal.engine.interpreter import Config, Interpreter
+from flowmetal.engine.config import Config
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.server import HttpServer, ServerConfig, serve
 from flowmetal.server.running import EXIT_SECONDS, STOP_SECONDS, exit_within
 from flowmetal.store import open_store

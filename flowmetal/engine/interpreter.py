@@ -10,19 +10,18 @@ at most one commit at a time, and what a turn asks of the world leaves only afte
 from __future__ import annotations
 
 import logging
-import os
-import secrets
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.artifacts import Programs
-from flowmetal.engine.draft import FUEL, Setting, call_of
+from flowmetal.engine.config import Config
+from flowmetal.engine.draft import Setting, call_of
 from flowmetal.engine.effects import Surroundings
 from flowmetal.engine.functions import Function, Functions
 from flowmetal.engine.live import Live, Loaded, exhausted, in_process, load
@@ -41,7 +40,6 @@ from flowmetal.store.interface import (
     Store,
 )
 from flowmetal.values import ErrorValue, LanguageError, keyword
-from flowmetal.vm import Limits
 
 logger = logging.getLogger("flowmetal.engine")
 
@@ -72,32 +70,6 @@ UNREADABLE_SECONDS = 60.0
 RECOVER_PAGE = 500
 
 KIND_ENGINE = keyword("flowmetal/engine")
-
-
-def _default_name() -> str:
-    return f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """Settings of an interpreter.
-
-    `hot_processes`: how many waiting processes stay in memory; `batch_turns`, `batch_seconds`: a commit is sent at that
-    many turns, or that long after its first if no other is under way; `lease_ms`: after this long without a sign of
-    life others take over; `fallback_seconds`: how often the store is looked at without a hint.
-    """
-
-    name: str = field(default_factory=_default_name)
-    base_url: str = "http://127.0.0.1:8080"
-    hot_processes: int = 10_000
-    batch_turns: int = 512
-    batch_seconds: float = 0.002
-    lease_ms: int = 15_000
-    fallback_seconds: float = 1.0
-    function_threads: int = 4
-    fuel: int = FUEL
-    limits: Limits = field(default_factory=Limits)
-    entropy: Callable[[int], bytes] = secrets.token_bytes
 
 
 @dataclass(slots=True)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowmetal.engine.artifacts import deploy
+from flowmetal.engine.config import Config
 from flowmetal.engine.effects import HELD
 from flowmetal.engine.events import LocalDone, decode_event
-from flowmetal.engine.interpreter import Config, Interpreter
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.engine.live import Loaded, entries_from
 from flowmetal.store.interface import FINAL_STATUSES, Hint, Start
 from flowmetal.store.memory import MemoryStore

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flowmetal.engine.artifacts import deploy
+from flowmetal.engine.config import Config
 from flowmetal.engine.effects import CALLBACK
 from flowmetal.engine.events import Event, decode_event
 from flowmetal.engine.functions import Function
-from flowmetal.engine.interpreter import Config, Interpreter
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.engine.live import Loaded, entries_from
 from flowmetal.store.interface import FINAL_STATUSES, Complete, Deliver, Hint, Post, Request, Start, Take
 from flowmetal.store.memory import MemoryStore

@@ -19,7 +19,8 @@ from flowmetal.cli import flowc, flowvm, looking
 from flowmetal.client.errors import Unreachable
 from flowmetal.diagnostics import Diagnostic, Span, all_codes
 from flowmetal.engine import build
-from flowmetal.engine.interpreter import Config, Interpreter
+from flowmetal.engine.config import Config
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.server import HttpServer
 from flowmetal.server.config import read_config
 from flowmetal.store import open_store

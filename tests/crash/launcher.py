@@ -77,11 +77,14 @@ def start(order: dict[str, Any]) -> int:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the test, which ends us
+    started: set[int] = set()
     ended: dict[int, int] = {}
     for line in sys.stdin:
         order = json.loads(line)
         if "start" in order:
-            answer: int | None = start(order)
+            pid = start(order)
+            started.add(pid)
+            answer: int | None = pid
         else:
             pid = order["poll"]
             if pid not in ended:
@@ -91,6 +94,8 @@ def main() -> None:
             answer = ended.get(pid)
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
+    for pid in started - set(ended):  # a test that failed or was cut off leaves nothing running
+        os.kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.engine import events, turns
+from flowmetal.engine.config import Config
 from flowmetal.engine.events import Event, encode_event
-from flowmetal.engine.interpreter import Config
 from flowmetal.engine.simulate import Ran
 from flowmetal.values import ErrorValue, LanguageError
 

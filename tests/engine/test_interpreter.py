@@ -6,7 +6,8 @@ import threading
 import time
 from typing import Any
 
-from flowmetal.engine.interpreter import Config, Interpreter
+from flowmetal.engine.config import Config
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.engine.simulate import BEGIN
 from flowmetal.store.interface import FINAL_STATUSES, Complete, PutArtifact, Start, Take
 from flowmetal.store.memory import MemoryStore

@@ -29,7 +29,8 @@ SOURCE = """
 
 SERVE = """
 import sys, time
-from flowmetal.engine.interpreter import Config, Interpreter
+from flowmetal.engine.config import Config
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.store import open_store
 store = open_store(sys.argv[1])
 interpreter = Interpreter(store, Config(lease_ms=1500, fallback_seconds=0.2))

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from flowmetal.engine import interpreter as engine
+from flowmetal.engine.config import Config
 from flowmetal.engine.draft import Call
 from flowmetal.engine.functions import Functions
-from flowmetal.engine.interpreter import Config, Interpreter
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.store import StoreError
 from flowmetal.store.interface import Complete, Fire, Join, Leave, Post, Take
 from flowmetal.store.layout import PROCESSES, u64

@@ -13,7 +13,8 @@ from driver import eventually
 import flowmetal
 from flowmetal.engine.artifacts import deployer
 from flowmetal.engine.build import build_artifact
-from flowmetal.engine.interpreter import Config, Interpreter
+from flowmetal.engine.config import Config
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.server import HttpServer, read_config, serve
 from flowmetal.store import open_store
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -173,6 +174,12 @@ def run_child(script: str, *arguments: object, **options: Any) -> subprocess.Pop
         text=True,
         **options,
     )
+
+
+def freeze(child: subprocess.Popen[str]) -> None:
+    """Stops a child, with all its threads, until it gets SIGCONT."""
+    os.kill(child.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED)
 
 
 def reap(child: subprocess.Popen[str]) -> None:

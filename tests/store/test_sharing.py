@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import time
 from pathlib import Path
@@ -18,7 +17,18 @@ from flowmetal.store.interface import Fire, Join, Post, PutArtifact, Start, Take
 from flowmetal.store.lmdb_store import LmdbStore
 from flowmetal.store.opening import StoreHandle
 from flowmetal.store.owner_lock import InterpreterLocks, OwnerInfo, OwnerLock
-from tests.store.support import HASH, OwnerProcess, Rig, SharedClock, eventually, reap, request, run_child, watched
+from tests.store.support import (
+    HASH,
+    OwnerProcess,
+    Rig,
+    SharedClock,
+    eventually,
+    freeze,
+    reap,
+    request,
+    run_child,
+    watched,
+)
 
 
 def owner_info(path: Path) -> dict[str, Any]:
@@ -192,7 +202,7 @@ def test_a_stopped_process_holds_up_nobody_else(tmp_path: Path) -> None:
     store.submit([PutArtifact(HASH, b"x", "p"), Start("f", b"", name="p")]).result(60)
     child = run_child("claim_process", tmp_path / "store", "stopped")
     assert child.stdout is not None and child.stdout.readline() == "joined 64\n"
-    os.kill(child.pid, signal.SIGSTOP)
+    freeze(child)
     for n in range(50):
         assert store.submit([Post(1, "message", b"%d" % n)]).result(60) == [True]
     reap(child)

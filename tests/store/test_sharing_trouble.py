@@ -32,7 +32,7 @@ from flowmetal.store.memory import MemoryStore
 from flowmetal.store.owner_lock import InterpreterLocks, OwnerInfo, OwnerLock
 from flowmetal.store.server import FOLDER_PREFIX
 from flowmetal.store.wire_codec import BYE, HELLO, PROTOCOL, SUBMIT, WATCH, frame
-from tests.store.support import HASH, SECOND, OwnerProcess, Rig, SharedClock, eventually, watched
+from tests.store.support import HASH, SECOND, OwnerProcess, Rig, SharedClock, eventually, freeze, watched
 from tests.store.test_sharing import inner, owner_info
 
 
@@ -93,7 +93,7 @@ def test_an_owner_that_is_stopped(
     monkeypatch.setattr(link_module, "PATIENCE_SECONDS", 0.5)
     rig = Rig(open_store(path, clock=clock), clock)
     pid = rig.start()
-    os.kill(owner.process.pid, signal.SIGSTOP)
+    freeze(owner.process)
     try:
         started = time.monotonic()
         for _ in range(2):  # connected, and while it cannot be connected
@@ -116,13 +116,14 @@ def test_a_batch_that_is_young_survives_one_that_is_late(
     own_process: tuple[OwnerProcess, Path, SharedClock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, path, clock = own_process
-    monkeypatch.setattr(link_module, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(link_module, "PATIENCE_SECONDS", 2.0)
     store = open_store(path, clock=clock)
     store.submit([Fire()]).result(60)
-    os.kill(owner.process.pid, signal.SIGSTOP)
+    freeze(owner.process)
     try:
         late = store.submit([Fire()])
-        time.sleep(0.8)
+        late.add_done_callback(lambda _: monkeypatch.setattr(link_module, "PATIENCE_SECONDS", 60.0))
+        time.sleep(1.8)
         young = store.submit([Fire()])
         assert isinstance(late.exception(60), StoreError)
         assert not young.done()
@@ -175,6 +176,7 @@ def test_a_take_over_that_fails_is_tried_again(
     pid = rig.start()
     target: Any = tempfile if place == "mkdtemp" else OwnerLock
     real, failures = getattr(target, place), []
+    threads = threading.enumerate()
     folders = set(Path(tempfile.gettempdir()).glob(FOLDER_PREFIX + "*"))
 
     def full(*args: Any, **options: Any) -> Any:
@@ -191,7 +193,7 @@ def test_a_take_over_that_fails_is_tried_again(
     assert rig.one(Post(pid, "message", b"y")) is True
     assert rig.store.stats()["role"] == "owner"
     assert [event.data for event in rig.store.inbox(pid)][-2:] == [b"x", b"y"]
-    names = [thread.name for thread in threading.enumerate()]
+    names = [thread.name for thread in threading.enumerate() if thread not in threads]
     assert names.count("flowmetal-owner") == names.count("flowmetal-committer") == 1
     assert len(set(Path(tempfile.gettempdir()).glob(FOLDER_PREFIX + "*")) - folders) <= 1 + 8  # those of other tests
     rig.store.close()
@@ -382,7 +384,7 @@ def test_pending_bytes_are_bounded(
     monkeypatch.setattr(link_module, "MAX_PENDING_BYTES", 1 << 20)
     rig = Rig(open_store(path, clock=clock), clock)
     pid = rig.start()
-    os.kill(owner.process.pid, signal.SIGSTOP)
+    freeze(owner.process)
     try:
         taken = [rig.store.submit([Post(pid, "message", bytes(700_000))]) for _ in range(2)]
         error = rig.store.submit([Post(pid, "message", b"x")]).exception(60)

@@ -1,0 +1,37 @@
+"""The settings of an interpreter."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flowmetal.engine.draft import FUEL
+from flowmetal.vm import Limits
+
+
+def _default_name() -> str:
+    return f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of an interpreter.
+
+    `hot_processes`: how many waiting processes stay in memory; `batch_turns`, `batch_seconds`: a commit is sent at that
+    many turns, or that long after its first if no other is under way; `lease_ms`: after this long without a sign of
+    life others take over; `fallback_seconds`: how often the store is looked at without a hint.
+    """
+
+    name: str = field(default_factory=_default_name)
+    base_url: str = "http://127.0.0.1:8080"
+    hot_processes: int = 10_000
+    batch_turns: int = 512
+    batch_seconds: float = 0.002
+    lease_ms: int = 15_000
+    fallback_seconds: float = 1.0
+    function_threads: int = 4
+    fuel: int = FUEL
+    limits: Limits = field(default_factory=Limits)
+    entropy: Callable[[int], bytes] = secrets.token_bytes
