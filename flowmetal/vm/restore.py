@@ -195,8 +195,9 @@ class _Restorer:
         mutable = self.decoder.objects[oid]
         value = self.decoder.value
         if mutable.__class__ is Resumption:
-            number, mutable.fiber, *frames = state
+            number, fiber, *frames = state
             mutable.state = _state_name(number)
+            mutable.fiber = _integer(fiber)
             if mutable.state not in ("new", "used") or (frames and mutable.state == "used"):
                 raise ValueError("a resumption has no such state")
             mutable.frames = tuple(self._frame(frame) for frame in frames)

@@ -68,7 +68,9 @@ def test_flat(name: str) -> None:
 
 
 def test_deep_scopes_are_cancelled_without_recursion() -> None:
-    source = "(defn nest [n] (if (= n 0) (perform :leaf 0) (async (nest (dec n)))))\n(defn main [] (async (nest 3000)) :value)"
+    source = (
+        "(defn nest [n] (if (= n 0) (perform :leaf 0) (async (nest (dec n)))))\n(defn main [] (async (nest 3000)) :value)"
+    )
     played = kit.play(source, "cancel", limits=vm.Limits())
     assert played.outcome.startswith("error :flowmetal/cancelled")
     assert played.log == ["leaf 0", "cancel 1"]
@@ -282,7 +284,7 @@ class Odd(Exception):
 @pytest.mark.parametrize(
     ("problem", "expected"),
     [
-        (TypeError("no such thing"), '[:flowmetal/internal "TypeError: no such thing"]'),
+        (TypeError("no such thing"), "[:flowmetal/internal \"TypeError: no such thing\"]"),
         (KeyError("k"), "[:flowmetal/internal \"KeyError: 'k'\"]"),
         (AttributeError("a"), '[:flowmetal/internal "AttributeError: a"]'),
         (RecursionError("deep"), '[:flowmetal/internal "RecursionError: deep"]'),
