@@ -176,6 +176,9 @@ class _Restorer:
         self._waits()
         value = self.decoder.value
         for module, name, atom in self.globals:
+            found = process.program.lookup(_expect(module, str), _expect(name, str))
+            if found is None or not found.mutable:
+                raise ValueError("a global is none of the program's")
             process.globals[module, name] = value(atom)
         process.outbox.extend(CancelRequest(_number(number)) for number in self.cancels)
         self._prime_image()
