@@ -125,6 +125,10 @@ class HttpServer:
         self._socket.close()
         return ended
 
+    def give_up(self) -> None:
+        """Frees the port of a server that has not started."""
+        self._socket.close()
+
     async def _main(self) -> None:
         await self._uvicorn.serve(sockets=[self._socket])
 
@@ -206,6 +210,8 @@ def serve(
             if ends_process:
                 exit_within(EXIT_SECONDS)
             stop_all(started, STOP_SECONDS)
+            if server not in started:
+                server.give_up()
 
 
 def stop_all(started: Sequence[Service], seconds: float) -> bool:

@@ -129,9 +129,12 @@ def test_large_bodies_and_short_trailers_pass() -> None:
         with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as connection:
             head = b"POST /callbacks/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
             body = (b"1000\r\n" + b"a" * 4096 + b"\r\n") * 100 + b"0\r\nx: y\r\n\r\n"
-            for _ in range(2):
-                connection.sendall(head + body)
-                assert connection.recv(1000).startswith(b"HTTP/1.1 404")
+            with connection.makefile("rb") as answers:
+                for _ in range(2):
+                    connection.sendall(head + body)
+                    assert answers.readline().startswith(b"HTTP/1.1 404")
+                    fields = dict(line.lower().split(b": ", 1) for line in iter(answers.readline, b"\r\n"))
+                    answers.read(int(fields[b"content-length"]))
     finally:
         server.stop()
 
