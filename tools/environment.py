@@ -8,11 +8,13 @@ of.
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
@@ -58,12 +60,11 @@ def make_environment() -> list[str]:
 
 
 def fetch_pip() -> Path:
-    """pip's newest wheel, checked against the hash that the index gives."""
+    """pip's newest wheel for this Python, checked against the hash that the index gives."""
     request = urllib.request.Request(INDEX, headers={"Accept": "application/vnd.pypi.simple.v1+json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         files = json.load(answer)["files"]
-    wheels = [file for file in files if file["filename"].endswith("-py3-none-any.whl") and not file.get("yanked")]
-    newest = wheels[-1]
+    newest = max((file for file in files if is_fit(file)), key=version)
     target = ENVIRONMENT / newest["filename"]
     with urllib.request.urlopen(newest["url"], timeout=60) as answer:
         data = answer.read()
@@ -71,6 +72,19 @@ def fetch_pip() -> Path:
         raise SystemExit("environment: the wheel of pip does not have the hash that the index gives")
     target.write_bytes(data)
     return target
+
+
+def is_fit(file: dict[str, Any]) -> bool:
+    """Whether a file of the index is the wheel of a release that runs on this Python."""
+    if not re.fullmatch(r"pip-[0-9.]+-py3-none-any\.whl", file["filename"]) or file.get("yanked"):
+        return False
+    least = re.fullmatch(r">=3\.(\d+)", file.get("requires-python") or ">=3.0")
+    return least is not None and sys.version_info >= (3, int(least[1]))
+
+
+def version(file: dict[str, Any]) -> list[int]:
+    """The version in the name of a wheel, as numbers."""
+    return [int(part) for part in file["filename"].split("-")[1].split(".")]
 
 
 def run(command: list[str]) -> None:

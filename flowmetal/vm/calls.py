@@ -22,12 +22,9 @@ from flowmetal.values import (
 from flowmetal.vm import handlers
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.frames import Mode, entry_frame
-from flowmetal.vm.load import RunCode, find_global, run_function
+from flowmetal.vm.load import CALL_KNOWN, TAIL_CALL_KNOWN, RunCode, find_global, list_getter, run_function
 from flowmetal.vm.state import Fiber, Process, Region
 
-#: Numbers of the instructions that the loop puts in place of `call_global` and `tail_call_global`; not in the opcode
-#: table, and never stored.  Operands: destination, body, registers, and what follows the arguments in the registers.
-CALL_KNOWN, TAIL_CALL_KNOWN = 37, 38
 #: Arguments that `apply` hands over at most: a sequence can be longer than memory.
 APPLY_MAX = 1 << 20
 
@@ -98,18 +95,18 @@ def dynamic_value(process: Process, fiber: Fiber, code: RunCode, index: int) -> 
     return global_value(process, code, index)[0]
 
 
-def known_call(destination: int, function: Any, registers: Any) -> tuple[Any, ...] | None:
+def known_call(destination: int, function: Any, registers: tuple[int, ...]) -> tuple[Any, ...] | None:
     """The instruction that calls this function with these registers again, looked up once and for all.
 
     None where arguments have to be gathered (`& rest`), or nothing is there to call: the plain instruction sees to it.
     """
     if function.__class__ is not Closure:
         return None
-    body = run_function(function.function).fixed.get(registers[0])
+    body = run_function(function.function).fixed.get(len(registers))
     if body is None:
         return None
     after = (*function.captures, *((function,) if body.takes_self else ()), *body.padding)
-    return (TAIL_CALL_KNOWN if destination < 0 else CALL_KNOWN, destination, body, registers, after)
+    return (TAIL_CALL_KNOWN if destination < 0 else CALL_KNOWN, destination, body, list_getter(registers), after)
 
 
 def apply_arguments(sequence: Any) -> list[Any]:

@@ -12,8 +12,15 @@ from typing import Any
 
 from flowmetal.bytecode.opcodes import BY_NUMBER, Op, Operand
 from flowmetal.bytecode.program import Code, Function, Global, Module
+from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import fail
-from flowmetal.vm.builtins.registry import BUILTINS
+from flowmetal.vm.builtins.registry import BUILTINS, BuiltinInfo
+
+#: Numbers of instructions that are not in the opcode table and never stored; predecoding and the loop put them in place
+#: of stored ones.
+BUILTIN_ONE, BUILTIN_TWO = 27, 28  # a builtin of one or two arguments: destination, Python function, registers
+CALL_KNOWN, TAIL_CALL_KNOWN = 37, 38  # a call that was looked up: destination, body, getter of a list, what follows
+LESS_JUMP, EQUAL_JUMP = 48, 49  # a comparison and the `jump_if_false` after it, which stays where it is
 
 #: What gets the arguments of a call out of the registers: (how many, getter).  The getter gives the bare value for one
 #: argument and a tuple for more; None for no arguments.
@@ -33,6 +40,7 @@ class RunCode:
         fixed = code.parameters + code.variadic + code.captures + code.takes_self
         self.padding: tuple[None, ...] = (None,) * (code.registers - fixed)
         self.instructions: list[tuple[Any, ...]] = [predecode(code, row) for row in code.instructions]
+        _fuse(self.instructions)
         self.finally_ranges: list[tuple[int, int]] = [
             (row.target, _end_of_finally(code, row.target, row.register)) for row in code.tries if row.kind == "finally"
         ]
@@ -123,13 +131,52 @@ def _end_of_finally(code: Code, target: int, register: int) -> int:
     return len(code.instructions)
 
 
+def find_builtin(code: Code, number: int) -> BuiltinInfo:
+    """The builtin with a number; FlowmetalError B109 where this version has none."""
+    info = BUILTINS.get(number)
+    if info is None:
+        raise FlowmetalError("B109", place=code.name, number=number)
+    return info
+
+
+def list_getter(registers: tuple[int, ...]) -> Callable[[list[Any]], Any]:
+    """What gets arguments out of the registers as a list or tuple, whatever their number."""
+    if len(registers) > 1:
+        return itemgetter(*registers)
+    start = registers[0] if registers else 0
+    return itemgetter(slice(start, start + len(registers)))
+
+
+def _fuse(instructions: list[tuple[Any, ...]]) -> None:
+    """Puts comparison and jump in place of a comparison whose result the next instruction jumps by."""
+    for index in range(len(instructions) - 1):
+        number, to, left, right, _ = instructions[index]
+        after = instructions[index + 1]
+        if number in (Op.less, Op.equal) and after[0] == Op.jump_if_false and after[1] == to:
+            fused = LESS_JUMP if number == Op.less else EQUAL_JUMP
+            instructions[index] = (fused, to, left, right, after[2])
+
+
+def plain(instruction: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The instruction without the jump that was fused with it."""
+    number, to, left, right, _ = instruction
+    if number in (LESS_JUMP, EQUAL_JUMP):
+        return (Op.less if number == LESS_JUMP else Op.equal, to, left, right, None)
+    return instruction
+
+
 def predecode(code: Code, row: tuple[Any, ...]) -> tuple[Any, ...]:
     """One instruction as the loop wants it; operands past the fifth do not exist.
 
-    A REGISTERS operand becomes (count, getter) as one operand.  `global`, `call_global` and friends keep the
-    reference's index: the loop resolves it at the first run and replaces the tuple.
+    A REGISTERS operand becomes (count, getter) as one operand; the operand of `jump_back` the instruction after the
+    `loop`, which does nothing.  `global`, `call_global` and friends keep the reference's index: the loop resolves it at
+    the first run and replaces the tuple.
     """
     number = row[0]
+    if number == Op.builtin and 1 <= len(row[3]) <= 2:
+        info = find_builtin(code, row[2])
+        if not info.context:
+            return (BUILTIN_ONE - 1 + len(row[3]), row[1], info.function, *row[3], None)[:5]
     kinds = BY_NUMBER[number].operands
     out: list[Any] = [number]
     for kind, operand in zip(kinds, row[1:], strict=True):
@@ -142,7 +189,9 @@ def predecode(code: Code, row: tuple[Any, ...]) -> tuple[Any, ...]:
             assert code.module is not None
             out.append(code.module.functions[operand])
         elif kind is Operand.BUILTIN:
-            out.append(BUILTINS[operand])
+            out.append(find_builtin(code, operand))
+        elif kind is Operand.BACK:
+            out.append(operand + 1)
         else:
             out.append(operand)
     while len(out) < 5:

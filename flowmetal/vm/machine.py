@@ -7,7 +7,7 @@ on the opcode's number, which was the fastest of the shapes measured; numbers st
 beside them, since a name would cost a global look-up each.
 
 Instructions that look up a global are replaced after their first run: 5 (`constant`) loads the value that was found,
-and two numbers of the loop's own, 37 and 38 (calls.py), call the body that was found.
+and CALL_KNOWN calls the body that was found.  Such numbers, which are in no artifact, are listed in load.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from flowmetal.vm import fibers, handlers, unwinding
 from flowmetal.vm.calls import apply_arguments, call_value, check_error, dynamic_value, global_value, known_call
 from flowmetal.vm.faults import fault, with_trace
 from flowmetal.vm.frames import Mode, call_registers, check_closure, entry_frame, push_region
-from flowmetal.vm.load import run_function
+from flowmetal.vm.load import plain, run_function
 from flowmetal.vm.quota import check_quotas
 from flowmetal.vm.state import (
     ENTER,
@@ -123,7 +123,7 @@ class _Stepper:
         if self._used:
             raise _Stopped
         self._used = True
-        return self._instructions[index]
+        return plain(self._instructions[index])
 
     def __setitem__(self, index: int, instruction: tuple[Any, ...]) -> None:
         self._instructions[index] = instruction
@@ -229,25 +229,30 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                             if value is None or value is False:
                                 pc = b
                             continue
+                        if op == 27:  # BUILTIN_ONE
+                            registers[a] = b(registers[c])
+                            continue
+                        if op == 28:  # BUILTIN_TWO
+                            registers[a] = b(registers[c], registers[d])
+                            continue
                         if op == 20:  # jump
                             pc = a
                             continue
                         if op == 26:  # return
                             value = registers[a]
-                            if frames:
-                                frame = frames[-1]
-                                code = frame[0]
-                                if code is not None:
-                                    frames.pop()
-                                    _, registers, pc, destination = frame
-                                    if destination >= 0:
-                                        registers[destination] = value
-                                    instructions = code.instructions
-                                    if stepper is not None:
-                                        instructions = stepper.over(instructions)
-                                    continue
-                            mode = Mode.DELIVER
-                            break
+                            frame = frames.pop()  # there is one: every fiber stands on a scope
+                            code = frame[0]
+                            if code is None:
+                                frames.append(frame)
+                                mode = Mode.DELIVER
+                                break
+                            _, registers, pc, destination = frame
+                            if destination >= 0:
+                                registers[destination] = value
+                            instructions = code.instructions
+                            if stepper is not None:
+                                instructions = stepper.over(instructions)
+                            continue
                         if op == 25:  # jump_back
                             fuel -= 1
                             if fuel < floor:
@@ -290,17 +295,10 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                             if floor < 0:
                                 return False
                         if op >= 37:  # CALL_KNOWN, TAIL_CALL_KNOWN
-                            count, getter = c
-                            if count == 1:
-                                arguments = [getter(registers), *d]
-                            elif count == 0:
-                                arguments = list(d)
-                            else:
-                                arguments = [*getter(registers), *d]
                             if op == 37:
                                 frames.append((code, registers, pc, a))
+                            registers = [*c(registers), *d]
                             code = b
-                            registers = arguments
                             instructions = b.instructions
                             pc = 0
                             if stepper is not None:
@@ -315,7 +313,8 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                             count, getter = b if tail else c
                             function, settled = global_value(process, code, a if tail else b)
                             if settled:
-                                known = known_call(-1 if tail else a, function, b if tail else c)
+                                stored = code.code.instructions[pc - 1][-1]
+                                known = known_call(-1 if tail else a, function, stored)
                                 if known is not None:
                                     instructions[pc - 1] = known
                         elif op == 31:  # tail_call
@@ -333,59 +332,56 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                             arguments = list(getter(registers))
                         elif count == 0:
                             arguments = []
-                    elif op < 60:
-                        if op < 50:
+                    elif op < 50:
+                        x, y = registers[b], c
+                        if op < 44:
+                            if op == 43:  # add_integer
+                                if x.__class__ is int and -SMALL < x < SMALL:
+                                    registers[a] = x + y
+                                else:
+                                    registers[a] = numbers.add(x, y)
+                                continue
+                            y = registers[c]
                             if op == 40:  # add
-                                x, y = registers[b], registers[c]
                                 if x.__class__ is int and y.__class__ is int and -SMALL < (value := x + y) < SMALL:
                                     registers[a] = value
                                 else:
                                     registers[a] = numbers.add(x, y)
-                            elif op == 43:  # add_integer
-                                x = registers[b]
-                                if x.__class__ is int and -SMALL < x < SMALL:
-                                    registers[a] = x + c
-                                else:
-                                    registers[a] = numbers.add(x, c)
-                            elif op == 44:  # less
-                                x, y = registers[b], registers[c]
-                                if x.__class__ is int and y.__class__ is int:
-                                    registers[a] = x < y
-                                else:
-                                    registers[a] = numbers.less(x, y)
-                            elif op == 46:  # equal
-                                x, y = registers[b], registers[c]
-                                if x.__class__ is int and y.__class__ is int:
-                                    registers[a] = x == y
-                                else:
-                                    registers[a] = equal(x, y)
                             elif op == 41:  # subtract
-                                x, y = registers[b], registers[c]
                                 if x.__class__ is int and y.__class__ is int and -SMALL < (value := x - y) < SMALL:
                                     registers[a] = value
                                 else:
                                     registers[a] = numbers.subtract(x, y)
-                            elif op == 42:  # multiply
-                                x, y = registers[b], registers[c]
-                                if (
-                                    x.__class__ is int
-                                    and y.__class__ is int
-                                    and -SMALL < x < SMALL
-                                    and -SMALL < y < SMALL
-                                ):
-                                    registers[a] = x * y
-                                else:
-                                    registers[a] = numbers.multiply(x, y)
-                            elif op == 45:  # less_equal
-                                x, y = registers[b], registers[c]
-                                if x.__class__ is int and y.__class__ is int:
-                                    registers[a] = x <= y
-                                else:
-                                    registers[a] = numbers.less_equal(x, y)
-                            else:  # 47 not
-                                value = registers[b]
-                                registers[a] = value is None or value is False
+                            elif (  # 42 multiply
+                                x.__class__ is int and y.__class__ is int and -SMALL < x < SMALL and -SMALL < y < SMALL
+                            ):
+                                registers[a] = x * y
+                            else:
+                                registers[a] = numbers.multiply(x, y)
                             continue
+                        if op == 47:  # not
+                            registers[a] = x is None or x is False
+                            continue
+                        y = registers[c]
+                        if op == 48 or op == 44:  # LESS_JUMP, less
+                            if x.__class__ is int and y.__class__ is int:
+                                value = x < y
+                            else:
+                                value = numbers.less(x, y)
+                        elif op == 49 or op == 46:  # EQUAL_JUMP, equal
+                            if x.__class__ is int and y.__class__ is int:
+                                value = x == y
+                            else:
+                                value = equal(x, y)
+                        elif x.__class__ is int and y.__class__ is int:  # 45 less_equal
+                            value = x <= y
+                        else:
+                            value = numbers.less_equal(x, y)
+                        registers[a] = value
+                        if op >= 48:
+                            pc = pc + 1 if value else d
+                        continue
+                    elif op < 60:
                         count, getter = b
                         items = () if count == 0 else (getter(registers),) if count == 1 else getter(registers)
                         if op == 50:  # vector

@@ -16,7 +16,7 @@ SIZES: dict[str, tuple[str, int]] = {
     "a step": (f"(defn main [] {STEPS})", 32),
     "a step 200 frames up": (f"(defn up [n] (if (= n 0) {STEPS} (+ 1 (up (dec n)))))\n(defn main [] (up 200))", 40),
     "a step with a payload": (
-        "(defn main [] (loop [i 0 last nil] (if (< i 50) (recur (inc i) (perform :step {:id i :name (str \"n\" i)})) last)))",
+        '(defn main [] (loop [i 0 last nil] (if (< i 50) (recur (inc i) (perform :step {:id i :name (str "n" i)})) last)))',
         60,
     ),
     "a step and a cell": (
@@ -88,7 +88,7 @@ def test_size_of_a_step(name: str) -> None:
 def test_size_of_a_small_process() -> None:
     source = (
         "(defn ask [what] (perform :ask {:what what :who [:you :me]}))\n"
-        "(defn main [] (let [name (ask \"name\") c (atom [name]) p (async (ask \"age\"))]\n"
+        '(defn main [] (let [name (ask "name") c (atom [name]) p (async (ask "age"))]\n'
         " (swap! c conj (await p)) (handle (ask :more) (:other [x resume] (resume x)))))"
     )
     linked, table = kit.program(source)

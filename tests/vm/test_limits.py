@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from flowmetal import vm
+from flowmetal.bytecode.opcodes import BY_NUMBER
+from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import LazySeq
+from flowmetal.vm import load
 from flowmetal.vm.builtins.registry import BUILTINS, BY_NAME
 from flowmetal.vm.frames import push_region
 from flowmetal.vm.state import Region
@@ -68,9 +71,7 @@ def test_flat(name: str) -> None:
 
 
 def test_deep_scopes_are_cancelled_without_recursion() -> None:
-    source = (
-        "(defn nest [n] (if (= n 0) (perform :leaf 0) (async (nest (dec n)))))\n(defn main [] (async (nest 3000)) :value)"
-    )
+    source = "(defn nest [n] (if (= n 0) (perform :leaf 0) (async (nest (dec n)))))\n(defn main [] (async (nest 3000)) :value)"
     played = kit.play(source, "cancel", limits=vm.Limits())
     assert played.outcome.startswith("error :flowmetal/cancelled")
     assert played.log == ["leaf 0", "cancel 1"]
@@ -284,7 +285,7 @@ class Odd(Exception):
 @pytest.mark.parametrize(
     ("problem", "expected"),
     [
-        (TypeError("no such thing"), "[:flowmetal/internal \"TypeError: no such thing\"]"),
+        (TypeError("no such thing"), '[:flowmetal/internal "TypeError: no such thing"]'),
         (KeyError("k"), "[:flowmetal/internal \"KeyError: 'k'\"]"),
         (AttributeError("a"), '[:flowmetal/internal "AttributeError: a"]'),
         (RecursionError("deep"), '[:flowmetal/internal "RecursionError: deep"]'),
@@ -338,3 +339,19 @@ def _start(source: str, limits: vm.Limits | None = None) -> vm.Process:
     assert found is not None
     vm.start(process, found.value, [])
     return process
+
+
+def test_the_loops_own_instructions_are_no_opcodes() -> None:
+    own = {name: number for name, number in vars(load).items() if name.isupper() and isinstance(number, int)}
+    assert len(own) == 6 and len(set(own.values())) == 6
+    assert not set(own.values()) & set(BY_NUMBER)
+
+
+def test_a_builtin_this_version_has_not() -> None:
+    scripts = Scripts()
+    loaded = scripts(scripts.add('.code "t/main"\n.registers 1\n  builtin r0 b99999 ()\n  return r0\n'))
+    process = vm.new_process(loaded.program, loaded.table)
+    found = loaded.program.lookup("t", "main")
+    assert found is not None
+    with pytest.raises(FlowmetalError, match="99999"):
+        vm.start(process, found.value, [])

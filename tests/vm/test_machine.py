@@ -432,7 +432,7 @@ FIBERS: dict[str, tuple[str, tuple[str, ...], list[str], str]] = {
         "error :bad from outside",
     ),
     "many failures awaited": (
-        "(defn main [] (loop [i 0] (if (< i 20) (do (try (await (async (throw (error :x \"x\")))) (catch :x e nil)) (recur (inc i)))"
+        '(defn main [] (loop [i 0] (if (< i 20) (do (try (await (async (throw (error :x "x")))) (catch :x e nil)) (recur (inc i)))'
         " (perform :a i))))",
         ("1=:fine",),
         ["a 20"],
