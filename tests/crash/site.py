@@ -169,7 +169,7 @@ class Child:
         if self.poll() is None:
             os.kill(self.pid, number)
 
-    def wait(self, seconds: float = 15.0) -> int:
+    def wait(self, seconds: float = 60.0) -> int:
         """The exit code."""
         until(f"process {self.pid} ends", lambda: self.poll() is not None, seconds)
         assert self.code is not None
@@ -287,6 +287,7 @@ class Run:
     attempts: list[int] = field(default_factory=list)  # statuses that the sender got, in order
     accepted: int = 0  # the process that the first 2xx named
     kills: dict[str, int] = field(default_factory=lambda: {"interpreter": 0, "worker": 0})
+    at_end: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __post_init__(self) -> None:
         self.folder = self.site.folder / self.name
@@ -404,6 +405,7 @@ class Run:
     def __exit__(self, kind: object, *_: object) -> None:
         """Kills what runs; removes the folder if all went well."""
         self._stop.set()
+        self.at_end.close()
         for child in self.children.values():
             child.kill()
         if self._sender is not None:
@@ -422,7 +424,7 @@ class Run:
 
     def _check(self) -> None:
         # The sender repeats a delivery that was accepted: it is known, and starts nothing.
-        assert until("a delivery is known", self._push_again, 20) == self.accepted
+        assert until("a delivery is known", self._push_again, 60) == self.accepted
         with self.open() as store:
             records = store.processes()
             assert len(records) == 1, f"{len(records)} processes of one delivery"

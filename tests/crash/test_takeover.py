@@ -71,7 +71,8 @@ class Serve:
         command = ("-m", "flowmetal.cli.flowvm", "serve", "--store", str(store), "--config", str(config))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment(), stderr=log)
-        until(f"{self.url} answers", self.healthy, 30, self.log.read_text)
+        until(f"{self.url} answers", self.healthy, 60, self.log.read_text)
+        self.client = connect(self.url)
 
     def healthy(self) -> bool:
         """Whether it answers."""
@@ -82,6 +83,7 @@ class Serve:
 
     def kill(self) -> None:
         """SIGKILL."""
+        self.client.close()
         self.process.kill()
         self.process.wait(10)
 
@@ -180,7 +182,7 @@ def until_done(store: Store, pids: list[int]) -> None:
 
 def test_the_second_goes_on_with_what_the_first_held(place: Place) -> None:
     first, second = place.serve(), place.serve()
-    pids = start_many(connect(first.url), place.page)
+    pids = start_many(first.client, place.page)
     assert place.owner() == first.process.pid
     with place.store() as store:
         until("they run", lambda: all(record.sequence > 5 for record in store.processes(limit=1000)))
@@ -194,7 +196,7 @@ def test_the_second_goes_on_with_what_the_first_held(place: Place) -> None:
         until("the second owns the store", lambda: place.owner() == second.process.pid)
         until_done(store, pids)
         check_all(store, pids)
-    assert connect(second.url).get(pids[0]).status == "done"
+    assert second.client.get(pids[0]).status == "done"
     print(f"takeover: all {PROCESSES} went on after {took:.2f} s")
     second.stop()
 
@@ -202,7 +204,7 @@ def test_the_second_goes_on_with_what_the_first_held(place: Place) -> None:
 def test_a_stop_with_work_under_way_loses_nothing(place: Place) -> None:
     """Twice: with a process that computes without end, a request that hangs and a client that waits."""
     serve = place.serve()
-    client = connect(serve.url)
+    client = serve.client
     pids = start_many(client, place.page)
     spinning, hanging = client.start("steps/spin"), client.start("steps/hang", place.hanging)
     with place.store() as store:
@@ -214,13 +216,13 @@ def test_a_stop_with_work_under_way_loses_nothing(place: Place) -> None:
                                        stderr=subprocess.DEVNULL)  # fmt: skip
             time.sleep(0.3)
             serve.stop()
-            waiting.wait(5)
+            waiting.wait(60)
             assert place.owner() == 0
             still = steps(store)
             time.sleep(0.1)
             assert steps(store) == still
             serve = place.serve()
-        client = connect(serve.url)
+        client = serve.client
         client.cancel(spinning)
         client.cancel(hanging)
         until("the endless two are cancelled", lambda: store.stats()["processes"]["cancelled"] == 2)
@@ -233,7 +235,7 @@ def test_a_stop_with_work_under_way_loses_nothing(place: Place) -> None:
 
 def test_the_owner_is_stopped_and_the_other_goes_on(place: Place) -> None:
     first, second = place.serve(), place.serve()
-    pids = start_many(connect(first.url), place.page)
+    pids = start_many(first.client, place.page)
     with place.store() as store:
         until("they run", lambda: all(record.sequence > 5 for record in store.processes(limit=1000)))
         first.stop()
@@ -248,7 +250,7 @@ def test_owners_are_killed_over_and_over(place: Place) -> None:
     """Three interpreters; whoever owns the store is killed and replaced, until everything is done."""
     serves = [place.serve() for _ in range(3)]
     rounds = 400
-    pids = start_many(connect(serves[0].url), place.page, rounds)
+    pids = start_many(serves[0].client, place.page, rounds)
     kills = 0
     with place.store() as store:
         while store.stats()["processes"]["done"] < len(pids) and kills < 20:

@@ -44,12 +44,13 @@ class Place:
     def __init__(self, run: Run) -> None:
         self.run = run
         run.start("interpreter")
-        until("the interpreter answers", self._answers, 20, run.tail)
         self.client = connect(run.site.url)
+        run.at_end.callback(self.client.close)
+        until("the interpreter answers", self._answers, 60, run.tail)
 
     def _answers(self) -> bool:
         try:
-            return connect(self.run.site.url).programs() != {}
+            return self.client.programs() != {}
         except Exception:
             return False
 
@@ -61,7 +62,7 @@ class Place:
 
     def until_called(self, name: str) -> None:
         """Waits until a worker has been called."""
-        until(f"{name} is called", lambda: any(fact["worker"] == name for fact in self.run.facts()), 20, self.run.tail)
+        until(f"{name} is called", lambda: any(fact["worker"] == name for fact in self.run.facts()), 60, self.run.tail)
 
     def events(self, store: Store, pid: int) -> list[Any]:
         """The log."""
@@ -78,7 +79,7 @@ def test_another_worker_takes_what_a_killed_one_had(site: Site, at: str) -> None
         place.worker("second", "no", at)
         first.kill()
         began = time.monotonic()
-        assert place.client.result(pid, wait=20) == {"by": "second", "payload": 7}
+        assert place.client.result(pid, wait=60) == {"by": "second", "payload": 7}
         assert time.monotonic() - began < 10
         facts = run.facts()
         assert [(fact["worker"], fact["attempt"]) for fact in facts] == [("first", 1), ("second", 2)]
@@ -99,12 +100,12 @@ def test_a_worker_that_was_stopped_answers_too_late(site: Site) -> None:
         place.until_called("first")
         first.send(signal.SIGSTOP)
         place.worker("second", "no", "store")
-        assert place.client.result(pid, wait=20) == {"by": "second", "payload": "x"}
+        assert place.client.result(pid, wait=60) == {"by": "second", "payload": "x"}
         length = len(place.events(store, pid))
         run.journal.with_suffix(".go").touch()
         first.send(signal.SIGCONT)
         again = place.client.start("slow/main", "y")
-        assert place.client.result(again, wait=20)["payload"] == "y"  # both work on
+        assert place.client.result(again, wait=60)["payload"] == "y"  # both work on
         time.sleep(0.3)
         events = place.events(store, pid)
         assert len(events) == length and len([event for event in events if isinstance(event, Answered)]) == 1
@@ -120,7 +121,7 @@ def test_the_program_may_refuse_a_second_attempt(site: Site) -> None:
         place.until_called("first")
         place.worker("second", "no", "store")
         first.kill()
-        result = place.client.result(pid, wait=20)
+        result = place.client.result(pid, wait=60)
         assert len(run.facts()) == 1
         said = store.result(pid)
         assert said is not None and decode_value(said).get(keyword("kind")) == result["kind"]
@@ -133,14 +134,14 @@ def test_the_worker_that_owns_the_store_is_killed(site: Site) -> None:
         first = run.children["first"] = run.background(
             SCRIPT, str(run.store_path), str(run.journal), "first", "yes", log="first"
         )
-        until("the worker owns the store", lambda: run.owner() == "first", 20)
+        until("the worker owns the store", lambda: run.owner() == "first", 60)
         place = Place(run)
         pids = [place.client.start("slow/main", n) for n in range(5)]
         place.until_called("first")
         first.kill()
         pids += [place.client.start("slow/main", n) for n in range(5, 8)]
         place.worker("second", "no", "store")
-        assert [place.client.result(pid, wait=20)["payload"] for pid in pids] == list(range(8))
+        assert [place.client.result(pid, wait=60)["payload"] for pid in pids] == list(range(8))
         assert run.owner() == "interpreter"
         keys = {}
         for fact in run.facts():

@@ -23,6 +23,7 @@ import pytest
 
 from flowmetal import Worker, connect
 from flowmetal.cli import common
+from flowmetal.client.base import Client
 from flowmetal.engine.events import LocalDone, decode_event
 from flowmetal.store import open_store
 from flowmetal.store.codec import encode_about
@@ -73,6 +74,7 @@ class Desk:
         self.folder = folder
         self.launcher = Launcher()
         self.running: list[Child] = []
+        self.clients: list[Client] = []
         (folder / "p.fm").write_text(PROGRAM)
         assert self.run("flowc", "build", "p.fm").code == 0
         assert self.run("flowvm", "deploy", "p.fmc", "--store", "store").code == 0
@@ -112,11 +114,18 @@ class Desk:
                 return bool(answer.status == 200)
             return False
 
-        until("it serves", healthy, 30)
+        until("it serves", healthy, 60)
         return url
+
+    def client(self, url: str) -> Client:
+        """A client of what serves."""
+        self.clients.append(connect(url))
+        return self.clients[-1]
 
     def stop(self) -> None:
         """SIGTERM to what serves; it must end well and have had no traceback."""
+        while self.clients:
+            self.clients.pop().close()
         while self.running:
             child = self.running.pop()
             child.send(15)
@@ -146,7 +155,7 @@ def fresh(desk: Desk, tmp_path: Path) -> Path:
 def deliver(url: str, body: bytes) -> tuple[int, dict[str, Any]]:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as problem:
         with problem:
@@ -244,14 +253,14 @@ def test_a_process_that_is_not_there(desk: Desk) -> None:
 def test_a_process_that_fails(desk: Desk, fresh: Path) -> None:
     url = desk.serve(str(fresh))
     pid = desk.run("flowvm", "start", "p/broken", "--store", url).out.strip()
-    desk.refused("H508", common.PROGRAM_FAILED, "flowvm", "result", pid, "--wait", "20", "--store", url)
+    desk.refused("H508", common.PROGRAM_FAILED, "flowvm", "result", pid, "--wait", "60", "--store", url)
     ended = desk.run("flowvm", "result", pid, "--store", url, "--json")
     assert ended.code == common.PROGRAM_FAILED and json.loads(ended.out)["error"]["kind"] == "p/broken"
     desk.refused("U106", common.FAILED, "flowvm", "cancel", pid, "--store", url)
     waiting = desk.run("flowvm", "start", "p/wait", "--store", url).out.strip()
     desk.refused("U105", common.TIMED_OUT, "flowvm", "result", waiting, "--store", url)
     assert desk.run("flowvm", "cancel", waiting, "--store", url).code == 0
-    desk.refused("H509", common.PROGRAM_FAILED, "flowvm", "result", waiting, "--wait", "20", "--store", url)
+    desk.refused("H509", common.PROGRAM_FAILED, "flowvm", "result", waiting, "--wait", "60", "--store", url)
     desk.stop()
 
 
@@ -322,7 +331,7 @@ def test_bad_settings(desk: Desk) -> None:
 def test_callbacks(desk: Desk, fresh: Path) -> None:
     """Twice: the first counts.  Unknown or malformed: the same 404.  Not JSON: 400, and the callback waits on."""
     url = desk.serve(str(fresh))
-    client = connect(url)
+    client = desk.client(url)
     pid = client.start("p/wait")
     with closing(open_store(fresh, create=False)) as store:
 
@@ -333,7 +342,7 @@ def test_callbacks(desk: Desk, fresh: Path) -> None:
                     return str(decode_value(event.payload))
             return ""
 
-        address = until("the address is logged", logged, 20)
+        address = until("the address is logged", logged, 60)
         for unknown in ("x" * 32, "x", "x" * 500):
             status, document = deliver(f"{url}/callbacks/{unknown}", b"{}")
             assert (status, document["error"]["code"]) == (404, "H401")
@@ -342,15 +351,15 @@ def test_callbacks(desk: Desk, fresh: Path) -> None:
             assert (status, document["error"]["code"]) == (400, "H301")
         assert deliver(address, b'{"n": 1}') == (202, {"status": "accepted"})
         assert deliver(address, b'{"n": 2}') == (200, {"status": "duplicate"})
-        assert client.result(pid, wait=20) == {"n": 1}
+        assert client.result(pid, wait=60) == {"n": 1}
         assert deliver(address, b'{"n": 3}') == (200, {"status": "duplicate"})
     desk.stop()
 
 
 def test_a_worker_with_a_result_that_is_no_data(desk: Desk, fresh: Path) -> None:
     url = desk.serve(str(fresh))
-    client = connect(url)
-    worker = Worker(connect(url), name="odd", lease_seconds=1)
+    client = desk.client(url)
+    worker = Worker(desk.client(url), name="odd", lease_seconds=1)
     cyclic: list[Any] = []
     cyclic.append(cyclic)
     results = {"object": object(), "nan": float("nan"), "set": {1}, "cycle": cyclic, "surrogate": "\ud800"}
@@ -358,15 +367,15 @@ def test_a_worker_with_a_result_that_is_no_data(desk: Desk, fresh: Path) -> None
     worker.start()
     for what in results:
         pid = client.start("p/odd", what)
-        ended = desk.run("flowvm", "result", str(pid), "--wait", "20", "--store", url)
+        ended = desk.run("flowvm", "result", str(pid), "--wait", "60", "--store", url)
         if ended.code != 0:  # what has a form as JSON may cross
             assert ended.code == common.PROGRAM_FAILED, ended
             assert "[H508]" in ended.error and "worker/bad-result" in ended.error, ended
         else:
             assert what in ("nan", "set"), ended
-    assert worker.stop(5)
+    assert worker.stop(60)
     pid = client.start("p/function")
-    ended = desk.run("flowvm", "result", str(pid), "--wait", "20", "--store", url)
+    ended = desk.run("flowvm", "result", str(pid), "--wait", "60", "--store", url)
     assert ended.code == common.FAILED and "[H510]" in ended.error, ended
     desk.stop()
 
