@@ -1,4 +1,4 @@
-"""What all tests share: how many examples property tests draw, where the compiled library is kept, what can be sent.
+"""What all tests share: how many examples property tests draw, folders for what they leave, reports that can be sent.
 
 The default run draws few examples, the same ones every time; `make test-long` draws many, other ones every time.
 """
@@ -6,6 +6,8 @@ The default run draws few examples, the same ones every time; `make test-long` d
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,16 @@ settings.load_profile("default")
 # The library compiled from stdlib/*.fm is kept in the tree, so that a home folder that is missing or cannot be written
 # costs nothing; subprocesses inherit this.
 os.environ["XDG_CACHE_HOME"] = str(Path(__file__).resolve().parent.parent / "build" / "cache")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A folder for temporary files, for all workers: killed owners of stores leave those of their sockets behind."""
+    if hasattr(config, "workerinput"):
+        return  # it has inherited that
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # tmp_path stays, to be looked at
+    folder = tempfile.mkdtemp(prefix="flowmetal-tests-")
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.hookimpl(wrapper=True)

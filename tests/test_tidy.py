@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ IMPURE = {
 LINES_MAX = 650
 
 
+@cache
 def imports(path: Path) -> list[tuple[str, bool]]:
     """Names of imported modules, and whether the import stands inside a function."""
     tree = ast.parse(path.read_text())

@@ -42,7 +42,7 @@ def sources() -> list[Path]:
     return [
         ROOT / "pyproject.toml",
         *(ROOT / "flowmetal").rglob("*.py"),
-        *(ROOT / "stdlib").glob("*.fm"),
+        *(ROOT / "stdlib").rglob("*.fm"),
         *(ROOT / "tools").glob("*.py"),
     ]
 

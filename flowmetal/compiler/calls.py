@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flowmetal.bytecode.opcodes import ARGUMENTS_MAX
 from flowmetal.bytecode.program import Function, Global, Reference
 from flowmetal.compiler.evaluation import BuiltinRow, accepts
-from flowmetal.compiler.names import CORE, INLINE, OPERATIONS, Target
+from flowmetal.compiler.names import INLINE, OPERATIONS, Target, is_core
 from flowmetal.compiler.nodes import (
     Apply,
     BuiltinCall,
@@ -86,7 +86,7 @@ def known(analyzer: Analyzer, head: Symbol, found: Target, items: list[Any], sco
     head_span = analyzer.span_at(head)
     analyzer.check_private(head, found)
     arguments = analyzer.arguments(items[1:], scope)
-    if found.module == CORE:
+    if is_core(found.module):
         inlined = _inline(span, definition.name, arguments)
         if inlined is not None:
             return inlined

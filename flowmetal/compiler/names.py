@@ -1,6 +1,6 @@
 """Names: what a symbol means in a module, once it is known to be no local.
 
-Order: the module's own globals; what `ns` refers to; flowmetal.core; for a qualified symbol own effects, aliases, full
+Order: the module's own globals; what `ns` refers to; the core (flowmetal.core and the modules below it); for a qualified symbol own effects, aliases, full
 names of libraries.  `%name` is a builtin or an operation of the machine, in the standard library and, written
 `flowmetal.core/%name`, in what its macros expand to.
 """
@@ -16,6 +16,12 @@ from flowmetal.diagnostics import suggest
 from flowmetal.values import Symbol
 
 CORE = "flowmetal.core"
+
+
+def is_core(module: str) -> bool:
+    """Whether a module is one of those whose public names every program has: `flowmetal.core` and those below it."""
+    return module == CORE or module.startswith(CORE + ".")
+
 
 #: Names that mean the special form wherever they stand at the head of a list.
 HARD_FORMS = frozenset((
@@ -94,6 +100,10 @@ class Names:
     excluded: set[str] = field(default_factory=set)  # core names the module does without
     missing: set[str] = field(default_factory=set)  # required modules that are not there, and their aliases
     missing_names: set[str] = field(default_factory=set)  # names referred to of those
+    core_modules: list[str] = field(init=False)  # flowmetal.core first, then those below it by name
+
+    def __post_init__(self) -> None:
+        self.core_modules = sorted(name for name in self.libraries if is_core(name))
 
     def resolve(self, symbol: Symbol) -> Resolved:
         """What a symbol means, or None."""
@@ -118,10 +128,15 @@ class Names:
             return Special(name)
         if self.library and len(name) > 1 and name.startswith("%"):
             return Percent(name[1:])
-        if name in self.excluded or self.module.name == CORE:
-            return None
-        found = self._in_module(CORE, name)
-        return found if found is not None and not found.definition.private else None
+        return None if name in self.excluded else self.core(name)
+
+    def core(self, name: str) -> Target | None:
+        """The public name of the core, or None."""
+        for module in self.core_modules:
+            found = self.libraries[module].globals.get(name)
+            if found is not None and not found.private:
+                return Target(module, found)
+        return None
 
     def _qualified(self, namespace: str, name: str) -> Resolved:
         if namespace == CORE and (name in SOFT_FORMS or name in HARD_FORMS):
@@ -136,6 +151,8 @@ class Names:
             return self._in_module(module, there)
         module = self.aliases.get(namespace, namespace)
         found = self._in_module(module, name)
+        if found is None and module == CORE:
+            found = self.core(name)
         if found is not None:
             return found
         for whole in self.refer_whole:
@@ -166,13 +183,15 @@ class Names:
     def suggestion(self, symbol: Symbol, locals_: Iterable[str]) -> str | None:
         """The name that was most likely meant."""
         if symbol.namespace is None:
-            candidates = [*locals_, *self.module.globals, *self.refers, *_public(self.libraries.get(CORE))]
+            candidates = [*locals_, *self.module.globals, *self.refers]
+            for module in self.core_modules:
+                candidates += _public(self.libraries[module])
             candidates += [*HARD_FORMS, *SOFT_FORMS]
             return suggest(symbol.name, [name for name in candidates if "__" not in name])
         module = self.module_named(symbol.namespace)
         if module is None:
             # A name of the core is written without its module, and is not what a qualified one was meant to be.
-            spaces = [space for space in (*self.aliases, *self.libraries) if space != CORE]
+            spaces = [space for space in (*self.aliases, *self.libraries) if not is_core(space)]
             written = [f"{space}/{symbol.name}" for space in spaces if symbol.name in _public(self._module(space))]
             written += [name for name in self.module.globals if "/" in name]
             return suggest(f"{symbol.namespace}/{symbol.name}", written)

@@ -9,7 +9,7 @@ from flowmetal.bytecode.program import Module
 from flowmetal.compiler.compile import compile_read, module_name
 from flowmetal.compiler.evaluation import BuiltinRow, Evaluator
 from flowmetal.compiler.forms.namespace import namespace_name, required_names
-from flowmetal.compiler.names import CORE
+from flowmetal.compiler.names import CORE, is_core
 from flowmetal.compiler.reader import ReadResult, read_source
 from flowmetal.compiler.report import Reporter
 from flowmetal.compiler.shapes import span_within
@@ -69,8 +69,10 @@ def _requires(
 ) -> dict[str, Span | None]:
     """The modules of the project that one needs, and where it says so."""
     found: dict[str, Span | None] = {}
-    if is_library and name != CORE and CORE in reads:
-        found[CORE] = None
+    if is_library and name != CORE:
+        # Every module has the names of the core; those below flowmetal.core require each other in their `ns`.
+        core = [CORE] if is_core(name) else sorted(other for other in reads if is_core(other))
+        found.update(dict.fromkeys(other for other in core if other in reads))
     for form in read.forms[:1]:
         if namespace_name(form) is not None:
             for required, place in required_names(form):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from flowmetal.compiler.emit import emit_function
 from flowmetal.compiler.expand import error_of
-from flowmetal.compiler.names import CORE
 from flowmetal.compiler.nodes import Arity, BuiltinCall, Call, Const, FnNode, FunctionScope, Node
 from flowmetal.compiler.shapes import is_list, is_symbol, items_of, text_of
 from flowmetal.diagnostics import Label
@@ -75,7 +74,8 @@ class Prover:
         program = builder.program
         found = None
         if symbol.namespace is None:
-            found = program.lookup(self.module, symbol.name) or program.lookup(CORE, symbol.name)
+            core = self.analyzer.names.core(symbol.name)
+            found = program.lookup(self.module, symbol.name) or (core.definition if core is not None else None)
         else:
             found = program.lookup(symbol.namespace, symbol.name)
         predicate = None if found is None else found.value

@@ -92,9 +92,13 @@ def open_library(data: bytes) -> Library:
 
 def compile_stdlib(folder: Path) -> bytes:
     """Compiles the `.fm` files of a folder into the library's bundle.  Raises CompileFailed."""
-    sources = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.fm"))}
+    sources = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in _sources(folder)}
     modules = compile_project(sources, {}, Evaluate(), BUILTINS)
     return encode_artifact(modules, MAIN, builtin_arity=builtin_arity)
+
+
+def _sources(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.fm"))
 
 
 def _find_data() -> bytes:
@@ -102,7 +106,7 @@ def _find_data() -> bytes:
     if shipped.is_file():
         return shipped.read_bytes()
     folder = _PACKAGE.parent / "stdlib"
-    if not any(folder.glob("*.fm")):
+    if not _sources(folder):
         raise FlowmetalError("B501", path=str(shipped))
     cache = _cache_folder()
     if cache is None:
@@ -148,6 +152,6 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _inputs(folder: Path) -> Iterable[Path]:
-    yield from sorted(folder.glob("*.fm"))
+    yield from _sources(folder)
     for name in _COMPILED_BY:
         yield from sorted((_PACKAGE / name).rglob("*.py"))

@@ -26,7 +26,9 @@ def builtin_arity(number: int) -> tuple[int, int | None] | None:
 
 def library_sources() -> dict[str, str]:
     """The standard library's files."""
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(STDLIB.glob("*.fm"))}
+    return {
+        path.relative_to(STDLIB).as_posix(): path.read_text(encoding="utf-8") for path in sorted(STDLIB.rglob("*.fm"))
+    }
 
 
 @cache

@@ -356,7 +356,7 @@ def test_every_public_name_has_a_sentence(name: str) -> None:
 
 
 def test_sources_are_tidy() -> None:
-    for path in sorted(STDLIB.glob("*.fm")):
+    for path in sorted(STDLIB.rglob("*.fm")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             assert line == line.rstrip() and len(line) <= 120, f"{path.name}:{number}"
             assert not re.search(r"\b(TODO|FIXME)\b", line), f"{path.name}:{number}"

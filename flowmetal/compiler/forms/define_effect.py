@@ -12,7 +12,7 @@ from flowmetal.compiler.forms.define import declare, take_documentation
 from flowmetal.compiler.forms.define_function import named_function
 from flowmetal.compiler.forms.form import Definition, is_ascription, malformed
 from flowmetal.compiler.forms.function import Parameters, Signature, read_parameters
-from flowmetal.compiler.names import CORE
+from flowmetal.compiler.names import CORE, is_core
 from flowmetal.compiler.scopes import Scope
 from flowmetal.compiler.shapes import text_of
 from flowmetal.values import List, Symbol, Vector, keyword, with_span
@@ -55,7 +55,7 @@ def _names(analyzer: Analyzer, symbol: Symbol) -> tuple[str, Symbol]:
     module = analyzer.names.module.name
     span = analyzer.span_at(symbol)
     if symbol.namespace is None:
-        return symbol.name if module == CORE else f"{module}/{symbol.name}", symbol
+        return symbol.name if is_core(module) else f"{module}/{symbol.name}", symbol
     text = f"{symbol.namespace}/{symbol.name}"
     name = symbol.name if symbol.namespace == module else text
     return text, with_span(Symbol(None, name), span)
