@@ -1,8 +1,8 @@
 """Names: what a symbol means in a module, once it is known to be no local.
 
-Order: the module's own globals; what `ns` refers to; the core (flowmetal.core and the modules below it); for a qualified symbol own effects, aliases, full
-names of libraries.  `%name` is a builtin or an operation of the machine, in the standard library and, written
-`flowmetal.core/%name`, in what its macros expand to.
+Order: the module's own globals; what `ns` refers to; the core (flowmetal.core and the modules below it); for a
+qualified symbol own effects, aliases, full names of libraries.  `%name` is a builtin or an operation of the machine, in
+the standard library and, written `flowmetal.core/%name`, in what its macros expand to.
 """
 
 from __future__ import annotations
