@@ -132,3 +132,20 @@ def test_help_starts_without_heavy_imports(command: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_running_an_artifact_loads_no_compiler(tmp_path: Path) -> None:
+    source = tmp_path / "hello.fm"
+    source.write_text('(ns hello)\n(defn main [] "hello")')
+    artifact = tmp_path / "hello.fmc"
+    flowc = [sys.executable, "-m", "flowmetal.cli.flowc", "build", str(source), "-o", str(artifact)]
+    subprocess.run(flowc, check=True, capture_output=True)
+    code = (
+        "import sys\nsys.argv = ['flowvm', 'run', sys.argv[1]]\n"
+        "from flowmetal.cli.flowvm import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'ply', 'ply.yacc', 'flowmetal.compiler', 'lmdb', 'pydantic', 'asyncio', 'httpx2'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(artifact)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, '"hello"\n'), done.stderr

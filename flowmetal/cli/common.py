@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 import typer
 
+from flowmetal.cli.parameters import convert_directly
+
 # Exit codes; docs/cli.md lists them.
 OK, FAILED, USAGE, NOT_FOUND, CONFLICT, REFUSED, NO_STORE, TIMED_OUT, PROGRAM_FAILED = range(9)
 INTERRUPTED, TERMINATED = 130, 143
@@ -39,6 +41,7 @@ def exit_code(code: str) -> int:
 
 def run(app: typer.Typer) -> NoReturn:
     """Runs a command; every error ends as a rendered diagnostic and an exit code, never as a traceback."""
+    convert_directly(app)
     try:
         app()
     except KeyboardInterrupt:

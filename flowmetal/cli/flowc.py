@@ -10,7 +10,7 @@ import typer
 from flowmetal.cli import common
 
 if TYPE_CHECKING:
-    from flowmetal.engine.build import Built
+    from flowmetal.engine.artifacts import Built
 
 app = typer.Typer(
     name="flowc",
@@ -139,12 +139,13 @@ def read_sources(paths: list[Path]) -> dict[str, bytes]:
 
 def read_program(path: Path) -> Built:
     """A program to run or deploy: an artifact as it is; a source file, or a folder of them, compiled."""
-    from flowmetal.engine.build import Built, artifact_hash, artifact_name, build_artifact
-
     if path.suffix == ".fm" or path.is_dir():
+        from flowmetal.engine.build import build_artifact
+
         return build_artifact(read_sources([path]))
-    data = read_bytes(path)
-    return Built(artifact_name(data), data, artifact_hash(data))
+    from flowmetal.engine.artifacts import read_artifact
+
+    return read_artifact(read_bytes(path))
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,22 +1,31 @@
-"""What Python programs import: connect(), Client, Worker and the exceptions (drawn in errors.py)."""
+"""What Python programs import: connect(), Client, Worker and the exceptions (drawn in errors.py).
 
-from flowmetal.client.base import Client
-from flowmetal.client.connecting import connect
-from flowmetal.client.errors import (
-    BadAddress,
-    ClientError,
-    Conflict,
-    NotAuthorized,
-    NotFinished,
-    NotFound,
-    NotPlain,
-    ProcessCancelled,
-    ProcessFailed,
-    Refused,
-    Unreachable,
-)
-from flowmetal.client.plain import Outcome, ProcessInfo, Step
-from flowmetal.client.worker import Context, Worker, WorkerError
+Names are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowmetal.client.base import Client
+    from flowmetal.client.connecting import connect
+    from flowmetal.client.errors import (
+        BadAddress,
+        ClientError,
+        Conflict,
+        NotAuthorized,
+        NotFinished,
+        NotFound,
+        NotPlain,
+        ProcessCancelled,
+        ProcessFailed,
+        Refused,
+        Unreachable,
+    )
+    from flowmetal.client.plain import Outcome, ProcessInfo, Step
+    from flowmetal.client.worker import Context, Worker, WorkerError
 
 __all__ = [
     "BadAddress",
@@ -39,3 +48,38 @@ __all__ = [
     "WorkerError",
     "connect",
 ]
+
+_WHERE = {
+    "BadAddress": "flowmetal.client.errors",
+    "Client": "flowmetal.client.base",
+    "ClientError": "flowmetal.client.errors",
+    "Conflict": "flowmetal.client.errors",
+    "Context": "flowmetal.client.worker",
+    "NotAuthorized": "flowmetal.client.errors",
+    "NotFinished": "flowmetal.client.errors",
+    "NotFound": "flowmetal.client.errors",
+    "NotPlain": "flowmetal.client.errors",
+    "Outcome": "flowmetal.client.plain",
+    "ProcessCancelled": "flowmetal.client.errors",
+    "ProcessFailed": "flowmetal.client.errors",
+    "ProcessInfo": "flowmetal.client.plain",
+    "Refused": "flowmetal.client.errors",
+    "Step": "flowmetal.client.plain",
+    "Unreachable": "flowmetal.client.errors",
+    "Worker": "flowmetal.client.worker",
+    "WorkerError": "flowmetal.client.worker",
+    "connect": "flowmetal.client.connecting",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _WHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(importlib.import_module(module), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

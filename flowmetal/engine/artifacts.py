@@ -10,13 +10,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from flowmetal.bytecode.fmc import Artifact, decode_artifact
 from flowmetal.bytecode.link import link, verify_artifact
 from flowmetal.bytecode.program import Module
-from flowmetal.diagnostics import FlowmetalError
+from flowmetal.diagnostics import Diagnostic, FlowmetalError
+from flowmetal.engine.library import Library, builtin_arity, open_library, standard_library
 from flowmetal.engine.live import Loaded, loaded
-from flowmetal.engine.stdlib import Library, builtin_arity, open_library, standard_library
 from flowmetal.store.interface import Command, PutArtifact, Store
 
 #: What a pointer to a library's bundle begins with; the content hash of the bundle follows.
@@ -28,6 +29,16 @@ LIBRARIES_MAX = 16
 
 #: Puts an artifact into a store under a name -> its content hash.
 Deployer = Callable[[Store, str, bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An artifact: the name of its main module, its bytes, its content hash, and what the compiler warned of."""
+
+    name: str
+    data: bytes
+    hash: bytes
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 class Programs:
@@ -78,6 +89,12 @@ class Programs:
             if len(self._libraries) > LIBRARIES_MAX:
                 self._libraries.popitem(last=False)
         return found
+
+
+def read_artifact(data: bytes) -> Built:
+    """An artifact as it comes from a file.  Raises FlowmetalError with a B code."""
+    artifact = decode_artifact(data)
+    return Built(artifact.name, data, artifact.hash)
 
 
 def open_artifact(data: bytes) -> Artifact:

@@ -13,23 +13,15 @@ from flowmetal.bytecode.disassemble import disassemble, disassemble_module
 from flowmetal.bytecode.fmc import decode_artifact, encode_artifact
 from flowmetal.bytecode.program import Module
 from flowmetal.compiler import compile_project
-from flowmetal.diagnostics import Diagnostic, FlowmetalError, suggest
-from flowmetal.engine.artifacts import open_artifact
+from flowmetal.diagnostics import FlowmetalError, suggest
+from flowmetal.engine.artifacts import Built, open_artifact
 from flowmetal.engine.stdlib import Evaluate, builtin_arity, standard_library
 from flowmetal.vm.builtins.registry import BUILTINS
 
+__all__ = ["Built", "Described", "artifact_name", "build_artifact", "describe_artifact", "verify_file"]
+
 #: Names of functions that a message lists.
 NAMES_MAX = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """An artifact: the name of its main module, its bytes, its content hash, and what the compiler warned of."""
-
-    name: str
-    data: bytes
-    hash: bytes
-    warnings: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +58,6 @@ def verify_file(data: bytes) -> None:
 def artifact_name(data: bytes) -> str:
     """The name of an artifact's main module.  Raises FlowmetalError with a B code."""
     return decode_artifact(data).name
-
-
-def artifact_hash(data: bytes) -> bytes:
-    """The content hash of an artifact.  Raises FlowmetalError with a B code."""
-    return decode_artifact(data).hash
 
 
 def describe_artifact(data: bytes, function: str | None = None) -> Described:

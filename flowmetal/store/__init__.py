@@ -1,10 +1,36 @@
 """The event store: what every part of Flowmetal that keeps or reads state talks to.
 
-`open_store` opens one; interface.py says what it can do, layout.py how it is laid out.
+`open_store` opens one; interface.py says what it can do, layout.py how it is laid out.  Names are imported when they
+are first used: a store in memory does without LMDB.
 """
 
-from flowmetal.store.errors import StoreError
-from flowmetal.store.interface import Store
-from flowmetal.store.opening import open_store
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowmetal.store.errors import StoreError
+    from flowmetal.store.interface import Store
+    from flowmetal.store.opening import open_store
 
 __all__ = ["Store", "StoreError", "open_store"]
+
+_WHERE = {
+    "Store": "flowmetal.store.interface",
+    "StoreError": "flowmetal.store.errors",
+    "open_store": "flowmetal.store.opening",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _WHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(importlib.import_module(module), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,109 @@
+"""The standard library as the engine has it: the modules of stdlib.fmc, from the package or from the user's cache.
+
+An installed package carries `flowmetal/stdlib/stdlib.fmc`.  In a source tree the library is compiled from `stdlib/*.fm`
+and kept in the user's cache folder, under a name made of the hashes of those sources and of the code that compiles
+them, so that a change of either compiles it again.  The compiler is loaded only then: running an artifact does without.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from flowmetal.bytecode.fmc import decode_artifact
+from flowmetal.bytecode.link import link
+from flowmetal.bytecode.program import Module
+from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine.cache import cache_folder, keep, read_kept
+from flowmetal.vm.builtins.registry import BUILTINS
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+#: Packages that decide how sources compile.
+_COMPILED_BY = ("bytecode", "compiler", "values", "vm")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The standard library: its artifact (a bundle), that artifact's content hash, and its modules by name."""
+
+    data: bytes
+    hash: bytes
+    modules: dict[str, Module]
+
+
+def builtin_arity(number: int) -> tuple[int, int | None] | None:
+    """How many arguments a builtin takes, for the verifier; None for a number that no builtin has."""
+    row = BUILTINS.get(number)
+    return None if row is None else (row.min_args, row.max_args)
+
+
+_lock = threading.Lock()
+_loaded: Library | None = None
+
+
+def standard_library() -> Library:
+    """The standard library of this installation; loaded once.  FlowmetalError B501 where there is none to be found."""
+    global _loaded
+    with _lock:
+        if _loaded is None:
+            _loaded = _find()
+        return _loaded
+
+
+def open_library(data: bytes) -> Library:
+    """A library from the bytes of its bundle."""
+    artifact = decode_artifact(data, builtin_arity)
+    return Library(data, artifact.hash, link(artifact).modules)
+
+
+def library_sources(folder: Path) -> list[Path]:
+    """The library's source files."""
+    return sorted(folder.rglob("*.fm"))
+
+
+def _find() -> Library:
+    shipped = _PACKAGE / "stdlib" / "stdlib.fmc"
+    if shipped.is_file():
+        return open_library(shipped.read_bytes())
+    folder = _PACKAGE.parent / "stdlib"
+    sources = library_sources(folder)
+    if not sources:
+        raise FlowmetalError("B501", path=str(shipped))
+    cache = cache_folder()
+    path = None if cache is None else cache / f"stdlib-{_fingerprint(sources).hex()[:32]}.fmc"
+    kept = None if path is None else read_kept(path)
+    if kept is not None:
+        try:
+            return open_library(kept)
+        except FlowmetalError:
+            pass  # damaged: it is made again
+    data = _compiler()(folder)
+    if path is not None:
+        keep(path, data)
+    return open_library(data)
+
+
+def _compiler() -> Callable[[Path], bytes]:
+    """What compiles the library.  It takes the compiler with it, so it is not loaded before it is needed."""
+    made: Callable[[Path], bytes] = importlib.import_module("flowmetal.engine.stdlib").compile_stdlib
+    return made
+
+
+def _fingerprint(sources: Iterable[Path]) -> bytes:
+    digest = sha256()
+    for path in (*sources, *compiler_sources()):
+        content = path.read_bytes()
+        digest.update(b"%s\x00%d\x00" % (path.name.encode(), len(content)))
+        digest.update(content)
+    return digest.digest()
+
+
+def compiler_sources() -> Iterable[Path]:
+    """The code that decides what a source compiles to."""
+    for name in _COMPILED_BY:
+        yield from sorted((_PACKAGE / name).rglob("*.py"))
