@@ -41,9 +41,9 @@ def exit_code(code: str) -> int:
 
 def run(app: typer.Typer) -> NoReturn:
     """Runs a command; every error ends as a rendered diagnostic and an exit code, never as a traceback."""
-    convert_directly(app)
     try:
-        app()
+        with convert_directly(app):
+            app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,11 @@ class Group(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-def convert_directly(app: Typer) -> None:
+@contextmanager
+def convert_directly(app: Typer) -> Iterator[None]:
     """Lets an app and its commands do so, of which only the one that is asked for is made."""
-    asked = [command for command in app.registered_commands if _name(command) == (sys.argv[1:] or [""])[0]]
+    commands = app.registered_commands
+    asked = [command for command in commands if _name(command) == (sys.argv[1:] or [""])[0]]
     if asked and not any(name.endswith("_COMPLETE") for name in os.environ):
         app.registered_commands = asked
     for command in app.registered_commands:
@@ -46,6 +49,10 @@ def convert_directly(app: Typer) -> None:
     for info in (app.info, app.registered_callback):
         if info is not None and getattr(info.cls, "value", info.cls) in (None, TyperGroup):  # it may be wrapped
             info.cls = Group
+    try:
+        yield
+    finally:
+        app.registered_commands = commands
 
 
 def _name(command: Any) -> str:
