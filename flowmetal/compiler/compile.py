@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from flowmetal.bytecode.program import Module
@@ -62,14 +63,18 @@ def compile_read(
     builtins: Mapping[Any, BuiltinRow],
     name: str | None = None,
     library: bool | None = None,
+    others: Mapping[str, str] = MappingProxyType({}),
 ) -> Module:
-    """As compile_module, of a file that has been read."""
+    """As compile_module, of a file that has been read.
+
+    `others` are modules that are there but cannot be required, with a reason; they are for messages.
+    """
     reporter = Reporter()
     for diagnostic in read.diagnostics:
         reporter.add(diagnostic)
     module = Module(module_name(read, file, name), source=read.text, file=file)
     rows = {row.name: row for row in builtins.values()}
-    names = Names(module, libraries, rows, not libraries if library is None else library)
+    names = Names(module, libraries, rows, not libraries if library is None else library, others=others)
     builder = Builder(module, dict(libraries))
     analyzer = Analyzer(names, builder, reporter, evaluate, file)
     with deep_recursion():

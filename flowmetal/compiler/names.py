@@ -100,6 +100,7 @@ class Names:
     excluded: set[str] = field(default_factory=set)  # core names the module does without
     missing: set[str] = field(default_factory=set)  # required modules that are not there, and their aliases
     missing_names: set[str] = field(default_factory=set)  # names referred to of those
+    others: Mapping[str, str] = field(default_factory=dict)  # modules that are there but cannot be required -> why
     core_modules: list[str] = field(init=False)  # flowmetal.core first, then those below it by name
 
     def __post_init__(self) -> None:

@@ -1,8 +1,12 @@
-"""compile_project: several files that use each other, in the order of their dependencies."""
+"""compile_project: several files that use each other, in the order of their dependencies.
+
+The pieces of it (Head, heads_by_name, in_order) are there for a build that keeps what it has compiled before.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from flowmetal.bytecode.program import Module
@@ -14,6 +18,38 @@ from flowmetal.compiler.reader import ReadResult, read_source
 from flowmetal.compiler.report import Reporter
 from flowmetal.compiler.shapes import span_within
 from flowmetal.diagnostics import CompileFailed, Label, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the beginning of a file says: the module it holds, and the modules that one requires, with their places."""
+
+    name: str
+    file: str
+    start: Span
+    requires: tuple[tuple[str, Span | None], ...]
+
+
+def read_head(read: ReadResult, file: str) -> Head:
+    """The head of a file that has been read."""
+    found: dict[str, Span | None] = {}
+    for form in read.forms[:1]:
+        if namespace_name(form) is not None:
+            for required, place in required_names(form):
+                found[required] = span_within(place, None)
+    start = read.spans[0] if read.spans else Span(file, 1, 1, 1, 1)
+    return Head(module_name(read, file, None), file, start, tuple(found.items()))
+
+
+def heads_by_name(heads: Iterable[Head], reporter: Reporter) -> dict[str, Head]:
+    """Heads under the names of their modules; of two with one name the second is reported and left out."""
+    found: dict[str, Head] = {}
+    for head in heads:
+        other = found.setdefault(head.name, head)
+        if other is not head:
+            labels = (Label(other.start, "the other one"),)
+            reporter.error("A137", head.start, labels=labels, name=head.name, other=other.file)
+    return found
 
 
 def compile_project(
@@ -29,28 +65,20 @@ def compile_project(
     """
     reporter = Reporter()
     is_library = not libraries if library is None else library
-    reads: dict[str, tuple[str, ReadResult]] = {}
-    for file in sorted(sources):
-        read = read_source(sources[file], file)
-        name = module_name(read, file, None)
-        if name in reads:
-            other = reads[name][0]
-            reporter.error("A137", _start(read, file), labels=(Label(_start(reads[name][1], other), "the other one"),),
-                           name=name, other=other)  # fmt: skip
-            continue
-        reads[name] = (file, read)
-    order = _in_order(reads, reporter, is_library)
+    reads = {file: read_source(sources[file], file) for file in sorted(sources)}
+    heads = heads_by_name([read_head(read, file) for file, read in reads.items()], reporter)
     available = dict(libraries)
     compiled: list[Module] = []
-    failed: set[str] = set()
+    order = in_order(heads, reporter, is_library)
+    failed = set(heads) - set(order)
     for name in order:
-        file, read = reads[name]
-        if any(required in failed for required in _requires(name, read, reads, is_library)):
+        if any(required in failed for required in needed(name, heads, is_library)):
             failed.add(name)
             continue
+        file = heads[name].file
         try:
             module = compile_read(
-                read, file, libraries=available, evaluate=evaluate, builtins=builtins, library=is_library
+                reads[file], file, libraries=available, evaluate=evaluate, builtins=builtins, library=is_library
             )
         except CompileFailed as problem:
             failed.add(name)
@@ -64,32 +92,26 @@ def compile_project(
     return compiled
 
 
-def _requires(
-    name: str, read: ReadResult, reads: Mapping[str, tuple[str, ReadResult]], is_library: bool
-) -> dict[str, Span | None]:
+def needed(name: str, heads: Mapping[str, Head], is_library: bool = False) -> dict[str, Span | None]:
     """The modules of the project that one needs, and where it says so."""
     found: dict[str, Span | None] = {}
     if is_library and name != CORE:
         # Every module has the names of the core; those below flowmetal.core require each other in their `ns`.
-        core = [CORE] if is_core(name) else sorted(other for other in reads if is_core(other))
-        found.update(dict.fromkeys(other for other in core if other in reads))
-    for form in read.forms[:1]:
-        if namespace_name(form) is not None:
-            for required, place in required_names(form):
-                if required in reads and required != name:
-                    found[required] = span_within(place, None)
+        core = [CORE] if is_core(name) else sorted(other for other in heads if is_core(other))
+        found.update(dict.fromkeys(other for other in core if other in heads))
+    found.update((required, span) for required, span in heads[name].requires if required in heads and required != name)
     return found
 
 
-def _in_order(reads: Mapping[str, tuple[str, ReadResult]], reporter: Reporter, is_library: bool) -> list[str]:
+def in_order(heads: Mapping[str, Head], reporter: Reporter, is_library: bool = False) -> list[str]:
     """Names of modules, each after those it requires; a circle is reported and its modules left out."""
     order: list[str] = []
     state: dict[str, str] = {}
-    for start in sorted(reads):
+    for start in sorted(heads):
         if start in state:
             continue
         path: list[tuple[str, list[tuple[str, Span | None]]]] = []
-        _enter(start, path, state, reads, is_library)
+        _enter(start, path, state, heads, is_library)
         while path:
             name, waiting = path[-1]
             if not waiting:
@@ -108,7 +130,7 @@ def _in_order(reads: Mapping[str, tuple[str, ReadResult]], reporter: Reporter, i
             elif state.get(required) == "circle":
                 state[name] = "circle"
             elif required not in state:
-                _enter(required, path, state, reads, is_library)
+                _enter(required, path, state, heads, is_library)
     return order
 
 
@@ -116,12 +138,8 @@ def _enter(
     name: str,
     path: list[tuple[str, list[tuple[str, Span | None]]]],
     state: dict[str, str],
-    reads: Mapping[str, tuple[str, ReadResult]],
+    heads: Mapping[str, Head],
     is_library: bool,
 ) -> None:
     state[name] = "open"
-    path.append((name, list(_requires(name, reads[name][1], reads, is_library).items())))
-
-
-def _start(read: ReadResult, file: str) -> Span:
-    return read.spans[0] if read.spans else Span(file, 1, 1, 1, 1)
+    path.append((name, list(needed(name, heads, is_library).items())))

@@ -12,13 +12,12 @@ from typing import Any
 from flowmetal.bytecode.disassemble import disassemble, disassemble_module
 from flowmetal.bytecode.fmc import decode_artifact, encode_artifact
 from flowmetal.bytecode.program import Module
-from flowmetal.compiler import compile_project
 from flowmetal.diagnostics import FlowmetalError, suggest
 from flowmetal.engine.artifacts import Built, open_artifact
-from flowmetal.engine.stdlib import Evaluate, builtin_arity, standard_library
-from flowmetal.vm.builtins.registry import BUILTINS
+from flowmetal.engine.incremental import Compiled, Inputs, compile_modules
+from flowmetal.engine.library import builtin_arity, standard_library
 
-__all__ = ["Built", "Described", "artifact_name", "build_artifact", "describe_artifact", "verify_file"]
+__all__ = ["Built", "Described", "artifact_name", "build_artifact", "describe_artifact", "pack", "verify_file"]
 
 #: Names of functions that a message lists.
 NAMES_MAX = 20
@@ -42,12 +41,17 @@ def build_artifact(
     `strip` leaves source text and places out, `bundle` puts the standard library in.  Raises CompileFailed with all
     diagnostics.
     """
-    library = standard_library().modules
-    modules = compile_project(sources, library, Evaluate(), BUILTINS)
-    name = main or _module_of(modules, next(iter(sources)))
-    packed = [*library.values(), *modules] if bundle else modules
-    data = encode_artifact(packed, name, strip=strip, builtin_arity=builtin_arity)
-    return Built(name, data, decode_artifact(data).hash)
+    texts = {file: text.encode() if isinstance(text, str) else text for file, text in sources.items()}
+    compiled = compile_modules(Inputs(texts))
+    return pack(compiled, main or _module_of(compiled.modules, next(iter(sources))), strip, bundle)
+
+
+def pack(compiled: Compiled, main: str, strip: bool, bundle: bool, libraries: Iterable[Module] = ()) -> Built:
+    """The artifact of compiled modules and the libraries they bring, named after the module `main`."""
+    modules = [*libraries, *compiled.modules]
+    packed = [*standard_library().modules.values(), *modules] if bundle else modules
+    data = encode_artifact(packed, main, strip=strip, builtin_arity=builtin_arity)
+    return Built(main, data, decode_artifact(data).hash, compiled.warnings)
 
 
 def verify_file(data: bytes) -> None:

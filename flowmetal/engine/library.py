@@ -11,6 +11,7 @@ import importlib
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from flowmetal.engine.cache import cache_folder, keep, read_kept
 from flowmetal.vm.builtins.registry import BUILTINS
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+
+#: The file of an installed package that holds the hash of the compiler's code.
+COMPILER_HASH = "compiler.hash"
 
 #: Packages that decide how sources compile.
 _COMPILED_BY = ("bytecode", "compiler", "values", "vm")
@@ -74,8 +78,11 @@ def _find() -> Library:
     sources = library_sources(folder)
     if not sources:
         raise FlowmetalError("B501", path=str(shipped))
-    cache = cache_folder()
-    path = None if cache is None else cache / f"stdlib-{_fingerprint(sources).hex()[:32]}.fmc"
+    folder_kept = cache_folder()
+    path = None
+    if folder_kept is not None:
+        name = sha256(compiler_fingerprint() + _digest(sources)).hexdigest()[:32]
+        path = folder_kept / f"stdlib-{name}.fmc"
     kept = None if path is None else read_kept(path)
     if kept is not None:
         try:
@@ -94,9 +101,18 @@ def _compiler() -> Callable[[Path], bytes]:
     return made
 
 
-def _fingerprint(sources: Iterable[Path]) -> bytes:
+@cache
+def compiler_fingerprint() -> bytes:
+    """Tells one compiler from another.  An installed package brings it; a source tree is hashed, in some 10 ms."""
+    shipped = _PACKAGE / "stdlib" / COMPILER_HASH
+    if shipped.is_file():
+        return shipped.read_bytes()
+    return _digest(compiler_sources())
+
+
+def _digest(paths: Iterable[Path]) -> bytes:
     digest = sha256()
-    for path in (*sources, *compiler_sources()):
+    for path in paths:
         content = path.read_bytes()
         digest.update(b"%s\x00%d\x00" % (path.name.encode(), len(content)))
         digest.update(content)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flowmetal.diagnostics import CompileFailed, FlowmetalError
-from flowmetal.engine import artifacts, stdlib
+from flowmetal.engine import artifacts, library, stdlib
 from flowmetal.engine.artifacts import Programs, deploy
 from flowmetal.engine.build import artifact_name, build_artifact, describe_artifact, verify_file
 from flowmetal.engine.run import run_once
@@ -141,16 +141,24 @@ def test_a_program_the_store_does_not_have() -> None:
     assert caught.value.code == "V302"
 
 
+def in_a_source_tree() -> bool:
+    return not (Path(library.__file__).parent.parent / "stdlib" / "stdlib.fmc").exists()
+
+
 def test_the_library_is_kept_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = standard_library().data
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: compiled)
-    data = stdlib._find_data()
+    data = library._find().data
     (kept,) = (tmp_path / "flowmetal").iterdir()
     assert kept.read_bytes() == data
     monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: pytest.fail("compiled again"))
-    if not (Path(stdlib.__file__).parent.parent / "stdlib" / "stdlib.fmc").exists():
-        assert stdlib._find_data() == data
+    if in_a_source_tree():
+        assert library._find().data == data
+        monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: compiled)
+        for damage in (data[:-1], data[:100] + b"x" + data[101:], b""):
+            kept.write_bytes(damage)  # it is made again
+            assert library._find().data == data == kept.read_bytes()
     assert open_library(data).hash == standard_library().hash
 
 
@@ -160,7 +168,7 @@ def test_a_cache_that_cannot_be_written_is_no_problem(tmp_path: Path, monkeypatc
     compiled = standard_library().data
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
     monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: compiled)
-    assert stdlib._find_data() == compiled
+    assert library._find().data == compiled
 
 
 def test_a_user_without_a_home_compiles_it_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +176,7 @@ def test_a_user_without_a_home_compiles_it_every_time(monkeypatch: pytest.Monkey
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", lambda: Path("~no-such-user").expanduser())
     monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: compiled)
-    assert stdlib._find_data() == compiled
+    assert library._find().data == compiled
 
 
 def test_running_once_in_real_time() -> None:

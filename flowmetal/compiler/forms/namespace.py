@@ -9,7 +9,7 @@ from flowmetal.compiler.forms.form import malformed
 from flowmetal.compiler.names import Names
 from flowmetal.compiler.shapes import is_list, is_symbol, items_of
 from flowmetal.diagnostics import suggest
-from flowmetal.values import Keyword, Symbol, Vector
+from flowmetal.values import Keyword, Map, Symbol, Vector
 
 if TYPE_CHECKING:
     from flowmetal.compiler.analyze import Analyzer
@@ -64,23 +64,35 @@ def _require(analyzer: Analyzer, spec: Any) -> None:
     module = str(parts[0])
     if module not in names.libraries:
         span = analyzer.span_at(parts[0])
-        analyzer.error("A131", span=span, name=module, suggestion=_meant(module, names.libraries))
+        if module in names.others:
+            analyzer.error("A201", span=span, name=module, reason=names.others[module])
+        else:
+            analyzer.error("A131", span=span, name=module, suggestion=_meant(module, names.libraries))
         _take_as_missing(names, module, parts[1:])
         return
     options = parts[1:]
     if len(options) % 2:
         malformed(analyzer, "ns", spec)
         return
-    for option, value in zip(options[::2], options[1::2], strict=True):
+    pairs = list(zip(options[::2], options[1::2], strict=True))
+    renames = {
+        there: here
+        for option, value in pairs
+        if _is_keyword(option, "rename") and _is_names(value)
+        for there, here in value.items()
+    }
+    for option, value in pairs:
         if _is_keyword(option, "as") and value.__class__ is Symbol and value.namespace is None:
             names.aliases[value.name] = module
         elif _is_keyword(option, "refer") and _is_keyword(value, "all"):
             names.refer_whole.append(module)
-        elif _is_keyword(option, "refer") and value.__class__ in (Vector,):
+        elif _is_keyword(option, "refer") and value.__class__ is Vector:
             for name in items_of(value):
-                _refer(analyzer, module, name)
-        else:
+                _refer(analyzer, module, name, renames.pop(name, name) if name.__class__ is Symbol else name)
+        elif not (_is_keyword(option, "rename") and _is_names(value)):
             malformed(analyzer, "ns", spec)
+    for there, here in renames.items():
+        _refer(analyzer, module, there, here)
 
 
 def _meant(module: str, libraries: Iterable[str]) -> str | None:
@@ -100,7 +112,15 @@ def _take_as_missing(names: Names, module: str, options: list[Any]) -> None:
             names.missing_names.update(str(name) for name in items_of(value))
 
 
-def _refer(analyzer: Analyzer, module: str, name: Any) -> None:
+def _is_names(value: Any) -> bool:
+    """Whether something is a map from plain names to plain names."""
+    if not isinstance(value, Map):
+        return False
+    return all(one.__class__ is Symbol and one.namespace is None for pair in value.items() for one in pair)
+
+
+def _refer(analyzer: Analyzer, module: str, name: Any, here: Any) -> None:
+    """Takes a name of a module, under the name `here`."""
     source = analyzer.names.libraries[module]
     written = str(name)
     found = source.globals.get(written) if name.__class__ is Symbol else None
@@ -109,7 +129,7 @@ def _refer(analyzer: Analyzer, module: str, name: Any) -> None:
         suggestion = suggest(written, public)
         analyzer.error("A132", span=analyzer.span_at(name), name=written, module=module, suggestion=suggestion)
         return
-    analyzer.names.refers[written] = (module, written)
+    analyzer.names.refers[str(here)] = (module, written)
 
 
 def _is_keyword(form: Any, text: str) -> bool:

@@ -258,4 +258,19 @@ CODES: dict[str, Entry] = {
         "Move what both need into a third module.",
         "",
     ),
+    # Projects: A200 to A209.
+    "A200": Entry(
+        "misplaced module",
+        "This file holds the module `{name}`, and by its place it is `{expected}`.",
+        "Write `(ns {expected} ...)`, or move the file to {path}.",
+        "In a project the name of a module follows from its path below the folder of sources: src/shop/orders.fm\n"
+        "holds `(ns shop.orders)`.  So whoever reads a name knows which file to open.",
+    ),
+    "A201": Entry(
+        "module out of reach",
+        "The module `{name}` cannot be required here: {reason}.",
+        "Move it into a folder of sources, which flowmetal.toml lists as `source`.",
+        "A program consists of the modules in its folders of sources, of the libraries that its flowmetal.toml names,\n"
+        "and of the standard library.  Tests may require the program's modules, not the other way round.",
+    ),
 }
