@@ -23,9 +23,9 @@ _EXIT_BY_CODE = {
     "H101": FAILED, "H103": REFUSED, "H507": TIMED_OUT, "H508": PROGRAM_FAILED, "H509": PROGRAM_FAILED,
     "H504": NOT_FOUND, "H505": CONFLICT, "H511": NOT_FOUND, "H513": USAGE, "B014": NOT_FOUND, "B016": USAGE,
     "U101": NOT_FOUND, "U102": USAGE, "U103": USAGE, "U104": NOT_FOUND, "U105": TIMED_OUT, "U106": FAILED,
-    "H506": FAILED, "U107": NOT_FOUND, "U110": TIMED_OUT,
+    "H506": FAILED, "U107": NOT_FOUND, "U110": TIMED_OUT, "U180": NOT_FOUND, "U181": CONFLICT,
 }  # fmt: skip
-_EXIT_BY_PREFIX = {"S1": NO_STORE, "S3": NO_STORE, "H2": USAGE, "H50": NO_STORE}
+_EXIT_BY_PREFIX = {"U18": USAGE, "U17": USAGE, "S1": NO_STORE, "S3": NO_STORE, "H2": USAGE, "H50": NO_STORE}
 
 
 def exit_code(code: str) -> int:
@@ -110,10 +110,10 @@ def show_diagnostics(diagnostics: Any, sources: dict[str, str] | None = None) ->
     sys.stderr.write("\n".join(render(one, texts, color) for one in diagnostics))
 
 
-def show_warnings(diagnostics: Any) -> None:
+def show_warnings(diagnostics: Any, sources: dict[str, str] | None = None) -> None:
     """Renders what a compilation warned of to standard error; with --json it goes into the command's document."""
     if diagnostics and "--json" not in sys.argv:
-        show_diagnostics(diagnostics)
+        show_diagnostics(diagnostics, sources)
 
 
 def warnings_json(diagnostics: Any) -> dict[str, Any]:

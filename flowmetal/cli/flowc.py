@@ -32,46 +32,72 @@ def options(
     """Compiles Flowmetal programs.  Example: flowc build deploy.fm"""
 
 
-Sources = Annotated[list[Path], typer.Argument(help="Source files (.fm), or folders of them.")]
+Sources = Annotated[
+    list[Path] | None, typer.Argument(help="Source files (.fm), or folders; default: the project this folder is in.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of internal errors.", hidden=True)]
 
 
 @app.command()
 def build(
-    sources: Sources,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The artifact; default: NAME.fmc here.")] = None,
+    sources: Sources = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The artifact; default: NAME.fmc here, or what the project says."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The main module; default: the one that no other requires.")] = None,
     strip: Annotated[bool, typer.Option("--strip", help="Leave source text and places out.")] = False,
     bundle: Annotated[bool, typer.Option("--bundle", help="Put the standard library in as well.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compile all of a project again.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compiles sources to one artifact, .fmc."""
+    """Compiles sources, or a project, to one artifact, .fmc."""
+    from flowmetal.cli import projects
+
+    manifest = projects.manifest_of(sources)
+    if manifest is not None:
+        projects.build(manifest, output, name, strip, bundle, not no_cache, as_json)
+        return
     from flowmetal.engine.build import build_artifact
 
-    built = build_artifact(read_sources(sources), main=name, strip=strip, bundle=bundle)
+    built = build_artifact(read_sources(sources or []), main=name, strip=strip, bundle=bundle)
     common.show_warnings(built.warnings)
     target = output if output is not None else Path(f"{built.name}.fmc")
-    try:
-        target.write_bytes(built.data)
-    except OSError as problem:
-        common.usage("U108", path=str(target), problem=problem.strerror or str(problem))
+    write_artifact(target, built)
     document = {"artifact": str(target), "name": built.name, "hash": built.hash.hex(), "bytes": len(built.data)}
     document |= common.warnings_json(built.warnings)
     common.emit(document, as_json, lambda: f"{target}  {len(built.data)} bytes  {built.hash.hex()[:16]}")
 
 
+def write_artifact(target: Path, built: Built) -> None:
+    """Writes an artifact in one piece, so that nobody sees half of it; U108 where that is not possible."""
+    from flowmetal.engine.cache import write_whole
+
+    try:
+        write_whole(target, built.data)
+    except OSError as problem:
+        common.usage("U108", path=str(target), problem=problem.strerror or str(problem))
+
+
 @app.command()
-def check(sources: Sources, as_json: Json = False, debug: Debug = False) -> None:
+def check(sources: Sources = None, as_json: Json = False, debug: Debug = False) -> None:
     """Says what is wrong with sources, or checks an artifact; writes nothing."""
+    from flowmetal.cli import projects
     from flowmetal.diagnostics import CompileFailed
+
+    manifest = projects.manifest_of(sources)
+    if manifest is not None:
+        projects.check(manifest, as_json)
+        return
     from flowmetal.engine.build import build_artifact, verify_file
 
-    artifacts = [path for path in sources if path.suffix == ".fmc"]
+    paths = sources or []
+    artifacts = [path for path in paths if path.suffix == ".fmc"]
     for path in artifacts:
         verify_file(read_bytes(path))
-    rest = [path for path in sources if path.suffix != ".fmc"]
+    rest = [path for path in paths if path.suffix != ".fmc"]
     found = []
     if rest:
         try:
@@ -83,7 +109,26 @@ def check(sources: Sources, as_json: Json = False, debug: Debug = False) -> None
     if any(one.level == "error" for one in found):
         raise typer.Exit(common.FAILED)
     if not as_json:
-        typer.echo(f"{len(sources)} checked, no errors")
+        typer.echo(f"{len(paths)} checked, no errors")
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="What the project is called, and the folder it is made in.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Makes a project: flowmetal.toml, a first program, a test."""
+    from flowmetal.cli import projects
+
+    made = projects.new(name)
+    common.emit(
+        {"project": str(made[0]), "files": [str(path) for path in made[1:]]},
+        as_json,
+        lambda: "\n".join(
+            [*(str(path) for path in made[1:]), "", f"cd {name} && flowc build && flowvm run build/{name}.main.fmc"]
+        ),
+    )
 
 
 @app.command()
@@ -139,6 +184,12 @@ def read_sources(paths: list[Path]) -> dict[str, bytes]:
 
 def read_program(path: Path) -> Built:
     """A program to run or deploy: an artifact as it is; a source file, or a folder of them, compiled."""
+    if path.is_dir():
+        from flowmetal.cli import projects
+
+        manifest = projects.manifest_of([path])
+        if manifest is not None:
+            return projects.compile_project(manifest)
     if path.suffix == ".fm" or path.is_dir():
         from flowmetal.engine.build import build_artifact
 

@@ -185,8 +185,8 @@ class Names:
         """The name that was most likely meant."""
         if symbol.namespace is None:
             candidates = [*locals_, *self.module.globals, *self.refers]
-            for module in self.core_modules:
-                candidates += _public(self.libraries[module])
+            for core in self.core_modules:
+                candidates += _public(self.libraries[core])
             candidates += [*HARD_FORMS, *SOFT_FORMS]
             return suggest(symbol.name, [name for name in candidates if "__" not in name])
         module = self.module_named(symbol.namespace)

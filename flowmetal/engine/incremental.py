@@ -82,9 +82,12 @@ class _Build:
         self._base = b"" if cache is None else self._fingerprint()
 
     def run(self) -> Compiled:
-        heads = heads_by_name([self._head(file) for file in sorted(self._inputs.sources)], self._reporter)
-        for head in heads.values():
-            self._check_place(head)
+        all_heads = [self._head(file) for file in sorted(self._inputs.sources)]
+        placed = [head for head in all_heads if self._is_in_place(head)]
+        names = {head.name for head in placed}
+        # What is misplaced has been reported; it is no second file of a module that is where it belongs.
+        placed += [head for head in all_heads if head.name not in names]
+        heads = heads_by_name(placed, self._reporter)
         order = in_order(heads, self._reporter)
         failed = set(heads) - set(order)
         for name in order:
@@ -119,11 +122,14 @@ class _Build:
             found = self._reads[file] = read_source(self._inputs.sources[file], file)
         return found
 
-    def _check_place(self, head: Head) -> None:
+    def _is_in_place(self, head: Head) -> bool:
         expected = self._inputs.expected.get(head.file)
         if expected is not None and expected != head.name:
-            path = head.name.replace(".", "/") + ".fm"
+            folder = head.file.removesuffix(expected.replace(".", "/") + ".fm")
+            path = folder + head.name.replace(".", "/") + ".fm"
             self._reporter.error("A200", head.start, name=head.name, expected=expected, path=path)
+            return False
+        return True
 
     # ---- modules --------------------------------------------------------------------------------------------------
 

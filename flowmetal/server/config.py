@@ -42,7 +42,7 @@ from flowmetal.connectors.config import (
 from flowmetal.diagnostics import FlowmetalError
 
 #: Tables of flowmetal.toml that belong to others.
-OTHER_SECTIONS = ("project", "store", "interpreter")
+OTHER_SECTIONS = ("project", "dependencies", "store", "interpreter")
 
 #: Hosts that the machine itself reaches alone.
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -223,7 +223,7 @@ def test_a_folder_is_a_program(shell: Shell, tmp_path: Path) -> None:
     (folder / "lib" / "prices.fm").write_text("(ns prices)\n(defn price [n] (* 2 n))\n")
     (folder / "zhop.fm").write_text("(ns zhop (:require [prices :as p]))\n(defn main [] (p/price 4))\n")
     built = shell("flowc", "build", "project", "--json").json()
-    assert (built["artifact"], built["name"]) == ("zhop.fmc", "zhop")
+    assert (built["artifact"], built["name"]) == ("project/build/zhop.fmc", "zhop")
     assert shell("flowc", "build", "project", "--name", "prices", "--json").json()["name"] == "prices"
     assert shell("flowvm", "run", "project").out == "8\n"
     assert shell("flowvm", "run", "project", "prices/price", "--arg", "5").out == "10\n"
@@ -235,6 +235,30 @@ def test_a_folder_is_a_program(shell: Shell, tmp_path: Path) -> None:
     assert missing.code == 1
     assert [one["code"] for one in missing.json()["diagnostics"]] == ["A131"]
     assert (shell("flowc", "build", "nowhere").code, shell("flowc", "build", "store").code) == (3, 3)
+
+
+def test_a_new_project_builds_and_runs(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = shell("flowc", "new", "shop", "--json").json()
+    assert sorted(made["files"]) == sorted(str(path) for path in Path("shop").rglob("*") if path.is_file())
+    assert shell("flowc", "new", "shop").code == 4
+    assert [shell("flowc", "new", name).code for name in ("a/b", "..", "1", "", "x" * 200)] == [2] * 5
+    assert shell("flowc", "build").code == 3  # no project here
+    monkeypatch.chdir("shop/src/shop")
+    built = shell("flowc", "build", "--json").json()
+    assert (built["name"], built["project"], built["modules"], built["compiled"]) == ("shop.main", "shop", 1, 1)
+    assert Path(built["artifact"]) == tmp_path / "shop" / "build" / "shop.main.fmc"
+    assert shell("flowc", "build").out.endswith("0 of 1 modules compiled\n")
+    assert shell("flowc", "check").out == "2 checked, no errors\n"
+    monkeypatch.chdir("../..")
+    assert shell("flowvm", "run", "build/shop.main.fmc").out == '"Hello, world!"\n'
+    assert shell("flowvm", "run", ".").out == '"Hello, world!"\n'
+    Path("src/shop/odd.fm").write_text("(ns shop.odd)\n(gone)")
+    failed = shell("flowc", "build")
+    assert failed.code == 1
+    assert "2 | (gone)" in failed.err
+    Path("flowmetal.toml").write_text('[project]\nname = "shop"\nmian = "x"\n')
+    wrong = shell("flowc", "check")
+    assert (wrong.code, "Did you mean `main`?" in wrong.err, "3 | mian" in wrong.err) == (2, True, True)
 
 
 @pytest.mark.parametrize("port", ["99999", "-5"])

@@ -65,6 +65,86 @@ CODES: dict[str, Entry] = {
         "`flowvm inspect {pid}` shows where it stands; `flowvm resume {pid}` lets it go on.",
         "A process is paused by a person, or when a request has used up its retries.  It keeps what arrives for it.",
     ),
+    # Projects: U170 to U189.
+    "U170": Entry(
+        "unreadable project",
+        "{path} cannot be read: {problem}.",
+        'It is TOML: tables like `[project]`, and lines like `name = "shop"`.',
+        "A folder with a flowmetal.toml that has a table [project] is a project.",
+    ),
+    "U171": Entry(
+        "unknown key",
+        "[{section}] has no key `{key}`.",
+        ("Did you mean `{suggestion}`?", "It may have: {known}."),
+        "Keys that nothing reads would be settings that do nothing, so they are refused.",
+    ),
+    "U172": Entry(
+        "wrong value",
+        "`{key}` in {section} cannot be {value}; it is {expected}.",
+        "",
+        "`flowc new NAME` makes a project whose flowmetal.toml has every key that is needed.",
+    ),
+    "U173": Entry(
+        "key missing",
+        "The project in {path} has no `{key}`.",
+        'Add a line `{key} = "..."` under [project].',
+        "Only the name is required; all else has a default.",
+    ),
+    "U174": Entry(
+        "no such folder",
+        "`{key}` in [project] names {path}, which is no folder.",
+        "Make it, or list the folders that there are.",
+        "Paths in flowmetal.toml are relative to the folder it is in.",
+    ),
+    "U175": Entry(
+        "project without sources",
+        "There is no .fm file below {path} in: {folders}.",
+        "A first one is src/NAME/main.fm, which holds `(ns NAME.main)`.",
+        "Hidden files, the folder `build` and the folders of tests are not looked at.",
+    ),
+    "U176": Entry(
+        "no such module",
+        "The main module is to be `{name}`, which the project does not have; it has {known}.",
+        "Did you mean `{suggestion}`?",
+        "The main module is what `main` in flowmetal.toml or --name says.",
+    ),
+    "U177": Entry(
+        "project too large",
+        "The project has more than {limit} {what}.",
+        "Divide it, and list the parts under [dependencies].",
+        "Files below `source` and `test` are all read.  A wrong folder there takes in files of others.",
+    ),
+    "U178": Entry(
+        "unusable dependency",
+        "The dependency `{name}` at {path} cannot be used: {problem}.",
+        "",
+        "A dependency is an artifact that `flowc build` made, with the modules that this project may require.",
+    ),
+    "U179": Entry(
+        "no main module",
+        "It is not clear which module of the project is its main one: {known}.",
+        'Say so in {path}: `main = "MODULE"`.',
+        "The artifact is named after its main module.  By default that is the one called as the project, or `main` or\n"
+        "`core` below it, or `main`; else the only one that no other requires.",
+    ),
+    "U180": Entry(
+        "no project",
+        "There is no flowmetal.toml with a table [project] in {path} or above.",
+        "Name the source files, or make a project with `flowc new NAME`.",
+        "Without arguments the command looks for the project that the current folder is in.",
+    ),
+    "U181": Entry(
+        "something is there",
+        "{path} is there already.",
+        "Give another name, or remove it.",
+        "A new project is written into a folder of its own; nothing is written over.",
+    ),
+    "U182": Entry(
+        "no name for a project",
+        "`{name}` cannot be the name of a project.",
+        "Letters, digits, `-` and `_`, beginning with a letter.",
+        "The name is also that of a folder and of modules.",
+    ),
     "U900": Entry(
         "internal error",
         "This is a fault of Flowmetal itself: {problem}.",
