@@ -11,6 +11,7 @@ from typing import Any
 from flowmetal.bytecode.fmc import Artifact, decode_artifact
 from flowmetal.bytecode.heap import Copies, heap_of, link_heaps
 from flowmetal.bytecode.layout import MODULES_MAX
+from flowmetal.bytecode.open_tables import check_entries
 from flowmetal.bytecode.program import Function, Module, Program
 from flowmetal.bytecode.verify import BuiltinArity
 from flowmetal.diagnostics import FlowmetalError
@@ -77,6 +78,7 @@ def verify_artifact(
     for module in artifact.modules.values():
         module.stored.check(values=linked)
         if linked:
+            check_entries(module)
             copies.decoder(heap_of(module))
             for name in module.stored.mutable_names:
                 copies.value(module, name)

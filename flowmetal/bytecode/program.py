@@ -160,6 +160,8 @@ class Program:
     modules: dict[str, Module]
     main: str  # name of the module the artifact is named after
     hash: bytes = b""  # content hash of the artifact, which names it in a store
+    growing: list[tuple[str, Any, Any]] | None = None  # entries of open tables just added; None: the program is sealed
+    open: Any = None  # open_tables.py's: what has been found out about the open tables
 
     def lookup(self, module: str, name: str) -> Global | None:
         """The global `name` of `module`, or None."""

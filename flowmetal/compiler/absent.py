@@ -7,7 +7,6 @@ from typing import Any
 from flowmetal.compiler.shapes import is_list, items_of
 from flowmetal.values import Symbol
 
-_DISPATCH = "Use `case` or `cond`, or a map from values to functions."
 _RECORDS = "Use a map with keywords as keys, and a function that makes it."
 _PROTOCOLS = "Pass functions, or a map of functions."
 _FIBERS = "Use `async`, and `await` its promise."
@@ -18,7 +17,6 @@ _EVAL = "Programs are compiled as a whole; pass functions, or write a macro."
 
 #: Name -> what to do instead.  Only looked at where a program has not defined the name itself.
 ABSENT: dict[str, str] = {
-    **dict.fromkeys(("defmulti", "defmethod", "prefer-method", "remove-method"), _DISPATCH),
     **dict.fromkeys(("defrecord", "deftype", "defstruct"), _RECORDS),
     **dict.fromkeys(("defprotocol", "definterface", "extend", "extend-type", "extend-protocol", "reify"), _PROTOCOLS),
     **dict.fromkeys(("future", "future-call", "thread", "go", "go-loop", "chan"), _FIBERS),

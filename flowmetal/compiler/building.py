@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from flowmetal.bytecode.open_tables import add_entry
 from flowmetal.bytecode.program import Code, EffectSite, Function, Global, Module, Program, Reference
 from flowmetal.diagnostics import Span
 from flowmetal.values import BuiltinFn, Keyword, Symbol
@@ -50,7 +51,7 @@ class Builder:
 
     def __init__(self, module: Module, libraries: dict[str, Module]) -> None:
         self.module = module
-        self.program = Program({**libraries, module.name: module}, module.name)
+        self.program = Program({**libraries, module.name: module}, module.name, growing=[])
         self.facts: list[Facts] = []  # by function index
         self.hidden: dict[str, None] = {}  # globals that stand for locals of a `let` around definitions
         self._constants: dict[Any, int] = {}
@@ -89,6 +90,15 @@ class Builder:
         code.module = self.module
         self.module.codes.append(code)
         return code.index
+
+    def take_entries(self, span: Span | None) -> None:
+        """Puts the entries of open tables that an evaluation has added into the module."""
+        growing = self.program.growing
+        if growing:
+            for table, key, value in growing:
+                add_entry(self.module, table, key, value, span)
+            growing.clear()
+            self.program.open = None
 
     def find(self, reference: Reference) -> Global | None:
         """The global a reference means."""

@@ -173,6 +173,8 @@ def percent(analyzer: Analyzer, name: str, items: list[Any], scope: Scope) -> No
     span = analyzer.span
     if name == "region":
         return _region(analyzer, items, scope)
+    if name == "qualified" and len(items) == 2 and items[1].__class__ is Symbol:
+        return Const(span, Symbol(analyzer.names.module.name, items[1].name))  # what a definition will be called
     arguments = analyzer.arguments(items[1:], scope)
     count = len(arguments)
     if name in ("vector", "map", "set"):

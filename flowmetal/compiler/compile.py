@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
+from flowmetal.bytecode.open_tables import is_entry
 from flowmetal.bytecode.program import Module
 from flowmetal.compiler.analyze import DEPTH_MAX, Analyzer
 from flowmetal.compiler.building import Builder
@@ -86,7 +87,9 @@ def compile_read(
             raise CompileFailed(reporter.in_order())
         required = prune(builder)
         analyze_effects(builder)
-    for other in required:
+    # What other modules add to open tables counts though no code here names it.
+    adding = [name for name in names.required if any(map(is_entry, libraries[name].globals))]
+    for other in sorted({*required, *adding}):
         found = libraries.get(other)
         module.requires[other] = (found.hash if found is not None else None) or b""
     return module

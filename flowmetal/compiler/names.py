@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from flowmetal.bytecode.open_tables import is_entry
 from flowmetal.bytecode.program import UNBOUND, Global, Module
 from flowmetal.compiler.evaluation import BuiltinRow
 from flowmetal.diagnostics import suggest
@@ -98,6 +99,7 @@ class Names:
     refers: dict[str, tuple[str, str]] = field(default_factory=dict)  # name -> (module, name there)
     refer_whole: list[str] = field(default_factory=list)
     excluded: set[str] = field(default_factory=set)  # core names the module does without
+    required: list[str] = field(default_factory=list)  # modules that the `ns` form requires and that are there
     missing: set[str] = field(default_factory=set)  # required modules that are not there, and their aliases
     missing_names: set[str] = field(default_factory=set)  # names referred to of those
     others: Mapping[str, str] = field(default_factory=dict)  # modules that are there but cannot be required -> why
@@ -188,7 +190,7 @@ class Names:
             for core in self.core_modules:
                 candidates += _public(self.libraries[core])
             candidates += [*HARD_FORMS, *SOFT_FORMS]
-            return suggest(symbol.name, [name for name in candidates if "__" not in name])
+            return suggest(symbol.name, [name for name in candidates if "__" not in name and not is_entry(name)])
         module = self.module_named(symbol.namespace)
         if module is None:
             # A name of the core is written without its module, and is not what a qualified one was meant to be.

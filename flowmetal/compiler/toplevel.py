@@ -165,7 +165,9 @@ class TopLevel:
                 return Closure(emit_function(self.builder, node), ())
             scope = FunctionScope(None, f"{self.name}/{name}")
             unit = FnNode(node.span, scope, [Arity([], None, node, False, "[]")])
-            return self.analyzer.evaluate.run(self.builder.program, emit_function(self.builder, unit))
+            value = self.analyzer.evaluate.run(self.builder.program, emit_function(self.builder, unit))
+            self.builder.take_entries(node.span)
+            return value
         except TooLarge as problem:
             self.analyzer.error("A134", span=problem.span, what=problem.what, limit=problem.limit)
         except Exception as problem:
@@ -194,7 +196,7 @@ def defines(forms: list[Any]) -> bool:
         items = items_of(form)
         head = items[0] if items else None
         if head.__class__ is Symbol:
-            if head.name.startswith("def") or head.name in ("declare", "extend-type", "extend-protocol"):
+            if head.name.startswith("def") or head.name == "declare":
                 return True
             if head.name in ("quote", "syntax-quote", "fn", "fn*"):
                 continue

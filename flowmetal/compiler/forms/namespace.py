@@ -70,6 +70,7 @@ def _require(analyzer: Analyzer, spec: Any) -> None:
             analyzer.error("A131", span=span, name=module, suggestion=_meant(module, names.libraries))
         _take_as_missing(names, module, parts[1:])
         return
+    names.required.append(module)
     options = parts[1:]
     if len(options) % 2:
         malformed(analyzer, "ns", spec)

@@ -159,6 +159,13 @@ CODES: dict[str, Entry] = {
     "B120": Entry("bad function", "{place}: the function {problem}.", _REBUILD, _BROKEN),
     "B121": Entry("bad debug table", "{place}: the body {problem}.", _REBUILD, _BROKEN),
     "B122": Entry("unstructured jumps", "{place}: {problem}.", _REBUILD, _BROKEN),
+    "B130": Entry(
+        "bad open table",
+        "{place} is no entry of an open table: its value is no vector of a key and a value.",
+        _REBUILD,
+        "What modules add to multimethods, protocols and the hierarchy is stored in hidden globals.  No compiler\n"
+        "writes such a one as this.",
+    ),
     # ---- B2xx: values stored in an artifact --------------------------------------------------------------------
     "B201": Entry(
         "malformed value",

@@ -6,6 +6,7 @@ from flowmetal.vm.builtins import (  # noqa: F401 - importing a file registers w
     cells,
     clock,
     collections,
+    dispatch,
     errors,
     json,
     names,

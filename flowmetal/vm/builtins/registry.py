@@ -56,6 +56,7 @@ BLOCKS: dict[str, int] = {
     "regex": 1100,
     "octets": 1200,
     "sets": 1300,
+    "dispatch": 1700,
 }
 
 _F = TypeVar("_F", bound=Callable[..., Any])
