@@ -34,7 +34,8 @@ from flowmetal.vm.state import Process
 
 HIERARCHY = "flowmetal.core/hierarchy"
 _PARENTS, _ANCESTORS, _DESCENDANTS = keyword("parents"), keyword("ancestors"), keyword("descendants")
-_NO_METHOD, _AMBIGUOUS = keyword("no-method"), keyword("ambiguous-method")
+KIND_NO_METHOD = keyword("no-method")
+KIND_AMBIGUOUS = keyword("ambiguous-method")
 _MULTIMETHOD, _VALUE, _METHODS = keyword("multimethod"), keyword("value"), keyword("methods")
 
 #: Nesting of vectors that isa? looks into; dispatch values do not come near it.
@@ -106,7 +107,7 @@ def _global(process: Process) -> Map:
 
 def _keys(entries: Map) -> list[tuple[Any, Any]]:
     """The keys of a table whose keys are vectors of two."""
-    return [key.tail for key in entries.keys() if key.__class__ is Vector and len(key) == 2]
+    return [key.tail for key, _ in entries.items() if key.__class__ is Vector and len(key) == 2]
 
 
 def _hierarchy(pairs: list[tuple[Any, Any]]) -> Map:
@@ -118,9 +119,9 @@ def _hierarchy(pairs: list[tuple[Any, Any]]) -> Map:
         parents.setdefault(key_of(tag), {})[key_of(parent)] = parent
     ancestors: dict[Any, dict[Any, Any]] = {}
     descendants: dict[Any, dict[Any, Any]] = {}
-    for key in parents:
+    for key, direct in parents.items():
         above = ancestors[key] = {}
-        pending = list(parents[key])
+        pending = list(direct)
         while pending:
             parent = pending.pop(0)
             if parent in above:
@@ -166,7 +167,8 @@ def _tree(process: Process, given: Any) -> Map:
         return _global(process)
     if given.__class__ is not Map:
         fail("type", f"a hierarchy is a map made by make-hierarchy, not {shown(given)}")
-    return given  # type: ignore[no-any-return]
+    tree: Map = given
+    return tree
 
 
 @builtin(1703, "isa", 3, context=True)
@@ -210,7 +212,7 @@ def _best(process: Process, name: str, value: Any, tree: Map) -> Any:
             keys = Vector.of((best[0], entry[0]))
             text = f"{name} has methods for {shown(entry[0])} and {shown(best[0])}, and {shown(value)} is both"
             data = Map.of([(_MULTIMETHOD, Symbol(*_split(name))), (_VALUE, value), (_METHODS, keys)])
-            raise LanguageError(ErrorValue(_AMBIGUOUS, f"{text}; say which with prefer-method", data))
+            raise LanguageError(ErrorValue(KIND_AMBIGUOUS, f"{text}; say which with prefer-method", data))
     assert best is not None
     return best[1]
 
@@ -256,7 +258,7 @@ def find_method(process: Process, name: Any, value: Any, default: Any, tree: Any
     if found is None:
         data = Map.of([(_MULTIMETHOD, name), (_VALUE, value)])
         raise LanguageError(
-            ErrorValue(_NO_METHOD, f"{name.text} has no method for the dispatch value {shown(value)}", data)
+            ErrorValue(KIND_NO_METHOD, f"{name.text} has no method for the dispatch value {shown(value)}", data)
         )
     return found
 
