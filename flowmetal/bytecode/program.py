@@ -11,6 +11,7 @@ from collections.abc import MutableMapping, MutableSequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowmetal.diagnostics.diagnostic import Diagnostic
 from flowmetal.diagnostics.span import Span
 
 Instruction = tuple[Any, ...]  # (opcode number, operand, ...); a REGISTERS operand is a tuple of ints
@@ -151,6 +152,7 @@ class Module:
     file: str = ""
     hash: bytes | None = None  # SHA-256 of its canonical bytes
     stored: Any = None  # decode.py's: what the lazy parts of a decoded module are read from
+    warnings: tuple[Diagnostic, ...] = ()  # what the compiler warned of, by place; not part of an artifact
 
 
 @dataclass(slots=True, eq=False)

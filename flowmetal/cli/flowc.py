@@ -36,6 +36,7 @@ Sources = Annotated[
     list[Path] | None, typer.Argument(help="Source files (.fm), or folders; default: the project this folder is in.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+Strict = Annotated[bool, typer.Option("--warnings-as-errors", "-W", help="Fail where there are warnings.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of internal errors.", hidden=True)]
 
 
@@ -50,6 +51,7 @@ def build(
     strip: Annotated[bool, typer.Option("--strip", help="Leave source text and places out.")] = False,
     bundle: Annotated[bool, typer.Option("--bundle", help="Put the standard library in as well.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compile all of a project again.")] = False,
+    strict: Strict = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -58,11 +60,14 @@ def build(
 
     manifest = projects.manifest_of(sources)
     if manifest is not None:
-        projects.build(manifest, output, name, strip, bundle, not no_cache, as_json)
+        projects.build(manifest, output, name, strip, bundle, not no_cache, strict, as_json)
         return
     from flowmetal.engine.build import build_artifact
 
     built = build_artifact(read_sources(sources or []), main=name, strip=strip, bundle=bundle)
+    if strict and built.warnings:
+        common.show_diagnostics(built.warnings)
+        raise typer.Exit(common.FAILED)
     common.show_warnings(built.warnings)
     target = output if output is not None else Path(f"{built.name}.fmc")
     write_artifact(target, built)
@@ -82,14 +87,14 @@ def write_artifact(target: Path, built: Built) -> None:
 
 
 @app.command()
-def check(sources: Sources = None, as_json: Json = False, debug: Debug = False) -> None:
+def check(sources: Sources = None, strict: Strict = False, as_json: Json = False, debug: Debug = False) -> None:
     """Says what is wrong with sources, or checks an artifact; writes nothing."""
     from flowmetal.cli import projects
     from flowmetal.diagnostics import CompileFailed
 
     manifest = projects.manifest_of(sources)
     if manifest is not None:
-        projects.check(manifest, as_json)
+        projects.check(manifest, strict, as_json)
         return
     from flowmetal.engine.build import build_artifact, verify_file
 
@@ -106,7 +111,7 @@ def check(sources: Sources = None, as_json: Json = False, debug: Debug = False) 
             found = list(failed.diagnostics)
     if found or as_json:
         common.show_diagnostics(found)
-    if any(one.level == "error" for one in found):
+    if any(strict or one.level == "error" for one in found):
         raise typer.Exit(common.FAILED)
     if not as_json:
         typer.echo(f"{len(paths)} checked, no errors")

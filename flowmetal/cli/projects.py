@@ -32,7 +32,7 @@ def manifest_of(paths: list[Path] | None) -> Manifest | None:
 
 
 def build(
-    manifest: Manifest, output: Path | None, name: str | None, strip: bool, bundle: bool, cached: bool, as_json: bool
+    manifest: Manifest, output: Path | None, name: str | None, strip: bool, bundle: bool, cached: bool, strict: bool, as_json: bool
 ) -> None:
     """Builds a project and says what came of it."""
     from flowmetal.cli.flowc import write_artifact
@@ -44,6 +44,9 @@ def build(
         built, compiled = build_project(project, name, strip, bundle, cached)
     except CompileFailed as failed:
         _failed(failed, project.sources)
+    if strict and built.warnings:
+        common.show_diagnostics(built.warnings, _texts(project.sources))
+        raise typer.Exit(common.FAILED)
     common.show_warnings(built.warnings, _texts(project.sources))
     target = output if output is not None else _shown(project.output(built.name))
     write_artifact(target, built)
@@ -68,7 +71,7 @@ def build(
     )
 
 
-def check(manifest: Manifest, as_json: bool) -> None:
+def check(manifest: Manifest, strict: bool, as_json: bool) -> None:
     """Says what is wrong with the sources and the tests of a project."""
     from flowmetal.diagnostics import CompileFailed
     from flowmetal.engine.incremental import compile_modules
@@ -83,6 +86,8 @@ def check(manifest: Manifest, as_json: bool) -> None:
         _failed(failed, files)
     if compiled.warnings or as_json:
         common.show_diagnostics(compiled.warnings, _texts(files))
+    if strict and compiled.warnings:
+        raise typer.Exit(common.FAILED)
     if not as_json:
         typer.echo(f"{len(files)} checked, no errors")
 

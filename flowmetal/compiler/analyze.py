@@ -15,7 +15,7 @@ from flowmetal.compiler.absent import ABSENT, names_made
 from flowmetal.compiler.building import Builder
 from flowmetal.compiler.evaluation import Evaluator
 from flowmetal.compiler.forms import FORMS
-from flowmetal.compiler.names import HARD_FORMS, Names, Percent, Special, Target
+from flowmetal.compiler.names import HARD_FORMS, Names, Percent, Special, Target, is_core
 from flowmetal.compiler.nodes import (
     Binding,
     BuiltinCall,
@@ -27,11 +27,13 @@ from flowmetal.compiler.nodes import (
     Let,
     Local,
     Node,
+    Throw,
 )
 from flowmetal.compiler.nodes import Target as RecurTarget
 from flowmetal.compiler.report import Reporter
 from flowmetal.compiler.scopes import Scope, use
 from flowmetal.compiler.shapes import is_list, items_of, span_within, text_of
+from flowmetal.compiler.watch import BINDING_MACRO, MACRO, WRITTEN, Watch, binds_as_written, is_written
 from flowmetal.diagnostics import Span
 from flowmetal.values import (
     EMPTY_LIST,
@@ -66,6 +68,8 @@ class Analyzer:
         self.file = file
         self.span: Span | None = None
         self.form: Any = None  # the list being looked at, until its items are
+        self.watch = Watch()
+        self.origin = WRITTEN  # who wrote the form being analyzed, see watch.py
         self.pending = calls.PendingCalls()
         self.defined: dict[str, Span | None] = {}  # names of the module that have their definition, and where
         self._depth = 0
@@ -115,8 +119,10 @@ class Analyzer:
         if not forms:
             return Const(self.span, None)
         statements: list[Node] = []
-        for form in forms[:-1]:
+        for position, form in enumerate(forms[:-1]):
             statements.append(self.analyze(form, scope))
+            if type(statements[-1]) is Throw and is_written(form):
+                self.reporter.warn("W107", self.span_at(next((f for f in forms[position + 1 :] if is_written(f)), form)))
         result = self.analyze(forms[-1], scope, target)
         return Do(self.span, statements, result) if statements else result
 
@@ -126,12 +132,25 @@ class Analyzer:
         outer = scope.function.name
         return FunctionScope(scope.function, f"{outer}/{name}" if name else f"{outer}/fn{line}")
 
+    def take_origin(self, form: Any) -> None:
+        """Notes who wrote a list that is looked at: whoever wrote what it stands in, unless it has a place itself."""
+        if is_list(form) and is_written(form):
+            self.origin = WRITTEN
+
+    def expanded_by(self, found: Target) -> None:
+        """From here on, what has no place was made by this macro."""
+        if binds_as_written(found.module, found.definition.name):
+            self.origin = BINDING_MACRO
+        elif self.origin != BINDING_MACRO or not is_core(found.module):
+            self.origin = MACRO
+
     # ---- analysis -------------------------------------------------------------------------------------------------
 
     def analyze(self, form: Any, scope: Scope, target: RecurTarget | None = None) -> Node:
         """The node of a form.  `target` is where a `recur` may go, where the form is the last thing before it."""
-        before = self.span
+        before, origin = self.span, self.origin
         self.span = span_within(form, before)
+        self.take_origin(form)
         self._depth += 1
         try:
             if self._depth > DEPTH_MAX:
@@ -139,7 +158,7 @@ class Analyzer:
             return self._form(form, scope, target)
         finally:
             self._depth -= 1
-            self.span = before
+            self.span, self.origin = before, origin
 
     def _form(self, form: Any, scope: Scope, target: RecurTarget | None) -> Node:
         kind = form.__class__
@@ -165,6 +184,7 @@ class Analyzer:
         if symbol.namespace is None:
             local = scope.find(symbol.name)
             if isinstance(local, Binding):
+                self.watch.read(local, symbol)
                 return self.read(scope, local)
             if local is not None:
                 return GlobalRead(self.span, local)
@@ -222,6 +242,7 @@ class Analyzer:
                 break
             resolved = self.names.resolve(head)
             if isinstance(resolved, Special):
+                self.form = form
                 return FORMS[resolved.name](self, items, scope, target)
             if isinstance(resolved, Percent):
                 return calls.percent(self, resolved.name, items, scope)
@@ -231,10 +252,13 @@ class Analyzer:
                 self.form = form
                 return calls.known(self, head, resolved, items, scope)
             self.check_private(head, resolved)
+            self.watch.macro_call(self, resolved.module, resolved.definition.name, form)
             expansion = expand.expand(self, head, resolved, form, scope)
+            self.expanded_by(resolved)
             if not is_list(expansion) or not items_of(expansion):
                 return self.analyze(expansion, scope, target)
             form, items = expansion, items_of(expansion)
+            self.take_origin(form)
             # The span of the expansion, where it is a form the author wrote.
             self.span = span_within(form, self.span)
         else:

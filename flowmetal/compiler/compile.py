@@ -43,7 +43,7 @@ def compile_module(
     name: str | None = None,
     library: bool | None = None,
 ) -> Module:
-    """Compiles one file.  Raises CompileFailed with all its diagnostics.
+    """Compiles one file.  Raises CompileFailed with all its errors; the module's `warnings` has what is doubtful.
 
     `libraries` are the modules it may use, by name.  `builtins` has a row for each builtin, under any key.  The module
     is called what its `ns` form says, else `name`, else as the file without its ending.  `library` says that `%name`
@@ -85,6 +85,7 @@ def compile_read(
             check_contracts(analyzer)
         if reporter.errors:
             raise CompileFailed(reporter.in_order())
+        module.warnings = analyzer.watch.finish(analyzer, read.forms, read.text)
         required = prune(builder)
         analyze_effects(builder)
     # What other modules add to open tables counts though no code here names it.

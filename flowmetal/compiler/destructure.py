@@ -92,11 +92,13 @@ class _Binder:
             analyzer.error("A117", pattern=text_of(pattern))
         analyzer.span = before
 
-    def _name(self, symbol: Symbol, value: Node) -> None:
+    def _name(self, symbol: Symbol, value: Node, written: Any = None) -> None:
         if symbol.namespace is not None or symbol.name == "&":
             self.analyzer.error("A117", pattern=text_of(symbol))
             return
-        self.bindings.append((self.analyzer.bind(self.scope, symbol.name, self.analyzer.span), value))
+        binding = self.analyzer.bind(self.scope, symbol.name, self.analyzer.span)
+        self.analyzer.watch.bound(self.analyzer, binding, symbol if written is None else written)
+        self.bindings.append((binding, value))
 
     def _hidden(self, base: str, value: Node) -> Binding:
         binding = self.analyzer.hidden(self.scope, base)
@@ -189,7 +191,7 @@ class _Binder:
         else:
             key = Symbol(namespace, name.name)
         local = Symbol(None, name.name)
-        self._name(local, self._lookup(whole, Const(analyzer.span, key), local, defaults))
+        self._name(local, self._lookup(whole, Const(analyzer.span, key), local, defaults), name)
         analyzer.span = before
 
     def _lookup(self, whole: Binding, key: Node, target: Any, defaults: dict[str, Any]) -> Node:

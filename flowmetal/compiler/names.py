@@ -103,6 +103,8 @@ class Names:
     missing: set[str] = field(default_factory=set)  # required modules that are not there, and their aliases
     missing_names: set[str] = field(default_factory=set)  # names referred to of those
     others: Mapping[str, str] = field(default_factory=dict)  # modules that are there but cannot be required -> why
+    used: set[str] = field(default_factory=set)  # own globals and referred names that something named
+    used_modules: set[str] = field(default_factory=set)
     core_modules: list[str] = field(init=False)  # flowmetal.core first, then those below it by name
 
     def __post_init__(self) -> None:
@@ -119,13 +121,16 @@ class Names:
             return Special(name)
         own = self.module.globals.get(name)
         if own is not None:
+            self.used.add(name)
             return Target(self.module.name, own)
         if name in self.refers:
             module, there = self.refers[name]
+            self.used.add(name)
             return self._in_module(module, there)
         for module in self.refer_whole:
             found = self._in_module(module, name)
             if found is not None and not found.definition.private:
+                self.used_modules.add(module)
                 return found
         if name in SOFT_FORMS:
             return Special(name)
@@ -148,11 +153,16 @@ class Names:
             return Percent(name[1:])
         effect = self.module.globals.get(f"{namespace}/{name}")
         if effect is not None:
+            self.used.add(f"{namespace}/{name}")
             return Target(self.module.name, effect)
         if f"{namespace}/{name}" in self.refers:
             module, there = self.refers[f"{namespace}/{name}"]
+            self.used.add(f"{namespace}/{name}")
             return self._in_module(module, there)
         module = self.aliases.get(namespace, namespace)
+        self.used_modules.add(module)
+        if module == self.module.name:
+            self.used.add(name)
         found = self._in_module(module, name)
         if found is None and module == CORE:
             found = self.core(name)
@@ -161,6 +171,7 @@ class Names:
         for whole in self.refer_whole:
             found = self._in_module(whole, f"{namespace}/{name}")
             if found is not None:
+                self.used_modules.add(whole)
                 return found
         return None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from flowmetal.diagnostics import Diagnostic, Label, Span
 
-#: More errors than this are not gathered: they come from one cause, or from bytes that are no source.
+#: More errors than this, and more warnings, are not gathered: they come from one cause, or from bytes that are no source.
 ERRORS_MAX = 100
 
 
@@ -19,6 +19,7 @@ class Reporter:
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
         self.errors = 0
+        self.warnings: list[Diagnostic] = []  # of no interest where there are errors: they may come of those
         self._unread: set[Span | None] = set()
         self._seen: set[tuple[str, Span | None, str]] = set()
 
@@ -40,16 +41,24 @@ class Reporter:
         """Reports an error of the catalogue."""
         self.add(Diagnostic(code, span, facts, labels))
 
+    def warn(self, code: str, span: Span | None, *, labels: tuple[Label, ...] = (), **facts: Any) -> None:
+        """Reports a warning of the catalogue, once a place."""
+        key = (code, span, str(facts.get("name", "")))
+        if key not in self._seen and len(self.warnings) < ERRORS_MAX:
+            self._seen.add(key)
+            self.warnings.append(Diagnostic(code, span, facts, labels, "warning"))
+
     def drop(self, code: str) -> None:
         """Forgets the diagnostics of a code."""
         self.diagnostics = [diagnostic for diagnostic in self.diagnostics if diagnostic.code != code]
         self.errors = sum(diagnostic.level == "error" for diagnostic in self.diagnostics)
 
     def in_order(self) -> list[Diagnostic]:
-        """All diagnostics by place."""
+        """All errors by place."""
+        return sorted(self.diagnostics, key=place_of)
 
-        def place(diagnostic: Diagnostic) -> tuple[str, int, int]:
-            span = diagnostic.span
-            return (span.file, span.line, span.column) if span is not None else ("", 0, 0)
 
-        return sorted(self.diagnostics, key=place)
+def place_of(diagnostic: Diagnostic) -> tuple[str, int, int]:
+    """What diagnostics are put in order by."""
+    span = diagnostic.span
+    return (span.file, span.line, span.column) if span is not None else ("", 0, 0)

@@ -20,6 +20,7 @@ from flowmetal.compiler.names import Special, Target
 from flowmetal.compiler.nodes import Arity, Binding, Const, FnNode, FunctionScope, GlobalRead, Node
 from flowmetal.compiler.scopes import Scope
 from flowmetal.compiler.shapes import is_list, items_of, span_within
+from flowmetal.compiler.watch import MACRO
 from flowmetal.diagnostics import Span
 from flowmetal.values import Closure, Symbol, Vector
 
@@ -45,9 +46,11 @@ class TopLevel:
 
     def _form(self, form: Any, scope: Scope) -> None:
         analyzer = self.analyzer
-        before = analyzer.span
+        before, origin = analyzer.span, analyzer.origin
         analyzer.span = span_within(form, before)
+        analyzer.take_origin(form)
         form, items, special = self._expanded(form, scope)
+        analyzer.form = form
         if special in DEFINITIONS:
             self._define(special, items, scope)
         elif special == "ns":
@@ -64,7 +67,7 @@ class TopLevel:
             self._if(items, scope)
         else:
             self._expression(form, scope)
-        analyzer.span = before
+        analyzer.span, analyzer.origin = before, origin
 
     def _expanded(self, form: Any, scope: Scope) -> tuple[Any, list[Any], str]:
         """The form with macros at its head expanded, its items, and the special form it is ("" for none)."""
@@ -81,7 +84,10 @@ class TopLevel:
                 return form, items, ""
             if head.namespace is None and scope.find(head.name) is not None:
                 return form, items, ""
+            analyzer.watch.macro_call(analyzer, resolved.module, resolved.definition.name, form)
             form = expand.expand(analyzer, head, resolved, form, scope)
+            analyzer.expanded_by(resolved)
+            analyzer.take_origin(form)
             analyzer.span = span_within(form, analyzer.span)
         analyzer.error("M102", name=str(items_of(form)[0]), limit=EXPANSIONS_MAX)
         return None, [], ""
@@ -122,7 +128,9 @@ class TopLevel:
                 inner = Scope(FunctionScope(None, f"{self.name}/<top>"), scope)
                 bindings = []
                 source = analyzer.analyze(Symbol(None, whole), inner)
+                origin, analyzer.origin = analyzer.origin, MACRO  # taken apart once for each name, to read that one
                 bind_pattern(analyzer, inner, pattern, source, bindings, contract=contract)
+                analyzer.origin = origin
                 binding = inner.find(name)
                 if isinstance(binding, Binding):
                     self._hide(scope, name, analyzer.let(bindings, analyzer.read(inner, binding)), errors)

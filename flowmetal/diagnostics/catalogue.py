@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from flowmetal.diagnostics.codes import analysis, artifact, cli, contract, http, machine, macro, reader, store
+from flowmetal.diagnostics.codes import analysis, artifact, cli, contract, http, machine, macro, reader, store, warning
 from flowmetal.diagnostics.entry import Entry
 
 #: Stage letter -> the codes of that stage.  Codes are a letter and three digits and are never used again.
@@ -20,6 +20,7 @@ STAGES: Mapping[str, dict[str, Entry]] = {
     "A": analysis.CODES,
     "M": macro.CODES,
     "C": contract.CODES,
+    "W": warning.CODES,
     "B": artifact.CODES,
     "V": machine.CODES,
     "S": store.CODES,
@@ -32,6 +33,7 @@ STAGE_NAMES: Mapping[str, str] = {
     "A": "analysis",
     "M": "macro",
     "C": "contract",
+    "W": "warning",
     "B": "artifact",
     "V": "machine",
     "S": "store",

@@ -41,7 +41,10 @@ class FlowmetalError(Exception):
 
 
 class CompileFailed(Exception):
-    """A compilation ended with errors; `diagnostics` has all of them, and the warnings, in order of place."""
+    """A compilation ended with errors; `diagnostics` has all of them in order of place.
+
+    What a compilation warns of stands on its modules, once there are no errors that it could come of.
+    """
 
     diagnostics: tuple[Diagnostic, ...]
 

@@ -95,8 +95,6 @@ class _Build:
             if any(other in failed for other in required) or not self._module(heads[name], required):
                 failed.add(name)
         if self._reporter.errors:
-            for warning in self._warnings:
-                self._reporter.add(warning)
             raise CompileFailed(self._reporter.in_order())
         if self._cache is not None:
             self._cache.trim()
@@ -173,7 +171,7 @@ class _Build:
             for diagnostic in problem.diagnostics:
                 self._reporter.add(diagnostic)
             return None
-        warnings: tuple[Diagnostic, ...] = ()
+        warnings = module.warnings
         data = encode_artifact([module], head.name, builtin_arity=builtin_arity)
         text = json.dumps([_plain_diagnostic(one) for one in warnings]).encode()
         content = len(text).to_bytes(4, "big") + text + data

@@ -20,6 +20,7 @@ LETTERS = {
     "analysis": "A",
     "macro": "M",
     "contract": "C",
+    "warning": "W",
     "artifact": "B",
     "machine": "V",
     "store": "S",

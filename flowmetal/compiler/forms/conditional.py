@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flowmetal.compiler.forms.form import malformed
 from flowmetal.compiler.nodes import Const, If, Node, Target
 from flowmetal.compiler.scopes import Scope
+from flowmetal.compiler.watch import WRITTEN, constant_test, is_written
 
 if TYPE_CHECKING:
     from flowmetal.compiler.analyze import Analyzer
@@ -17,6 +18,8 @@ def analyze_if(analyzer: Analyzer, items: list[Any], scope: Scope, target: Targe
     if not 3 <= len(items) <= 4:
         return malformed(analyzer, "if")
     span = analyzer.span
+    if analyzer.origin == WRITTEN and is_written(analyzer.form):
+        constant_test(analyzer, "if", items[1], analyzer.form)
     test = analyzer.analyze(items[1], scope)
     then = analyzer.analyze(items[2], scope, target)
     otherwise = analyzer.analyze(items[3], scope, target) if len(items) == 4 else Const(span, None)

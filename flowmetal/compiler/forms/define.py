@@ -71,6 +71,7 @@ def declare(
         definition = module.globals[name] = Global(name, UNBOUND)
     if defines:
         analyzer.defined[name] = span
+        analyzer.watch.defined(analyzer, symbol)
         definition.span = span
     _take_meta(definition, meta_of(symbol))
     definition.private = definition.private or private

@@ -10,7 +10,9 @@ from flowmetal.compiler.forms.define import declare, qualified, take_documentati
 from flowmetal.compiler.forms.form import Definition, malformed
 from flowmetal.compiler.forms.function import Signature, function_node, read_signatures
 from flowmetal.compiler.nodes import FunctionScope
+from flowmetal.compiler.reader import child_span
 from flowmetal.compiler.scopes import Scope
+from flowmetal.compiler.watch import is_written
 from flowmetal.values import Vector
 
 if TYPE_CHECKING:
@@ -35,9 +37,14 @@ def _define(analyzer: Analyzer, items: list[Any], scope: Scope, private: bool) -
     if definition is None:
         return None
     forms = take_documentation(definition, items[2:])
+    form = analyzer.form
     signatures = read_signatures(analyzer, forms, "defn")
     if signatures is None:
         return None
+    if len(signatures) == 1 and len(signatures[0].body) > 1 and signatures[0].body[0].__class__ is str:
+        if definition.doc is None and is_written(form):
+            place = items.index(signatures[0].body[0]) if signatures[0].body[0] in items else 0
+            analyzer.reporter.warn("W112", child_span(form, place), name=definition.name)
     return Definition(definition, named_function(analyzer, definition, signatures, scope))
 
 

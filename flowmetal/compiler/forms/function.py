@@ -168,6 +168,7 @@ def _arity(analyzer: Analyzer, base: Scope, signature: Signature, hidden: tuple[
             apart.append((pattern, binding))
         entry.append(binding)
         if contract is not None:
+            analyzer.watch.read(binding, binding)  # a parameter that is checked is there for that at least
             checks.append(check_node(analyzer, base, text_of(pattern), binding, contract))
     rest = entry.pop() if parameters.has_rest else None
     target = Target([*entry, rest] if rest is not None else list(entry), is_function=True)
@@ -180,7 +181,9 @@ def _arity(analyzer: Analyzer, base: Scope, signature: Signature, hidden: tuple[
 def _parameter(analyzer: Analyzer, scope: Scope, symbol: Symbol, entry: list[Binding]) -> Binding:
     if symbol.name != "_" and any(other.name == symbol.name and not other.hidden for other in entry):
         analyzer.error("A123", span=analyzer.span_at(symbol), name=symbol.name)
-    return analyzer.bind(scope, symbol.name, analyzer.span_at(symbol))
+    binding = analyzer.bind(scope, symbol.name, analyzer.span_at(symbol))
+    analyzer.watch.bound(analyzer, binding, symbol, "W102")
+    return binding
 
 
 def _body(

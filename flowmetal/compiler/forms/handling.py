@@ -10,6 +10,7 @@ from flowmetal.compiler.names import Target as Global
 from flowmetal.compiler.nodes import Collection, Const, Node, RegionNode, Target
 from flowmetal.compiler.scopes import Scope
 from flowmetal.compiler.shapes import is_list, items_of
+from flowmetal.compiler.watch import MACRO
 from flowmetal.values import Keyword, Symbol, Vector, keyword
 
 if TYPE_CHECKING:
@@ -39,8 +40,11 @@ def analyze_handle(analyzer: Analyzer, items: list[Any], scope: Scope, target: T
             if effect in handled:
                 analyzer.error("A124", name=effect)
             handled[effect] = form
+            analyzer.watch.handled.add(effect)
             parts.append(Const(span, keyword(effect)))
+            origin, analyzer.origin = analyzer.origin, MACRO  # a clause takes what the effect has, used or not
             parts.append(_clause(analyzer, clause, scope))
+            analyzer.origin = origin
         analyzer.span = span
     data = Collection(span, "map", parts)
     return RegionNode(span, _HANDLE, data, thunk(analyzer, [items[1]], scope), tuple(sorted(handled)))

@@ -32,6 +32,7 @@ def analyze_letfn(analyzer: Analyzer, items: list[Any], scope: Scope, target: Ta
         if not parts or parts[0].__class__ is not Symbol:
             return malformed(analyzer, "letfn", form)
         binding = analyzer.bind(scope, parts[0].name, analyzer.span_at(parts[0]))
+        analyzer.watch.bound(analyzer, binding, parts[0])
         group.members[binding] = None
         specs.append((binding, parts, form))
     for binding, parts, form in specs:

@@ -31,6 +31,7 @@ def analyze_loop(analyzer: Analyzer, items: list[Any], scope: Scope, target: Tar
         scope = scope.child()
         if pattern.__class__ is Symbol and contract is None:
             own.bindings.append(analyzer.bind(scope, pattern.name, analyzer.span_at(pattern)))
+            analyzer.watch.bound(analyzer, own.bindings[-1], pattern)
             continue
         binding = analyzer.hidden(scope, "turn")
         own.bindings.append(binding)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from flowmetal.compiler.forms.form import malformed
 from flowmetal.compiler.names import Names
 from flowmetal.compiler.shapes import is_list, is_symbol, items_of
-from flowmetal.diagnostics import suggest
+from flowmetal.compiler.watch import Required
+from flowmetal.diagnostics import Span, suggest
 from flowmetal.values import Keyword, Map, Symbol, Vector
 
 if TYPE_CHECKING:
@@ -82,18 +83,27 @@ def _require(analyzer: Analyzer, spec: Any) -> None:
         if _is_keyword(option, "rename") and _is_names(value)
         for there, here in value.items()
     }
+    alias: str | None = None
+    whole = False
+    refers: list[tuple[str, Span | None]] = []
     for option, value in pairs:
         if _is_keyword(option, "as") and value.__class__ is Symbol and value.namespace is None:
             names.aliases[value.name] = module
+            alias = value.name
         elif _is_keyword(option, "refer") and _is_keyword(value, "all"):
             names.refer_whole.append(module)
+            whole = True
         elif _is_keyword(option, "refer") and value.__class__ is Vector:
             for name in items_of(value):
-                _refer(analyzer, module, name, renames.pop(name, name) if name.__class__ is Symbol else name)
+                here = renames.pop(name, name) if name.__class__ is Symbol else name
+                _refer(analyzer, module, name, here)
+                refers.append((str(here), analyzer.span_at(name)))
         elif not (_is_keyword(option, "rename") and _is_names(value)):
             malformed(analyzer, "ns", spec)
     for there, here in renames.items():
         _refer(analyzer, module, there, here)
+        refers.append((str(here), analyzer.span_at(there)))
+    analyzer.watch.required.append(Required(module, alias, analyzer.span_at(spec), tuple(refers), whole))
 
 
 def _meant(module: str, libraries: Iterable[str]) -> str | None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from flowmetal.compiler.forms.form import malformed
 from flowmetal.compiler.names import Target as Global
 from flowmetal.compiler.nodes import Const, Node, Perform, Target
+from flowmetal.compiler.reader import child_span
 from flowmetal.compiler.scopes import Scope
-from flowmetal.values import Symbol, keyword
+from flowmetal.compiler.watch import is_written
+from flowmetal.values import Keyword, Symbol, keyword
 
 if TYPE_CHECKING:
     from flowmetal.compiler.analyze import Analyzer
@@ -28,6 +30,8 @@ def _analyze(analyzer: Analyzer, name: str, items: list[Any], scope: Scope) -> N
     if not 2 <= len(items) <= 4:
         return malformed(analyzer, name)
     span = analyzer.span
+    if items[1].__class__ is Keyword and is_written(analyzer.form):
+        analyzer.watch.effects.append((items[1].text, child_span(analyzer.form, 1) or span))
     effect = effect_node(analyzer, items[1], scope)
     payload = analyzer.analyze(items[2], scope) if len(items) > 2 else Const(span, None)
     options = analyzer.analyze(items[3], scope) if len(items) > 3 else Const(span, None)

@@ -120,6 +120,7 @@ class Template:
         name = symbol.name
         names = self._analyzer.names
         if symbol.namespace is not None:
+            names.resolve(symbol)  # so that it counts as used
             if f"{symbol.namespace}/{name}" in names.module.globals:
                 # The effect of this module, by a name that any module can resolve.
                 return Symbol(names.module.name, f"{symbol.namespace}/{name}")
