@@ -32,7 +32,14 @@ def manifest_of(paths: list[Path] | None) -> Manifest | None:
 
 
 def build(
-    manifest: Manifest, output: Path | None, name: str | None, strip: bool, bundle: bool, cached: bool, strict: bool, as_json: bool
+    manifest: Manifest,
+    output: Path | None,
+    name: str | None,
+    strip: bool,
+    bundle: bool,
+    cached: bool,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Builds a project and says what came of it."""
     from flowmetal.cli.flowc import write_artifact

@@ -122,7 +122,9 @@ class Analyzer:
         for position, form in enumerate(forms[:-1]):
             statements.append(self.analyze(form, scope))
             if type(statements[-1]) is Throw and is_written(form):
-                self.reporter.warn("W107", self.span_at(next((f for f in forms[position + 1 :] if is_written(f)), form)))
+                self.reporter.warn(
+                    "W107", self.span_at(next((f for f in forms[position + 1 :] if is_written(f)), form))
+                )
         result = self.analyze(forms[-1], scope, target)
         return Do(self.span, statements, result) if statements else result
 

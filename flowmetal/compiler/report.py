@@ -6,7 +6,7 @@ from typing import Any
 
 from flowmetal.diagnostics import Diagnostic, Label, Span
 
-#: More errors than this, and more warnings, are not gathered: they come from one cause, or from bytes that are no source.
+#: More errors than this are not gathered (nor warnings): they come from one cause, or from bytes that are no source.
 ERRORS_MAX = 100
 
 

@@ -21,12 +21,12 @@ from flowmetal.values import Keyword, Map, Symbol, Vector, iterate, keyword, met
 if TYPE_CHECKING:
     from flowmetal.compiler.analyze import Analyzer
 
-#: Who wrote the form being analyzed: a person; a macro of the core that binds the names it is given as written; a macro.
+#: Who wrote the form being analyzed: a person; a macro of the core that binds the names it is given; another macro.
 WRITTEN, BINDING_MACRO, MACRO = "written", "binding macro", "macro"
 
 #: Macros of the core that bind names their user chose and can see to.
 _BINDING_MACROS = frozenset((
-    "for", "doseq", "dotimes", "if-let", "when-let", "if-some", "when-some", "when-first", "as->",
+    "for", "doseq", "dotimes", "if-let", "when-let", "if-some", "when-some", "when-first",
 ))  # fmt: skip
 
 #: Effects that the engine serves and no `defeffect` of the library names.
@@ -82,6 +82,8 @@ class Watch:
         span = span_of(symbol)
         if analyzer.origin == MACRO or not isinstance(span, Span) or binding.hidden or binding.name.startswith("_"):
             return
+        if analyzer.origin == BINDING_MACRO:
+            code = "W101"  # `for` and its kin bind by functions
         site = self._sites.setdefault((span, binding.name), _Site(binding.name, span, code))
         self._by_binding[binding] = site
 

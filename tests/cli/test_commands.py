@@ -31,7 +31,7 @@ PROGRAM = """
 (defn main ([] {:n 1}) ([n] {:n n}))
 (defn function [] [(fn [x] x)])
 (defn fails [] (throw (error :own "no" {:f (fn [x] x)})))
-(defn- hidden [] 1)
+(defn- ^:flowmetal/ignore hidden [] 1)
 """
 
 
@@ -395,3 +395,19 @@ def test_the_hint_for_a_message_that_is_no_json(shell: Shell) -> None:
     done = shell("flowvm", "send", "4", "nojson", "--store", "store")
     assert done.code == 2
     assert "--arg" not in done.err
+
+
+def test_warnings_of_the_compiler(shell: Shell) -> None:
+    Path("doubtful.fm").write_text("(ns doubtful)\n(defn main [] (let [x 1] 2))\n")
+    checked = shell("flowc", "check", "doubtful.fm")
+    assert (checked.code, checked.out) == (0, "1 checked, no errors\n")
+    assert "[W101]" in checked.err and "2 | (defn main [] (let [x 1] 2))" in checked.err
+    assert [one["level"] for one in shell("flowc", "check", "doubtful.fm", "--json").json()["diagnostics"]] == [
+        "warning"
+    ]
+    assert shell("flowc", "check", "-W", "doubtful.fm").code == 1
+    refused = shell("flowc", "build", "--warnings-as-errors", "doubtful.fm")
+    assert (refused.code, Path("doubtful.fmc").exists()) == (1, False)
+    assert shell("flowc", "build", "doubtful.fm").code == 0
+    explained = shell("flowc", "explain", "W101")
+    assert "^:flowmetal/ignore" in explained.out

@@ -27,7 +27,8 @@ CODES: dict[str, Entry] = {
         "unused private name",
         "`{name}` is private to this module and not used in it.",
         "Remove it, or make it public.",
-        "Nobody outside of a module can use its private names, so one that the module does not use does nothing." + _SILENCE,
+        "Nobody outside of a module can use its private names, so one that the module does not use does nothing."
+        + _SILENCE,
     ),
     "W104": Entry(
         "unused module",
@@ -45,7 +46,7 @@ CODES: dict[str, Entry] = {
         "name of the core",
         "`{name}` takes the place of the core's `{name}` in this module.",
         "Choose another name, or say that it is meant: `(:refer-core :exclude [{name}])` in the `ns` form.",
-        "The module's own names go before those of the core, so every `{{name}}` in it now means this definition.\n"
+        "The module's own names go before those of the core, so the name now means this definition.\n"
         "Locals and parameters may be called like names of the core; that is not reported." + _SILENCE,
     ),
     "W107": Entry(
