@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 from flowmetal.cli import common
 
 if TYPE_CHECKING:
-    from flowmetal.engine.artifacts import Built
+    from flowmetal.engine.opening import Built
 
 app = typer.Typer(
     name="flowc",
@@ -199,7 +200,7 @@ def read_program(path: Path) -> Built:
         from flowmetal.engine.build import build_artifact
 
         return build_artifact(read_sources([path]))
-    from flowmetal.engine.artifacts import read_artifact
+    from flowmetal.engine.opening import read_artifact
 
     return read_artifact(read_bytes(path))
 
@@ -214,6 +215,9 @@ def read_bytes(path: Path) -> bytes:
 
 def main() -> None:
     """The command `flowc`."""
+    gc.set_threshold(
+        50_000, 20, 20
+    )  # a compilation makes much that stays; looking for what does not takes a tenth of it
     common.run(app)
 
 

@@ -9,8 +9,8 @@ from typing import NoReturn
 import typer
 
 from flowmetal.cli import common
-from flowmetal.engine.artifacts import Built
 from flowmetal.engine.manifest import FILE, Manifest, find_manifest, read_manifest
+from flowmetal.engine.opening import Built
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}\Z")
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from flowmetal.bytecode.fmc import Artifact, decode_artifact
-from flowmetal.bytecode.link import link, verify_artifact
+from flowmetal.bytecode.fmc import decode_artifact
+from flowmetal.bytecode.link import link
 from flowmetal.bytecode.program import Module
-from flowmetal.diagnostics import Diagnostic, FlowmetalError
+from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.library import Library, builtin_arity, open_library, standard_library
 from flowmetal.engine.live import Loaded, loaded
+from flowmetal.engine.opening import open_artifact
 from flowmetal.store.interface import Command, PutArtifact, Store
 
 #: What a pointer to a library's bundle begins with; the content hash of the bundle follows.
@@ -29,16 +29,6 @@ LIBRARIES_MAX = 16
 
 #: Puts an artifact into a store under a name -> its content hash.
 Deployer = Callable[[Store, str, bytes], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """An artifact: the name of its main module, its bytes, its content hash, and what the compiler warned of."""
-
-    name: str
-    data: bytes
-    hash: bytes
-    warnings: tuple[Diagnostic, ...] = ()
 
 
 class Programs:
@@ -91,17 +81,6 @@ class Programs:
         return found
 
 
-def read_artifact(data: bytes) -> Built:
-    """An artifact as it comes from a file.  Raises FlowmetalError with a B code."""
-    artifact = decode_artifact(data)
-    return Built(artifact.name, data, artifact.hash)
-
-
-def open_artifact(data: bytes) -> Artifact:
-    """Decodes an artifact and verifies all of its code.  Raises FlowmetalError B0xx, B1xx, B2xx."""
-    return verify_artifact(data, builtin_arity, _from_here)
-
-
 def deploy(store: Store, data: bytes, name: str | None = None) -> bytes:
     """Verifies an artifact and puts it into a store with the library it needs -> its content hash.
 
@@ -127,8 +106,3 @@ def deployer(store: Store) -> Deployer:
         return deploy(store, data, name)
 
     return put
-
-
-def _from_here(name: str, hash: bytes) -> Module | None:
-    module = standard_library().modules.get(name)
-    return module if module is not None and module.hash == hash else None

@@ -13,9 +13,9 @@ from flowmetal.bytecode.disassemble import disassemble, disassemble_module
 from flowmetal.bytecode.fmc import decode_artifact, encode_artifact
 from flowmetal.bytecode.program import Module
 from flowmetal.diagnostics import FlowmetalError, suggest
-from flowmetal.engine.artifacts import Built, open_artifact
 from flowmetal.engine.incremental import Compiled, Inputs, compile_modules
 from flowmetal.engine.library import builtin_arity, standard_library
+from flowmetal.engine.opening import Built, open_artifact
 
 __all__ = ["Built", "Described", "artifact_name", "build_artifact", "describe_artifact", "pack", "verify_file"]
 

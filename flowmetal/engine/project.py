@@ -15,12 +15,12 @@ from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.bytecode.link import link
 from flowmetal.bytecode.program import Module
 from flowmetal.diagnostics import FlowmetalError, suggest
-from flowmetal.engine.artifacts import Built
 from flowmetal.engine.build import pack
 from flowmetal.engine.incremental import Compiled, Inputs, compile_modules
 from flowmetal.engine.library import builtin_arity, standard_library
 from flowmetal.engine.manifest import Manifest, find_manifest, read_manifest
 from flowmetal.engine.module_cache import ModuleCache
+from flowmetal.engine.opening import Built
 
 __all__ = ["Manifest", "Project", "build_project", "find_manifest", "open_project", "read_manifest"]
 

@@ -1,0 +1,37 @@
+"""Artifacts as a command has them in its hand: their bytes, their names, whether they are sound.  Knows no store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowmetal.bytecode.fmc import Artifact, decode_artifact
+from flowmetal.bytecode.link import verify_artifact
+from flowmetal.bytecode.program import Module
+from flowmetal.diagnostics import Diagnostic
+from flowmetal.engine.library import builtin_arity, standard_library
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An artifact: the name of its main module, its bytes, its content hash, and what the compiler warned of."""
+
+    name: str
+    data: bytes
+    hash: bytes
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+def read_artifact(data: bytes) -> Built:
+    """An artifact as it comes from a file.  Raises FlowmetalError with a B code."""
+    artifact = decode_artifact(data)
+    return Built(artifact.name, data, artifact.hash)
+
+
+def open_artifact(data: bytes) -> Artifact:
+    """Decodes an artifact and verifies all of its code.  Raises FlowmetalError B0xx, B1xx, B2xx."""
+    return verify_artifact(data, builtin_arity, _from_here)
+
+
+def _from_here(name: str, hash: bytes) -> Module | None:
+    module = standard_library().modules.get(name)
+    return module if module is not None and module.hash == hash else None
