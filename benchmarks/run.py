@@ -12,8 +12,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import lmdb
+from compiling import measure_compiling
 
 from flowmetal.client import Worker
 from flowmetal.engine.artifacts import deploy
@@ -186,35 +185,6 @@ def measure_resume(folder: Path, long: int) -> dict[str, Any]:
     return {"resume_ms_after_10": few, f"resume_ms_after_{long}": many, "resume_ratio": many / few}
 
 
-def measure_start(rounds: int) -> dict[str, Any]:
-    """Whole-process times of small commands against bare Python, taking turns."""
-    flowvm = str(Path(sys.executable).parent / "flowvm")
-    # An installed package has its compiled files; a setting that forbids Python to keep them would be measured instead.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with tempfile.TemporaryDirectory() as folder:
-        artifact = Path(folder) / "hello.fmc"
-        artifact.write_bytes(build_artifact({"hello.fm": '(ns hello)\n(defn main [] "hello")'}).data)
-        commands = {
-            "python": [sys.executable, "-c", "pass"],
-            "flowvm --help": [flowvm, "--help"],
-            "flowvm run": [flowvm, "run", str(artifact)],
-        }
-        times: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(rounds):
-            for name, command in commands.items():
-                started = time.perf_counter()
-                subprocess.run(command, check=True, capture_output=True, env=environment)
-                times[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    return {
-        "python_ms": medians["python"] * 1e3,
-        "help_ms": medians["flowvm --help"] * 1e3,
-        "help_over_python": medians["flowvm --help"] / medians["python"],
-        "run_ms": medians["flowvm run"] * 1e3,
-        "run_over_python": medians["flowvm run"] / medians["python"],
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
@@ -226,7 +196,7 @@ def main() -> None:
         figures: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine()}
         figures |= measure_steps(folder, rounds, 1000, 1000)
         figures |= measure_resume(folder, 10_000)
-        figures |= measure_start(5 if options.quick else 11)
+        figures |= measure_compiling(folder / "compiling", options.quick)
     for key, value in figures.items():
         print(f"{key:32} {value:,.2f}" if isinstance(value, float) else f"{key:32} {value}")
     if options.json:

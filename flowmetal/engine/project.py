@@ -7,7 +7,7 @@ say.  Names of files in traces and messages are relative to the project, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -121,8 +121,9 @@ def build_project(
     if all(module.name != name for module in compiled.modules):
         names = [module.name for module in compiled.modules]
         raise FlowmetalError("U176", name=name, known=_listed(names), suggestion=suggest(name, names))
-    used = _used(compiled.modules, inputs.libraries)
-    return pack(compiled, name, strip, bundle, used), compiled
+    # All modules of a dependency: one that nothing names may still add to an open table.
+    libraries = [module for _, module in sorted(inputs.libraries.items())]
+    return pack(compiled, name, strip, bundle, libraries), compiled
 
 
 def main_module(project: Project, modules: list[Module]) -> str:
@@ -140,18 +141,6 @@ def main_module(project: Project, modules: list[Module]) -> str:
     if len(roots) != 1:
         raise FlowmetalError("U179", path=str(project.manifest.file), known=_listed(roots or names))
     return roots[0]
-
-
-def _used(modules: Iterable[Module], libraries: Mapping[str, Module]) -> list[Module]:
-    """The modules of dependencies that the program needs, so that it brings them along."""
-    found: dict[str, Module] = {}
-    waiting = list(modules)
-    while waiting:
-        for name in sorted(waiting.pop().requires):
-            if name in libraries and name not in found:
-                found[name] = libraries[name]
-                waiting.append(libraries[name])
-    return [found[name] for name in sorted(found)]
 
 
 class _Budget:

@@ -369,3 +369,24 @@ def test_an_artifact_as_a_dependency(tmp_path: Path) -> None:
     changed, count = build(user)
     assert count == 1
     assert changed == build(user, cached=False)[0] != data
+
+
+def test_methods_in_other_modules(tmp_path: Path) -> None:
+    files = {
+        "flowmetal.toml": '[project]\nname = "zoo"\n',
+        "src/zoo/main.fm": "(ns zoo.main (:require [zoo.base :refer [sound]] zoo.cat [zoo.dog :as dog]))\n"
+        "(def loud (sound {:kind :dog}))\n(defn main [] [loud (sound {:kind :cat}) (dog/again)])",
+        "src/zoo/base.fm": "(ns zoo.base)\n(defmulti sound :kind)",
+        "src/zoo/cat.fm": '(ns zoo.cat (:require [zoo.base :refer [sound]]))\n(defmethod sound :cat [_] "meow")',
+        "src/zoo/dog.fm": '(ns zoo.dog (:require [zoo.base :refer [sound]]))\n(defmethod sound :dog [_] "woof")\n'
+        "(defn again [] (sound {:kind :dog}))",
+    }
+    data, _ = build(make(tmp_path, files))
+    assert build(tmp_path) == (data, 0)
+    assert build(tmp_path, cached=False)[0] == data
+    (tmp_path / "zoo.fmc").write_bytes(data)
+    command = [sys.executable, "-m", "flowmetal.cli.flowvm", "run", str(tmp_path / "zoo.fmc")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == '["woof" "meow" "woof"]\n'
+    make(tmp_path, {"src/zoo/dog.fm": files["src/zoo/dog.fm"].replace("woof", "wuff")})
+    changed, count = build(tmp_path)
+    assert (count, changed) == (2, build(tmp_path, cached=False)[0])
