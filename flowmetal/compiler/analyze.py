@@ -15,13 +15,14 @@ from flowmetal.compiler.absent import ABSENT, names_made
 from flowmetal.compiler.building import Builder
 from flowmetal.compiler.evaluation import Evaluator
 from flowmetal.compiler.forms import FORMS
-from flowmetal.compiler.names import HARD_FORMS, Names, Percent, Special, Target, is_core
+from flowmetal.compiler.names import HARD_FORMS, Names, Percent, Resolved, Special, Target, is_core
 from flowmetal.compiler.nodes import (
     Binding,
     BuiltinCall,
     Collection,
     Const,
     Do,
+    FnNode,
     FunctionScope,
     GlobalRead,
     Let,
@@ -71,6 +72,7 @@ class Analyzer:
         self.watch = Watch()
         self.origin = WRITTEN  # who wrote the form being analyzed, see watch.py
         self.pending = calls.PendingCalls()
+        self.functions: dict[Binding, FnNode] = {}  # locals that are known to be these functions
         self.defined: dict[str, Span | None] = {}  # names of the module that have their definition, and where
         self._depth = 0
         self._gensyms = 0
@@ -134,6 +136,14 @@ class Analyzer:
         outer = scope.function.name
         return FunctionScope(scope.function, f"{outer}/{name}" if name else f"{outer}/fn{line}")
 
+    def resolve(self, symbol: Symbol) -> Resolved:
+        """What a symbol means that is no local; a name that could mean two things is reported."""
+        resolved = self.names.resolve(symbol)
+        if symbol.namespace is None and symbol.name in self.names.ambiguous:
+            one, other = self.names.ambiguous[symbol.name]
+            self.error("A141", self.span_at(symbol), name=symbol.name, one=one, other=other)
+        return resolved
+
     def take_origin(self, form: Any) -> None:
         """Notes who wrote a list that is looked at: whoever wrote what it stands in, unless it has a place itself."""
         if is_list(form) and is_written(form):
@@ -190,7 +200,7 @@ class Analyzer:
                 return self.read(scope, local)
             if local is not None:
                 return GlobalRead(self.span, local)
-        resolved = self.names.resolve(symbol)
+        resolved = self.resolve(symbol)
         if isinstance(resolved, Target):
             return self.global_read(symbol, resolved)
         if isinstance(resolved, Percent):
@@ -242,7 +252,7 @@ class Analyzer:
                 break
             if head.namespace is None and head.name not in HARD_FORMS and scope.find(head.name) is not None:
                 break
-            resolved = self.names.resolve(head)
+            resolved = self.resolve(head)
             if isinstance(resolved, Special):
                 self.form = form
                 return FORMS[resolved.name](self, items, scope, target)

@@ -20,6 +20,8 @@ from flowmetal.compiler.nodes import (
     Call,
     Collection,
     Const,
+    FnNode,
+    Local,
     Node,
     Operation,
     Perform,
@@ -57,6 +59,7 @@ class PendingCalls:
     """The calls of globals seen so far."""
 
     calls: list[PendingCall] = field(default_factory=list)
+    locals: list[tuple[FnNode | Local, str, int, Span | None]] = field(default_factory=list)  # callee, written, count
 
 
 def unknown(analyzer: Analyzer, items: list[Any], scope: Scope) -> Node:
@@ -66,10 +69,14 @@ def unknown(analyzer: Analyzer, items: list[Any], scope: Scope) -> Node:
     if head.__class__ is Keyword and 2 <= len(items) <= 3:
         arguments = analyzer.arguments(items[1:], scope)
         return analyzer.builtin("get", arguments[0], Const(span, head), *arguments[1:])
+    if head.__class__ is Keyword:
+        return analyzer.error("A109", name=text_of(head), count=_arguments(len(items) - 1), takes="1 to 2 arguments")
     if head is None or head.__class__ in (bool, int, float, str):
         analyzer.error("A107", value=text_of(head))
     callee = analyzer.analyze(head, scope)
     arguments = analyzer.arguments(items[1:], scope)
+    if isinstance(callee, FnNode | Local):
+        analyzer.pending.locals.append((callee, text_of(head), len(arguments), span))
     return _call(analyzer, callee, arguments)
 
 
@@ -250,6 +257,20 @@ def check_counts(analyzer: Analyzer) -> None:
             "A109", call.span, name=call.reference.name, count=_arguments(call.count), takes=_takes(arities),
             parameters=" or ".join(definition.parameters),
         )  # fmt: skip
+
+
+def check_local_counts(analyzer: Analyzer) -> None:
+    """The same for calls of functions that are written at the call, or bound to a local."""
+    for callee, written, count, span in analyzer.pending.locals:
+        node = analyzer.functions.get(callee.binding) if isinstance(callee, Local) else callee
+        if node is None or not node.arities:
+            continue
+        arities = [(len(arity.parameters), arity.rest is not None) for arity in node.arities]
+        if not any(least == count or (more and count >= least) for least, more in arities):
+            analyzer.error(
+                "A109", span, name=written, count=_arguments(count), takes=_takes(arities),
+                parameters=" or ".join(arity.text for arity in node.arities),
+            )  # fmt: skip
 
 
 def _arguments(count: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +17,7 @@ from flowmetal.bytecode.open_tables import is_entry
 from flowmetal.bytecode.program import Module
 from flowmetal.compiler.analyze import DEPTH_MAX, Analyzer
 from flowmetal.compiler.building import Builder
-from flowmetal.compiler.calls import check_counts
+from flowmetal.compiler.calls import check_counts, check_local_counts
 from flowmetal.compiler.effects import analyze_effects
 from flowmetal.compiler.evaluation import BuiltinRow, Evaluator
 from flowmetal.compiler.forms.namespace import namespace_name
@@ -27,7 +28,7 @@ from flowmetal.compiler.reader import ReadResult, is_placeholder, read_source
 from flowmetal.compiler.report import Reporter
 from flowmetal.compiler.shapes import depth_exceeds, is_list, items_of
 from flowmetal.compiler.toplevel import TopLevel
-from flowmetal.diagnostics import CompileFailed
+from flowmetal.diagnostics import CompileFailed, Label
 
 #: Python frames for DEPTH_MAX nested forms: analysis and emission take up to some twenty for each.
 _FRAMES = 30 * DEPTH_MAX
@@ -82,7 +83,9 @@ def compile_read(
         _take_forms(analyzer, read)
         if not read.diagnostics:  # a definition with an error has no value, and calls of it are not judged
             check_counts(analyzer)
+            check_local_counts(analyzer)
             check_contracts(analyzer)
+        _find_later_definitions(analyzer)
         if reporter.errors:
             raise CompileFailed(reporter.in_order())
         module.warnings = analyzer.watch.finish(analyzer, read.forms, read.text)
@@ -118,6 +121,16 @@ def _take_forms(analyzer: Analyzer, read: ReadResult) -> None:
     if read.diagnostics:
         # What was put in for missing brackets is not what the author meant; evaluating it proves nothing.
         analyzer.reporter.drop("A135")
+
+
+def _find_later_definitions(analyzer: Analyzer) -> None:
+    """Says of unknown names which of them are defined below their use."""
+    found = analyzer.reporter.diagnostics
+    for index, one in enumerate(found):
+        place = analyzer.defined.get(str(one.facts.get("name"))) if one.code == "A101" else None
+        if place is not None and one.span is not None and one.span.line <= place.line:
+            facts = {**one.facts, "later": place.line}
+            found[index] = replace(one, facts=facts, labels=(*one.labels, Label(place, "defined here, below its use")))
 
 
 def _has_placeholder(form: Any) -> bool:

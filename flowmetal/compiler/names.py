@@ -104,6 +104,7 @@ class Names:
     missing_names: set[str] = field(default_factory=set)  # names referred to of those
     others: Mapping[str, str] = field(default_factory=dict)  # modules that are there but cannot be required -> why
     used: set[str] = field(default_factory=set)  # own globals and referred names that something named
+    ambiguous: dict[str, tuple[str, str]] = field(default_factory=dict)  # names met that two whole modules have
     used_modules: set[str] = field(default_factory=set)
     core_modules: list[str] = field(init=False)  # flowmetal.core first, then those below it by name
 
@@ -127,16 +128,28 @@ class Names:
             module, there = self.refers[name]
             self.used.add(name)
             return self._in_module(module, there)
-        for module in self.refer_whole:
-            found = self._in_module(module, name)
-            if found is not None and not found.definition.private:
-                self.used_modules.add(module)
-                return found
+        whole = self._of_whole(name)
+        if whole is not None:
+            return whole
         if name in SOFT_FORMS:
             return Special(name)
         if self.library and len(name) > 1 and name.startswith("%"):
             return Percent(name[1:])
         return None if name in self.excluded else self.core(name)
+
+    def _of_whole(self, name: str) -> Target | None:
+        """A public name of a module that is referred to as a whole; of two modules that have it, the first."""
+        first: Target | None = None
+        for module in self.refer_whole:
+            found = self._in_module(module, name)
+            if found is None or found.definition.private:
+                continue
+            self.used_modules.add(module)
+            if first is None:
+                first = found
+            elif first.module != module:
+                self.ambiguous[name] = (first.module, module)
+        return first
 
     def core(self, name: str) -> Target | None:
         """The public name of the core, or None."""

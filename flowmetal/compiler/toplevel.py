@@ -77,7 +77,7 @@ class TopLevel:
             if not items or items[0].__class__ is not Symbol:
                 return form, items, ""
             head = items[0]
-            resolved = analyzer.names.resolve(head)
+            resolved = analyzer.resolve(head)
             if isinstance(resolved, Special):
                 return form, items, resolved.name
             if not isinstance(resolved, Target) or not resolved.definition.macro:

@@ -32,6 +32,14 @@ TABLE: list[tuple[str, list[str]]] = [
     ("(defn f [g] (g " + "1 " * 1025 + "))", ["A108 1:13"]),
     ("(defn f [] (inc 1 2))", ["A109 1:12"]),
     ("(defn g [a & b] a)\n(defn f [] (g))", ["A109 2:12"]),
+    ("(defn f [] (let [g (fn [x] x)] (g)))", ["A109 1:32"]),
+    ("(defn f [] ((fn [x & more] x)))\n(defn g [] (#(inc %) 1 2))", ["A109 1:12", "A109 2:12"]),
+    ("(defn f [] (letfn [(a [x] (b)) (b [x y] x)] (a 1)))", ["A109 1:27"]),
+    ("(defn f [] (fn g ([] (g 1 2)) ([x] x)))", ["A109 1:22"]),
+    ("(defn f [] [(:a) (:a {} 1 2)])", ["A109 1:13", "A109 1:18"]),
+    ("(defn f [g] (let [g (fn [x] x) h g] [(h) (apply g [])]) (g 1 2))", []),
+    ("(ns t (:require [string :refer [join]] [set :refer [union] :rename {union join}]))\n(def x 1)", ["A142 1:53"]),
+    ("(ns t (:require [string :as s] [set :as s]))", ["A143 1:41"]),
     ("(defn f [] (g))\n(declare g)", ["A101 1:13"]),
     ("(declare g)\n(defn f [] (g 1 2))\n(defn g ([a] a) ([a b c] b))", ["A109 2:12"]),
     ("(defn f [] (flowmetal.core/%no-such-thing 1))", ["A110 1:13"]),
@@ -109,7 +117,7 @@ TABLE: list[tuple[str, list[str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("source", "expected"), TABLE, ids=[f"{row[1][0]} {number}" for number, row in enumerate(TABLE)]
+    ("source", "expected"), TABLE, ids=[f"{row[1][:1]} {number}" for number, row in enumerate(TABLE)]
 )
 def test_code_and_place(source: str, expected: list[str]) -> None:
     assert codes_of(source) == expected
@@ -124,6 +132,7 @@ def test_errors_of_the_reader_come_with_those_of_the_compiler() -> None:
 def test_every_code_has_a_source() -> None:
     seen = {line.split()[0] for _, expected in TABLE for line in expected}
     elsewhere = {
+        "A141",
         "A106",
         "A137",
         "A138",
@@ -152,12 +161,30 @@ def test_private_names() -> None:
 def test_modules_of_a_project() -> None:
     assert project(a="(ns a (:require [b :refer [x]]))\n(def y x)", b="(def x 1)") == []
     assert project(a="(ns a (:require b))", b="(ns b (:require c))", c="(ns c (:require a))") == ["A138 c.fm:1:17"]
+    both = {"b": "(def x 1) (def y 2)", "c": "(def x 3) (defn- y [] 4)"}
+    whole = "(ns a (:require [b :refer :all] [c :refer :all]))\n"
+    assert project(a=whole + "(def z y)", **both) == []
+    assert project(a=whole + "(def z (inc x))", **both) == ["A141 a.fm:2:13"]
     assert project(a="(ns same)", b="(ns same)") == ["A137 b.fm:1:1"]
     # A module that requires one with errors is not looked at.
     assert project(a="(ns a (:require b))\n(b/gone)", b="(def x (missing))") == ["A101 b.fm:1:9"]
 
 
 GOLDEN = [
+    (
+        "(defn order [x]\n  (schedule x 30))\n\n(defn schedule [x y] x)",
+        """\
+-- UNKNOWN NAME --------------------------------------------------- t.fm:2:4  [A101]
+
+2 |   (schedule x 30))
+  |    ^^^^^^^^ Nothing here is called `schedule`.
+  ...
+4 | (defn schedule [x y] x)
+  |       -------- defined here, below its use
+
+It is defined in line 4: move that up, or write `(declare schedule)` before this.
+""",
+    ),
     (
         "(defn order [x]\n  (shcedule x 30))\n(defn schedule [x y] x)",
         """\

@@ -59,7 +59,10 @@ def analyze_fn(analyzer: Analyzer, items: list[Any], scope: Scope, target: Targe
     signatures = read_signatures(analyzer, rest, "fn")
     if signatures is None:
         return Const(analyzer.span, None)
-    return function_node(analyzer, inner, signatures)
+    node = function_node(analyzer, inner, signatures)
+    if function.own is not None:
+        analyzer.functions[function.own] = node
+    return node
 
 
 def thunk(analyzer: Analyzer, forms: list[Any], scope: Scope) -> FnNode:

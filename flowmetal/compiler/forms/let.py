@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowmetal.compiler.destructure import bind_pattern, split_bindings
 from flowmetal.compiler.forms.form import malformed
-from flowmetal.compiler.nodes import Binding, Let, Node, Target
+from flowmetal.compiler.nodes import Binding, FnNode, Let, Node, Target
 from flowmetal.compiler.scopes import Scope
 
 if TYPE_CHECKING:
@@ -25,5 +25,7 @@ def analyze_let(analyzer: Analyzer, items: list[Any], scope: Scope, target: Targ
         # Each name is seen by what comes after it, and not by its own value.
         scope = scope.child()
         bind_pattern(analyzer, scope, pattern, node, bindings, contract=contract)
+        if isinstance(node, FnNode) and bindings and bindings[-1][1] is node:
+            analyzer.functions[bindings[-1][0]] = node
     body = analyzer.body(items[2:], scope, target)
     return Let(span, bindings, body) if bindings else body

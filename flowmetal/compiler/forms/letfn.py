@@ -42,7 +42,8 @@ def analyze_letfn(analyzer: Analyzer, items: list[Any], scope: Scope, target: Ta
         )
         signatures = read_signatures(analyzer, parts[1:], "letfn")
         if signatures is not None:
-            group.members[binding] = function_node(analyzer, Scope(function, scope), signatures)
+            group.members[binding] = made = function_node(analyzer, Scope(function, scope), signatures)
+            analyzer.functions[binding] = made
     analyzer.span = span
     for captured in list(group.captures):
         use(scope.function, captured)

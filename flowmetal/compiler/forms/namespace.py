@@ -88,6 +88,9 @@ def _require(analyzer: Analyzer, spec: Any) -> None:
     refers: list[tuple[str, Span | None]] = []
     for option, value in pairs:
         if _is_keyword(option, "as") and value.__class__ is Symbol and value.namespace is None:
+            if names.aliases.get(value.name, module) != module:
+                span = analyzer.span_at(value)
+                analyzer.error("A143", span, name=value.name, one=names.aliases[value.name], other=module)
             names.aliases[value.name] = module
             alias = value.name
         elif _is_keyword(option, "refer") and _is_keyword(value, "all"):
@@ -140,6 +143,9 @@ def _refer(analyzer: Analyzer, module: str, name: Any, here: Any) -> None:
         suggestion = suggest(written, public)
         analyzer.error("A132", span=analyzer.span_at(name), name=written, module=module, suggestion=suggestion)
         return
+    before = analyzer.names.refers.get(str(here))
+    if before is not None and before != (module, written):
+        analyzer.error("A142", analyzer.span_at(name), name=str(here), one=before[0], other=module)
     analyzer.names.refers[str(here)] = (module, written)
 
 

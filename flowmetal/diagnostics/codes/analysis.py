@@ -9,7 +9,11 @@ CODES: dict[str, Entry] = {
     "A101": Entry(
         "unknown name",
         "Nothing here is called `{name}`.",
-        ("Did you mean `{suggestion}`?", "A name is defined above its use, or declared with `(declare {name})`."),
+        (
+            "It is defined in line {later}: move that up, or write `(declare {name})` before this.",
+            "Did you mean `{suggestion}`?",
+            "A name is defined above its use, or declared with `(declare {name})`.",
+        ),
         "A symbol means a local, a global of its module, a name that `ns` refers to, or a name of the core.\n"
         "Names are defined from top to bottom: a function that is used above its definition is declared first.\n\n"
         "    (declare odd)\n"
@@ -256,6 +260,24 @@ CODES: dict[str, Entry] = {
         "circular modules",
         "Modules require each other: {circle}.",
         "Move what both need into a third module.",
+        "",
+    ),
+    "A141": Entry(
+        "ambiguous name",
+        "`{name}` is a name of `{one}` and of `{other}`, and both are referred to as a whole.",
+        "Write `{one}/{name}` or `{other}/{name}`, or refer to single names instead of `:all`.",
+        "Where two modules with `:refer :all` have a name in common, it is an error to use it, not to require both.",
+    ),
+    "A142": Entry(
+        "name referred to twice",
+        "`{name}` is taken from `{one}` and from `{other}`.",
+        "Leave one out, or give it another name: `:rename {{{name} other-name}}`.",
+        "",
+    ),
+    "A143": Entry(
+        "alias twice",
+        "The alias `{name}` means `{one}` already, and here `{other}`.",
+        "Choose another alias.",
         "",
     ),
     # Projects: A200 to A209.
