@@ -22,7 +22,7 @@ from flowmetal.bytecode.verify import BuiltinArity, verify_module
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import Closure, Encoder, LanguageError, LazySeq, Promise, Resumption, meta_of, pack, state_of
 
-_FLAGS = ("private", "macro", "dynamic")
+_FLAGS = ("private", "macro", "dynamic", "test")
 
 
 @dataclass(frozen=True, slots=True)

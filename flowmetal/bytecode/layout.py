@@ -42,4 +42,4 @@ DEBUG = (
 )
 
 #: Bits of a global's flags.
-FLAGS = {"private": 1, "macro": 2, "dynamic": 4, "mutable": 8, "unbound": 16}
+FLAGS = {"private": 1, "macro": 2, "dynamic": 4, "mutable": 8, "unbound": 16, "test": 32}

@@ -104,6 +104,7 @@ class Global:
     macro: bool = False
     dynamic: bool = False
     mutable: bool = False  # the value holds cells or lazy sequences: each process has a copy (set when decoded)
+    test: bool = False  # a test of `flowc test`; left out of what `flowc build` makes
     doc: str | None = None
     parameters: tuple[str, ...] = ()  # parameter lists as text, "[amount to]", for docs and messages
     contract: Any = None  # a value (map with :args and :return as quoted forms) or None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowmetal.cli import common
+from flowmetal.cli import common, testing
 
 if TYPE_CHECKING:
     from flowmetal.engine.opening import Built
@@ -174,6 +174,9 @@ def explain(
         likely = f", perhaps {', '.join(near)}" if near else ""
         common.usage("U103", what="the code", found=code, expected=f"one that `flowc explain` lists{likely}")
     typer.echo(page)
+
+
+app.command()(testing.test)
 
 
 def read_sources(paths: list[Path]) -> dict[str, bytes]:

@@ -43,16 +43,18 @@ def compile_module(
     builtins: Mapping[Any, BuiltinRow],
     name: str | None = None,
     library: bool | None = None,
+    tests: bool = False,
 ) -> Module:
     """Compiles one file.  Raises CompileFailed with all its errors; the module's `warnings` has what is doubtful.
 
     `libraries` are the modules it may use, by name.  `builtins` has a row for each builtin, under any key.  The module
     is called what its `ns` form says, else `name`, else as the file without its ending.  `library` says that `%name`
-    may be written, as in the standard library; by default that is so where there are no libraries to use.
+    may be written, as in the standard library; by default that is so where there are no libraries to use.  `tests`:
+    what is a test stays in the module.
     """
     read = read_source(text, file)
     return compile_read(
-        read, file, libraries=libraries, evaluate=evaluate, builtins=builtins, name=name, library=library
+        read, file, libraries=libraries, evaluate=evaluate, builtins=builtins, name=name, library=library, tests=tests
     )
 
 
@@ -66,6 +68,7 @@ def compile_read(
     name: str | None = None,
     library: bool | None = None,
     others: Mapping[str, str] = MappingProxyType({}),
+    tests: bool = False,
 ) -> Module:
     """As compile_module, of a file that has been read.
 
@@ -89,7 +92,7 @@ def compile_read(
         if reporter.errors:
             raise CompileFailed(reporter.in_order())
         module.warnings = analyzer.watch.finish(analyzer, read.forms, read.text)
-        required = prune(builder)
+        required = prune(builder, tests)
         analyze_effects(builder)
     # What other modules add to open tables counts though no code here names it.
     adding = [name for name in names.required if any(map(is_entry, libraries[name].globals))]

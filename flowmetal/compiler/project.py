@@ -58,8 +58,9 @@ def compile_project(
     evaluate: Evaluator,
     builtins: Mapping[Any, BuiltinRow],
     library: bool | None = None,
+    tests: bool = False,
 ) -> list[Module]:
-    """Compiles files, by name to text; the modules, each after those it requires.
+    """Compiles files, by name to text; the modules, each after those it requires.  `tests`: their tests stay in.
 
     Raises CompileFailed with the diagnostics of all files: one that requires a file with errors is not looked at.
     """
@@ -78,7 +79,13 @@ def compile_project(
         file = heads[name].file
         try:
             module = compile_read(
-                reads[file], file, libraries=available, evaluate=evaluate, builtins=builtins, library=is_library
+                reads[file],
+                file,
+                libraries=available,
+                evaluate=evaluate,
+                builtins=builtins,
+                library=is_library,
+                tests=tests,
             )
         except CompileFailed as problem:
             failed.add(name)

@@ -32,8 +32,9 @@ _NUMBERED: dict[int, tuple[tuple[int, Operand], ...]] = {
 class Pruner:
     """Finds what is reachable, in the order in which it will be numbered."""
 
-    def __init__(self, builder: Builder) -> None:
+    def __init__(self, builder: Builder, tests: bool) -> None:
         self.builder = builder
+        self.tests = tests
         self.module: Module = builder.module
         self.functions: dict[int, Function] = {}  # by old index, in new order
         self.constants: dict[int, Any] = {}
@@ -46,10 +47,14 @@ class Pruner:
     def run(self) -> None:
         """Prunes the builder's module."""
         for name, definition in self.module.globals.items():
-            if name not in self.builder.hidden:
+            if not self._on_demand(name):
                 self._global(name, definition)
         self._drain()
         self._rebuild()
+
+    def _on_demand(self, name: str) -> bool:
+        """Whether a global stays only if something that stays refers to it."""
+        return name in self.builder.hidden or (self.module.globals[name].test and not self.tests)
 
     def _global(self, name: str, definition: Any) -> None:
         self.globals[name] = None
@@ -88,7 +93,7 @@ class Pruner:
                 self._values([self.constants[index]])
         elif index not in self.references:
             reference = self.references[index] = self.module.references[index]
-            if reference.module == self.module.name and reference.name in self.builder.hidden:
+            if reference.module == self.module.name and self._on_demand(reference.name):
                 definition = self.module.globals[reference.name]
                 if reference.name not in self.globals:
                     self.globals[reference.name] = None
@@ -135,9 +140,12 @@ def _renumbered(instruction: Instruction, numbers: dict[Operand, dict[int, int]]
     return tuple(parts)
 
 
-def prune(builder: Builder) -> list[str]:
-    """Prunes a finished module; gives the names of the other modules it cannot be without, sorted."""
-    pruner = Pruner(builder)
+def prune(builder: Builder, tests: bool = False) -> list[str]:
+    """Prunes a finished module; gives the names of the other modules it cannot be without, sorted.
+
+    `tests`: the module's tests stay; without it they go, with all that only they need.
+    """
+    pruner = Pruner(builder, tests)
     pruner.run()
     names = set(pruner.modules) | {reference.module for reference in pruner.references.values()}
     return sorted(names - {builder.module.name})

@@ -23,16 +23,24 @@ from flowmetal.vm import run as run_machine
 #: Fuel of one turn: calls and loop rounds before other processes get theirs; some 5 to 100 ms.
 FUEL = 20_000
 
+#: Entries of one turn.  A program that only logs would never wait; here it ends its turn and goes on in the next.
+ENTRIES_MAX = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What turns need besides the process."""
+    """What turns need besides the process.
+
+    A simulation says when turns end (`entries_max`), when they save (`cut_slices`; 0: as turns.py has it), what runs.
+    """
 
     surroundings: effects.Surroundings
     functions: frozenset[str] = frozenset()  # effects that this interpreter answers itself
     fuel: int = FUEL
     limits: Limits = field(default_factory=Limits)
     run: Callable[[Process, int], Any] = run_machine
+    entries_max: int = ENTRIES_MAX
+    cut_slices: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,8 @@ class Simulation:
     def crash(self) -> None:
         """Drops the interpreter with all it has in memory and goes on with a new one."""
         self.crashes += 1
+        if self.interpreter._unwatch is not None:
+            self.interpreter._unwatch()  # one that was killed hears nothing more
         self.interpreter = self._new_interpreter()
 
     def settle(self, crash_each_step: bool = False) -> None:
@@ -133,7 +135,7 @@ class Simulation:
             if self._answer_some():
                 self.interpreter.look_now()
                 continue
-            due = self.store.next_due()
+            due = self._next_due()
             if due is None or (until is not None and due > until):
                 if until is not None:
                     self.clock.move_to(until)
@@ -159,6 +161,10 @@ class Simulation:
         for effect, function in self.functions.items():
             interpreter.register(effect, function, inline=True)
         return interpreter
+
+    def _next_due(self) -> int | None:
+        """When something can happen next without anybody's doing."""
+        return self.store.next_due()
 
     def _hinted(self, hints: frozenset[Hint]) -> None:
         self._asked.update(what for kind, what in hints if kind == "request")

@@ -26,9 +26,6 @@ from flowmetal.store.interface import FINAL_STATUSES, InboxEvent, ProcessRecord,
 from flowmetal.values import ErrorValue, LanguageError, encode_value
 from flowmetal.vm import KIND_CANCELLED, CancelRequest, Failed, Finished, Idle, OutOfFuel, Performed, Process
 
-#: Entries of one turn.  A program that only logs would never wait; here it ends its turn and goes on in the next.
-ENTRIES_MAX = 256
-
 #: Fuel slices without a step after which the state is saved within the entry, so that a long computation does not begin
 #: again after a crash: some seconds of work, so that saving costs little of it.
 CUT_SLICES = 200
@@ -159,7 +156,7 @@ def _run(draft: Draft) -> bool:
             case _:
                 raise AssertionError(f"unknown outcome {outcome!r}")
         fuel = max(1, process.fuel)
-        if len(draft.entries) >= ENTRIES_MAX and not process.outbox:
+        if len(draft.entries) >= draft.setting.entries_max and not process.outbox:
             live.status = "ready"
             return True
 
@@ -186,7 +183,9 @@ def _failed(draft: Draft, error: ErrorValue) -> None:
 def _save_rest(draft: Draft, process: Process) -> None:
     """Puts into a segment what running again would not give: what came from outside, and long computations."""
     live = draft.live
-    cut = live.slices >= CUT_SLICES or (live.slices > 0 and (live.status == "waiting" or bool(draft.entries)))
+    cut = live.slices >= (draft.setting.cut_slices or CUT_SLICES) or (
+        live.slices > 0 and (live.status == "waiting" or bool(draft.entries))
+    )
     if draft.unsaved or cut:
         if draft.entries and not draft.entries[-1][3]:
             sequence, part, event, _ = draft.entries[-1]

@@ -85,6 +85,7 @@ def _take_meta(definition: Global, meta: Any) -> None:
     definition.private = definition.private or _flag(meta, "private")
     definition.dynamic = definition.dynamic or _flag(meta, "dynamic")
     definition.macro = definition.macro or _flag(meta, "macro")
+    definition.test = definition.test or _flag(meta, "test")
     doc = meta.get(keyword("doc"))
     if doc.__class__ is str:
         definition.doc = doc

@@ -65,6 +65,12 @@ CODES: dict[str, Entry] = {
         "`flowvm inspect {pid}` shows where it stands; `flowvm resume {pid}` lets it go on.",
         "A process is paused by a person, or when a request has used up its retries.  It keeps what arrives for it.",
     ),
+    "U140": Entry(
+        "no tests",
+        "There is no test {where}.",
+        "A test is defined by `deftest`, of the module `test`.",
+        "A run of no tests is an error, so that a wrong path or filter does not pass for success.",
+    ),
     # Projects: U170 to U189.
     "U170": Entry(
         "unreadable project",

@@ -34,4 +34,42 @@ CODES: dict[str, Entry] = {
         "A process keeps the code it started with, under its content hash.  An artifact that a process needs is never\n"
         "removed by Flowmetal itself.",
     ),
+    "V330": Entry(
+        "unanswered effect",
+        "Nothing in this test answers {effect}; it was performed with {payload}.",
+        "Answer it with `handle`, or from outside with `answering`.",
+        "A test reaches nothing outside of it.  What it performs is answered by a `handle` around it, by `answering`\n"
+        "in the module `test`, or by the machine itself (now, sleep, random, log and the like).",
+    ),
+    "V331": Entry(
+        "waits for ever",
+        "The test waits for something that cannot come: {waits}.",
+        "",
+        "All fibers of the test wait, no timer is set, and nobody is left who could answer.  A callback is answered\n"
+        "with `deliver` in the module `test`, a `receive` with `send`.",
+    ),
+    "V332": Entry(
+        "endless test",
+        "The test was stopped after {fuel} calls and loop turns.",
+        "`flowc test --fuel N` lets it run longer.",
+        "A test that computes without end would stop all tests after it.",
+    ),
+    "V333": Entry(
+        "too many steps",
+        "The test was stopped after {steps} steps.",
+        "`flowc test --fuel N` lets it run longer: a step counts for 250.",
+        "Time is virtual, so a test that sleeps or logs in an endless loop never waits for anything.",
+    ),
+    "V334": Entry(
+        "paused",
+        "The process of the test was paused: {reason}.",
+        "With `:exhausted :throw` an effect whose retries are used up throws its last error.",
+        "A process is paused when a request has used up its retries, and a person decides.  In a test there is nobody.",
+    ),
+    "V335": Entry(
+        "unknown callback",
+        "`deliver` was given {url}, and no callback has this URL.",
+        "Use the :url of what `http/callback` gave.",
+        "Each callback has a URL of its own, which nobody can guess.",
+    ),
 }

@@ -321,3 +321,10 @@ def with_place(value: Any, form: Any) -> Any:
     """A form made by a macro, at the place in the source where another form stands."""
     span = span_of(form)
     return value if span is None or not takes_meta(value) else with_span(value, span)
+
+
+@builtin(449, "form-place", 1)
+def form_place(form: Any) -> Any:
+    """Where a form stands in the source, [file line column]; nil if no author wrote it."""
+    span = span_of(form)
+    return None if span is None else Vector.of([span.file, span.line, span.column])

@@ -1,0 +1,106 @@
+"""`flowc test`: runs the tests of a program.  Parses, calls, renders; test_report.py has the renderings."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowmetal.cli import common
+
+if TYPE_CHECKING:
+    from flowmetal.engine.testing import Suite, Test
+
+#: Schedules of one run: a night's worth.
+CHAOS_MAX = 100_000
+SEED_MAX = (1 << 63) - 1
+FUEL_MIN, FUEL_MAX = 1_000, 10_000_000_000
+
+Paths = Annotated[list[Path] | None, typer.Argument(help="Source files (.fm), or folders of them; default: this one.")]
+
+
+def test(
+    paths: Paths = None,
+    filter: Annotated[str | None, typer.Option(help="Only tests in whose full name this regex is found.")] = None,
+    chaos: Annotated[
+        int, typer.Option(min=0, max=CHAOS_MAX, help="Run each test under so many schedules as well.")
+    ] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=SEED_MAX, help="Run each test under the schedule of this seed only.")
+    ] = None,
+    fuel: Annotated[
+        int | None,
+        typer.Option(min=FUEL_MIN, max=FUEL_MAX, help="Calls and loop turns of one test; default 10000000."),
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first test that fails.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write a report for CI servers, as JUnit XML.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name the tests that pass as well.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", hidden=True)] = False,
+) -> None:
+    """Runs tests (deftest), with virtual time; exit code 1 if one fails."""
+    from flowmetal.cli import test_report
+    from flowmetal.cli.flowc import read_sources
+    from flowmetal.engine.testing import build_suite, judge
+    from flowmetal.engine.testing.world import FUEL
+
+    began = time.monotonic()
+    given = paths or [Path()]
+    suite = build_suite(read_sources(given))
+    tests = _chosen(suite, filter, given)
+    seeds = range(1, chaos + 1) if seed is None else (seed,)
+    painted = not as_json and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    paint = test_report.Paint(painted)
+    verdicts = []
+    for one in tests:
+        started = time.monotonic()
+        verdict = judge(suite, one, seeds, plain=seed is None, fuel=fuel or FUEL)
+        timed = test_report.Timed(verdict, time.monotonic() - started)
+        verdicts.append(timed)
+        if not as_json:
+            text = test_report.verdict_text(verdict, _repeat(given, one.name, fuel), paint, verbose)
+            if text:
+                typer.echo(text)
+        if fail_fast and not verdict.ok:
+            break
+    run = test_report.Run(tuple(verdicts), len(tests), time.monotonic() - began, chaos if seed is None else 0, seed)
+    if junit is not None:
+        try:
+            junit.write_bytes(test_report.junit(run))
+        except OSError as problem:
+            common.usage("U108", path=str(junit), problem=problem.strerror or str(problem))
+    common.emit(test_report.document(run), as_json, lambda: test_report.summary(run, paint))
+    if not run.ok:
+        raise typer.Exit(common.FAILED)
+
+
+def _chosen(suite: Suite, filter: str | None, paths: list[Path]) -> list[Test]:
+    """The tests whose names a filter finds; none at all is an error."""
+    tests = list(suite.tests)
+    where = f"in {', '.join(map(str, paths))}"
+    if filter is not None:
+        from flowmetal.values.regex import BadPattern, compile_pattern
+
+        try:
+            pattern = compile_pattern(filter)
+        except BadPattern as problem:
+            common.usage("U103", what="--filter", found=filter[:200], expected=f"a regex ({problem.reason})")
+        tests = [one for one in tests if pattern.search(one.name)]
+        where += f" that --filter {filter[:200]} finds"
+    if not tests:
+        common.usage("U140", where=where)
+    return tests
+
+
+def _repeat(paths: list[Path], name: str, fuel: int | None) -> str:
+    """The command that runs one test again, but for its seed."""
+    words = ["flowc", "test", *map(str, paths), "--filter", f"^{re.escape(name)}$"]
+    if fuel is not None:
+        words += ["--fuel", str(fuel)]
+    return shlex.join(words)
