@@ -267,6 +267,21 @@ def test_answering_takes_keywords() -> None:
     assert "answering takes effects as keywords" in result.reports[0].problem.message
 
 
+# ---- the page ----------------------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```clojure\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split()[1])
+def test_examples_of_the_page(block: str) -> None:
+    suite = build_suite({"page.fm": block})
+    assert suite.tests
+    for test in suite.tests:
+        assert run_test(suite, test).ok
+        assert judge(suite, test, range(1, 21)).ok == (test.name != "quotes-test/cheapest-first")
+
+
 # ---- chaos -------------------------------------------------------------------------------------------------------
 
 
