@@ -169,14 +169,17 @@ main = "NAME.main"
 """,
     "test/NAME/main-test.fm": """\
 (ns NAME.main-test
-  (:require [NAME.main :as main]))
+  (:require [NAME.main :as main]
+            [test :refer :all]))
 
-(assert (= "Hello, you!" (main/greeting "you")))
+(deftest greets
+  (is (= "Hello, you!" (main/greeting "you"))))
 """,
     "README.md": """\
 # NAME
 
     flowc check                          # is anything wrong?
+    flowc test                           # runs the tests
     flowc build                          # makes build/NAME.main.fmc
     flowvm run build/NAME.main.fmc       # runs it once, in memory
 

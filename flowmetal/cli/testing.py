@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,9 @@ CHAOS_MAX = 100_000
 SEED_MAX = (1 << 63) - 1
 FUEL_MIN, FUEL_MAX = 1_000, 10_000_000_000
 
-Paths = Annotated[list[Path] | None, typer.Argument(help="Source files (.fm), or folders of them; default: this one.")]
+Paths = Annotated[
+    list[Path] | None, typer.Argument(help="Source files (.fm), or folders of them; default: the project.")
+]
 
 
 def test(
@@ -46,13 +49,12 @@ def test(
 ) -> None:
     """Runs tests (deftest), with virtual time; exit code 1 if one fails."""
     from flowmetal.cli import test_report
-    from flowmetal.cli.flowc import read_sources
-    from flowmetal.engine.testing import build_suite, judge
+    from flowmetal.engine.testing import judge
     from flowmetal.engine.testing.world import FUEL
 
     began = time.monotonic()
-    given = paths or [Path()]
-    suite = build_suite(read_sources(given))
+    given = paths or []
+    suite = _suite(given)
     tests = _chosen(suite, filter, given)
     seeds = range(1, chaos + 1) if seed is None else (seed,)
     painted = not as_json and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -80,10 +82,50 @@ def test(
         raise typer.Exit(common.FAILED)
 
 
+def _suite(paths: list[Path]) -> Suite:
+    """The tests of the project that the paths are in, or of the sources that they are."""
+    from flowmetal.cli import projects
+    from flowmetal.cli.flowc import read_sources
+    from flowmetal.diagnostics import CompileFailed
+    from flowmetal.engine.manifest import find_manifest
+    from flowmetal.engine.project import open_project
+    from flowmetal.engine.testing import build_suite
+
+    manifest = projects.manifest_of(paths)
+    if manifest is not None:
+        paths = []
+    else:
+        manifest = find_manifest(Path.cwd())
+    if manifest is not None:
+        project = open_project(manifest)
+        files = {**project.sources, **project.tests}
+        only = _within(paths, project.root, files) if paths else set(files)
+        if only:
+            try:
+                return build_suite(project.inputs(with_tests=True), only, project.cache())
+            except CompileFailed as failed:
+                texts = {name: data.decode("utf-8", "replace") for name, data in files.items()}
+                common.show_diagnostics(failed.diagnostics, texts)
+                raise typer.Exit(common.FAILED) from None
+    return build_suite(read_sources(paths))
+
+
+def _within(paths: list[Path], root: Path, files: Iterable[str]) -> set[str]:
+    """The files of a project that paths name, themselves or by a folder; none if a path names none of them."""
+    found: set[str] = set()
+    for path in paths:
+        full = path.resolve()
+        named = {file for file in files if (root / file).resolve().is_relative_to(full)}
+        if not named:
+            return set()
+        found |= named
+    return found
+
+
 def _chosen(suite: Suite, filter: str | None, paths: list[Path]) -> list[Test]:
     """The tests whose names a filter finds; none at all is an error."""
     tests = list(suite.tests)
-    where = f"in {', '.join(map(str, paths))}"
+    where = f"in {', '.join(map(str, paths)) or 'this project'}"
     if filter is not None:
         from flowmetal.values.regex import BadPattern, compile_pattern
 

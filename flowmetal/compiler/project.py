@@ -58,9 +58,8 @@ def compile_project(
     evaluate: Evaluator,
     builtins: Mapping[Any, BuiltinRow],
     library: bool | None = None,
-    tests: bool = False,
 ) -> list[Module]:
-    """Compiles files, by name to text; the modules, each after those it requires.  `tests`: their tests stay in.
+    """Compiles files, by name to text; the modules, each after those it requires.
 
     Raises CompileFailed with the diagnostics of all files: one that requires a file with errors is not looked at.
     """
@@ -79,13 +78,7 @@ def compile_project(
         file = heads[name].file
         try:
             module = compile_read(
-                reads[file],
-                file,
-                libraries=available,
-                evaluate=evaluate,
-                builtins=builtins,
-                library=is_library,
-                tests=tests,
+                reads[file], file, libraries=available, evaluate=evaluate, builtins=builtins, library=is_library
             )
         except CompileFailed as problem:
             failed.add(name)

@@ -44,12 +44,14 @@ class Inputs:
     libraries  compiled modules besides the standard library, by name
     expected   module that a file must hold, by file name -> (module, file where the module it holds would belong)
     others     modules that are there but cannot be required -> why, for messages
+    tests      what is a test stays in the modules
     """
 
     sources: Mapping[str, bytes]
     libraries: Mapping[str, Module] = field(default_factory=dict)
     expected: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
+    tests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ class _Build:
                 builtins=BUILTINS,
                 library=False,
                 others=self._inputs.others,
+                tests=self._inputs.tests,
             )
         except CompileFailed as problem:
             for diagnostic in problem.diagnostics:
@@ -193,6 +196,7 @@ class _Build:
             b"%d %d" % (FORMAT_VERSION, MACHINE_VERSION),
             compiler_fingerprint(),
             standard_library().hash,
+            b"tests" if self._inputs.tests else b"",
             *(module.hash or b"" for _, module in sorted(self._inputs.libraries.items())),
         ]
         return sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()

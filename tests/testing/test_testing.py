@@ -16,6 +16,7 @@ import pytest
 from flowmetal.cli import flowc
 from flowmetal.diagnostics import CompileFailed
 from flowmetal.engine.build import build_artifact, describe_artifact
+from flowmetal.engine.project import build_project, find_manifest, open_project
 from flowmetal.engine.testing import Result, Suite, build_suite, judge, run_test
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -265,6 +266,43 @@ def test_answering_takes_keywords() -> None:
     result = result_of('(deftest a (answering {"a" 1} (perform :a)))')
     assert result.reports[0].problem is not None
     assert "answering takes effects as keywords" in result.reports[0].problem.message
+
+
+# ---- projects ----------------------------------------------------------------------------------------------------
+
+
+def test_a_project(flowc_test: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "src/shop").mkdir(parents=True)
+    (tmp_path / "test").mkdir()
+    (tmp_path / "flowmetal.toml").write_text('[project]\nname = "shop"\n')
+    (tmp_path / "src/shop/main.fm").write_text(
+        "(ns shop.main (:require [test :refer :all]))(defn main [] 1)(deftest inside (is (= 1 (main))))"
+    )
+    (tmp_path / "test/main-test.fm").write_text(
+        "(ns main-test (:require [test :refer :all] shop.main))(deftest outside (is (= 2 (shop.main/main))))"
+    )
+    monkeypatch.chdir(tmp_path / "src")
+    for _ in range(2):  # what the first run keeps is used by the second
+        code, out, _ = flowc_test("-v")
+        assert code == 1
+        assert "ok    shop.main/inside  src/shop/main.fm:1" in out
+        assert "FAIL  main-test/outside  test/main-test.fm:1" in out
+    assert "1 test: 1 passed" in flowc_test("shop/main.fm")[1]
+    assert "1 test: 0 passed, 1 failed" in flowc_test("../test")[1]
+    manifest = find_manifest(tmp_path)
+    assert manifest is not None
+    assert "shop.main/inside" not in describe_artifact(build_project(open_project(manifest))[0].data).text
+    (tmp_path / "test/main-test.fm").write_text("(ns main-test)(nobody)")
+    code, out, err = flowc_test()
+    assert (code, out) == (1, "")
+    assert "A101" in err
+
+
+def test_outside_of_a_project(flowc_test: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = flowc_test()
+    assert code == 2
+    assert "U180" in err
 
 
 # ---- the page ----------------------------------------------------------------------------------------------------

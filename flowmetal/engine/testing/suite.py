@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 
 from flowmetal.bytecode.fmc import decode_artifact, encode_artifact
 from flowmetal.bytecode.link import link
 from flowmetal.bytecode.program import Module
-from flowmetal.compiler import compile_project
 from flowmetal.diagnostics import Span
+from flowmetal.engine.incremental import Inputs, compile_modules
+from flowmetal.engine.library import builtin_arity, standard_library
 from flowmetal.engine.live import Loaded, loaded
-from flowmetal.engine.stdlib import Evaluate, builtin_arity, standard_library
+from flowmetal.engine.module_cache import ModuleCache
 from flowmetal.values import Closure, Vector
-from flowmetal.vm.builtins.registry import BUILTINS
 
 #: The library's module that tests are written with.
 LIBRARY = "test"
@@ -21,7 +21,8 @@ LIBRARY = "test"
 #: A module that is compiled with the others, so that the library is there also where no check is: what starts a test.
 STARTER = "flowmetal.testing"
 RUN = f"{STARTER}/run"
-_SOURCE = f'(ns {STARTER} "Starts a test." (:require test))(defn run [function fixtures] (test/run function fixtures))'
+_SOURCE = b"""(ns flowmetal.testing "Starts a test." (:require test))
+(defn run [function fixtures] (test/run function fixtures))"""
 
 #: What `use-fixtures` defines, outermost first.
 FIXTURES = ("once-fixtures", "each-fixtures")
@@ -46,23 +47,25 @@ class Suite:
     library: frozenset[str]  # names of modules whose frames are left out of traces
 
 
-def build_suite(sources: Mapping[str, bytes | str], only: Iterable[str] | None = None) -> Suite:
-    """Compiles files, by path to text, with their tests.  Raises CompileFailed.
+def build_suite(
+    inputs: Inputs | Mapping[str, bytes | str], only: Container[str] | None = None, cache: ModuleCache | None = None
+) -> Suite:
+    """Compiles files with their tests: by path to text, or as a project has them.  Raises CompileFailed.
 
     `only`: the files whose tests count; without it all of them.
     """
-    library = standard_library().modules
-    files = {**sources, STARTER: _SOURCE}
-    modules = compile_project(files, library, Evaluate(), BUILTINS, tests=True)
-    data = encode_artifact(modules, STARTER, builtin_arity=builtin_arity)
-    artifact = decode_artifact(data, builtin_arity)
+    if not isinstance(inputs, Inputs):
+        inputs = Inputs({file: text.encode() if isinstance(text, str) else text for file, text in inputs.items()})
+    files = {**inputs.sources, STARTER: _SOURCE}
+    compiled = compile_modules(replace(inputs, sources=files, tests=True), cache).modules
+    library = {**standard_library().modules, **inputs.libraries}
+    artifact = decode_artifact(encode_artifact(compiled, STARTER, builtin_arity=builtin_arity), builtin_arity)
     program = link(artifact, lambda name, hash: library.get(name))
-    wanted = set(sources if only is None else only)
     tests: list[Test] = []
     for module in sorted(artifact.modules.values(), key=lambda module: module.file):
-        if module.file in wanted:
+        if only is None or module.file in only:
             tests += tests_of(module)
-    own = {module.name for module in modules} - {STARTER}
+    own = {module.name for module in compiled} - {STARTER}
     return Suite(loaded(program), tuple(tests), frozenset({*library, STARTER}) - own)
 
 
