@@ -301,7 +301,7 @@ def test_a_project(flowc_test: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_outside_of_a_project(flowc_test: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     code, _, err = flowc_test()
-    assert code == 2
+    assert code == 3
     assert "U180" in err
 
 
