@@ -274,7 +274,7 @@ class Analyzer:
             # The span of the expansion, where it is a form the author wrote.
             self.span = span_within(form, self.span)
         else:
-            return self.error("M102", name=text_of(items[0]), limit=EXPANSIONS_MAX)
+            return self.error("M102", name=items[0].name, limit=EXPANSIONS_MAX)
         return calls.unknown(self, items, scope)
 
     def _unknown_call(self, head: Symbol, items: list[Any], scope: Scope) -> Node:
@@ -325,9 +325,13 @@ def collection(analyzer: Analyzer, mnemonic: str, nodes: list[Node]) -> Node:
             return Const(analyzer.span, Vector.of(constants))
         if mnemonic == "set":
             made = Set.of(constants)
-            return Const(analyzer.span, made) if len(made) == len(constants) else analyzer.error("A119", kind="set")
+            if len(made) == len(constants):
+                return Const(analyzer.span, made)
+            return analyzer.error("A119", kind="set", item="item", value=_repeated(constants))
         table = Map.of(list(zip(constants[::2], constants[1::2], strict=True)))
-        return Const(analyzer.span, table) if len(table) * 2 == len(constants) else analyzer.error("A119", kind="map")
+        if len(table) * 2 == len(constants):
+            return Const(analyzer.span, table)
+        return analyzer.error("A119", kind="map", item="key", value=_repeated(constants[::2]))
     if len(nodes) <= calls.ITEMS_MAX:
         return Collection(analyzer.span, mnemonic, nodes)
     parts: list[Node] = []
@@ -335,3 +339,13 @@ def collection(analyzer: Analyzer, mnemonic: str, nodes: list[Node]) -> Node:
         parts.append(collection(analyzer, "vector", nodes[start : start + calls.ITEMS_MAX]))
     whole = analyzer.builtin("concat-vector", *parts)
     return whole if mnemonic == "vector" else analyzer.builtin(f"to-{mnemonic}", whole)
+
+
+def _repeated(values: list[Any]) -> str:
+    """The first of several values that is there twice, as text."""
+    seen = Set.of(())
+    for value in values:
+        if value in seen:
+            return text_of(value)
+        seen = seen.conj(value)
+    return ""

@@ -245,7 +245,7 @@ def check_counts(analyzer: Analyzer) -> None:
             continue
         value = definition.value
         if value is None or value.__class__ in (bool, int, float, str):
-            analyzer.error("A107", call.span, value=f"{call.reference.name} = {text_of(value)}")
+            analyzer.error("A107", call.span, value=call.reference.name, holds=text_of(value))
             continue
         if value.__class__ is not Closure:
             continue

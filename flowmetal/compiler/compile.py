@@ -28,10 +28,13 @@ from flowmetal.compiler.reader import ReadResult, is_placeholder, read_source
 from flowmetal.compiler.report import Reporter
 from flowmetal.compiler.shapes import depth_exceeds, is_list, items_of
 from flowmetal.compiler.toplevel import TopLevel
-from flowmetal.diagnostics import CompileFailed, Label
+from flowmetal.diagnostics import CompileFailed, Label, Span
 
 #: Python frames for DEPTH_MAX nested forms: analysis and emission take up to some twenty for each.
 _FRAMES = 30 * DEPTH_MAX
+
+#: Errors of the reader after which brackets were put in or left out.
+_BRACKETS = ("R001", "R002")
 
 
 def compile_module(
@@ -117,7 +120,7 @@ def _take_forms(analyzer: Analyzer, read: ReadResult) -> None:
     for form, span in zip(read.forms, read.spans, strict=True):
         if depth_exceeds(form, DEPTH_MAX):
             analyzer.error("A104", span=span, limit=DEPTH_MAX)
-        elif read.diagnostics and _has_placeholder(form):
+        elif read.diagnostics and (_has_placeholder(form) or _is_misread(read, span)):
             _declare_only(analyzer, form)
         else:
             top.form(form, span)
@@ -134,6 +137,15 @@ def _find_later_definitions(analyzer: Analyzer) -> None:
         if place is not None and one.span is not None and one.span.line <= place.line:
             facts = {**one.facts, "later": place.line}
             found[index] = replace(one, facts=facts, labels=(*one.labels, Label(place, "defined here, below its use")))
+
+
+def _is_misread(read: ReadResult, span: Span) -> bool:
+    """Whether brackets of a form are not what the author meant, so that nothing can be said of what is in it."""
+    start, end = (span.line, span.column), (span.end_line, span.end_column)
+    return any(
+        one.code in _BRACKETS and one.span is not None and start <= (one.span.line, one.span.column) < end
+        for one in read.diagnostics
+    )
 
 
 def _has_placeholder(form: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowmetal.bytecode.program import UNBOUND
-from flowmetal.compiler.names import CORE, Target
+from flowmetal.compiler.names import CORE, Target, is_core
 from flowmetal.compiler.scopes import Scope
 from flowmetal.compiler.shapes import is_list, items_of
 from flowmetal.diagnostics import Label
@@ -51,8 +51,10 @@ def error_of(problem: Exception) -> ErrorValue | None:
 
 def _report(analyzer: Analyzer, head: Symbol, found: Target, error: ErrorValue) -> None:
     defined = found.definition.span
-    labels = (Label(defined, "the macro is defined here"),) if defined is not None else ()
-    name = str(head)
+    # Where a macro of the library stands helps nobody; nor does the full name of what everybody calls by a short one.
+    own = not is_core(found.module) and defined is not None
+    labels = (Label(defined, "the macro is defined here"),) if own and defined is not None else ()
+    name = head.name if found.module == analyzer.names.module.name or is_core(found.module) else str(head)
     if error.kind.text == "arity":
         forms = " or ".join(found.definition.parameters) or "other arguments"
         analyzer.reporter.error("M103", analyzer.span, labels=labels, name=name, parameters=forms)

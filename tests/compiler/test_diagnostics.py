@@ -109,7 +109,7 @@ TABLE: list[tuple[str, list[str]]] = [
     ("(defmacro inf [x] `(inf ~x))\n(defn f [] (inf 1))", ["M102 2:12"]),
     ("(defmacro one [x] x)\n(defn f [] (one))", ["M103 2:12"]),
     ("(defmacro broken [x] (missing))\n(defn f [] (broken 1))", ["A101 1:23", "M104 2:13"]),
-    ("(defn f [x :- 5] x)", ["C101 1:1"]),
+    ("(defn f [x :- 5] x)", ["C101 1:15"]),
     ("(defn f [x :- pos-int?] x)\n(defn g [] (f -1))", ["C102 2:15"]),
     ('(defn f [x :- {:a (maybe int?)}] x)\n(defn g [] [(f {:a nil}) (f {:a ""})])', ["C102 2:29"]),
     ("(defn f [x]\n  (y x)\n  (z x))\n(defn g [] (if))", ["A101 2:4", "A101 3:4", "A111 4:12"]),

@@ -10,9 +10,10 @@ from flowmetal.compiler.contracts import check_node
 from flowmetal.compiler.destructure import bind_pattern
 from flowmetal.compiler.forms.form import is_ascription, malformed
 from flowmetal.compiler.nodes import Arity, Binding, Const, Do, FnNode, Head, Let, Local, Node, Target
+from flowmetal.compiler.reader import child_span
 from flowmetal.compiler.scopes import Scope
 from flowmetal.compiler.shapes import is_list, is_symbol, items_of, text_of
-from flowmetal.values import List, Map, Symbol, Vector, keyword
+from flowmetal.values import Keyword, List, Map, Set, Symbol, Vector, keyword
 
 if TYPE_CHECKING:
     from flowmetal.compiler.analyze import Analyzer
@@ -126,7 +127,7 @@ def read_parameters(analyzer: Analyzer, form: Any) -> Parameters:
         position += 1
         contract = None
         if position + 1 < len(items) and is_ascription(items[position]):
-            contract = items[position + 1]
+            contract = _contract(analyzer, form, items[position + 1], position + 1)
             position += 2
         if is_rest:
             parameters.rest, parameters.has_rest, parameters.rest_contract = pattern, True, contract
@@ -136,6 +137,14 @@ def read_parameters(analyzer: Analyzer, form: Any) -> Parameters:
     if len(parameters.patterns) > ARGUMENTS_MAX:
         analyzer.error("A108", count=len(parameters.patterns), limit=ARGUMENTS_MAX)
     return parameters
+
+
+def _contract(analyzer: Analyzer, form: Any, contract: Any, position: int) -> Any:
+    """The contract at a position of a parameter vector; None after an error."""
+    if contract.__class__ in (Symbol, Keyword, Map, Vector, Set) or is_list(contract):
+        return contract
+    analyzer.error("C101", span=child_span(form, position), contract=text_of(contract))
+    return None
 
 
 def function_node(

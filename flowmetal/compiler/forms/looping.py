@@ -51,6 +51,10 @@ def analyze_recur(analyzer: Analyzer, items: list[Any], scope: Scope, target: Ta
         return analyzer.error("A115")
     count = len(items) - 1
     if count != len(target.bindings):
-        return analyzer.error("A116", count=count, wanted=len(target.bindings))
+        return analyzer.error("A116", count=_values(count), wanted=_values(len(target.bindings)))
     target.used = True
     return Recur(analyzer.span, target, analyzer.arguments(items[1:], scope))
+
+
+def _values(count: int) -> str:
+    return "1 value" if count == 1 else f"{count} values"

@@ -54,7 +54,10 @@ CODES: dict[str, Entry] = {
     "A107": Entry(
         "not a function",
         "`{value}` is called here, but it is not a function.",
-        "A list is a call of its first item; a list of data is written `'(...)` or `[...]`.",
+        (
+            "`{value}` is `{holds}`, which cannot be called.",
+            "A list is a call of its first item; a list of data is written `'(...)` or `[...]`.",
+        ),
         "Functions, keywords, maps, sets, vectors and symbols can be called.",
     ),
     "A108": Entry(
@@ -110,8 +113,8 @@ CODES: dict[str, Entry] = {
     ),
     "A116": Entry(
         "wrong number of values",
-        "This `recur` gives {count} values, and its loop or function has {wanted}.",
-        "",
+        "This `recur` gives {count}, and its loop or function takes {wanted}.",
+        "Give one value for each name that the loop binds, or for each parameter.",
         "`recur` gives a next value to each binding of the loop or parameter of the function.",
     ),
     "A117": Entry(
@@ -130,8 +133,8 @@ CODES: dict[str, Entry] = {
     ),
     "A119": Entry(
         "duplicate item",
-        "This {kind} has the same {kind} item or key twice.",
-        "",
+        "This {kind} has the {item} `{value}` twice.",
+        "Remove one of the two.",
         "Keys of a map literal and items of a set literal are different from each other.",
     ),
     "A120": Entry(
@@ -199,7 +202,7 @@ CODES: dict[str, Entry] = {
     "A128": Entry(
         "reserved name",
         "`{name}` is part of the language and cannot be defined.",
-        "",
+        "Choose another name.",
         "The special forms and names that begin with `%` keep their meaning in every module.",
     ),
     "A129": Entry(
@@ -241,7 +244,7 @@ CODES: dict[str, Entry] = {
     "A135": Entry(
         "evaluation failed",
         "This threw an error of kind {kind} while it was evaluated: {message}.",
-        "",
+        "What is to happen when the program runs stands in a function.",
         "The top level of a module is evaluated by the compiler, and its values are part of the artifact.",
     ),
     "A136": Entry(
