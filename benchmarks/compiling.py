@@ -25,8 +25,8 @@ from flowmetal.engine.stdlib import standard_library
 
 LINES = 10_000
 MODULES = 100
-FLOWC = str(Path(sys.executable).parent / "flowc")
-FLOWVM = str(Path(sys.executable).parent / "flowvm")
+FLOWC = [sys.executable, "-c", "from flowmetal.cli.start import flowc; flowc()"]
+FLOWVM = [sys.executable, "-c", "from flowmetal.cli.start import flowvm; flowvm()"]  # what the installed script does
 
 #: An installed package has its compiled files; a setting that forbids Python to keep them would be measured instead.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -56,7 +56,7 @@ def measure_builds(folder: Path, rounds: int) -> dict[str, Any]:
     times: dict[str, list[float]] = {}
 
     def note(name: str, root: Path, *more: str) -> float:
-        times.setdefault(name, []).append(seconds_of([FLOWC, "build", *more], root))
+        times.setdefault(name, []).append(seconds_of([*FLOWC, "build", *more], root))
         return times[name][-1]
 
     def change(root: Path, number: int, index: int) -> None:
@@ -67,7 +67,7 @@ def measure_builds(folder: Path, rounds: int) -> dict[str, Any]:
     for index in range(rounds):
         note("build_1_file_s", one, "--no-cache")
         cold = note("build_100_modules_s", many, "--no-cache")
-        seconds_of([FLOWC, "build"], many)
+        seconds_of([*FLOWC, "build"], many)
         ratios["nothing"].append(note("build_nothing_changed_s", many) / cold)
         change(many, MODULES - 1, index)
         ratios["leaf"].append(note("build_one_leaf_changed_s", many) / cold)
@@ -112,10 +112,10 @@ def measure_start(folder: Path, rounds: int) -> dict[str, Any]:
     (folder / "hello.fmc").write_bytes(build_artifact({"hello.fm": '(ns hello)\n(defn main [] "hello")'}).data)
     commands = {
         "python": [sys.executable, "-c", "pass"],
-        "help": [FLOWVM, "--help"],
-        "run": [FLOWVM, "run", "hello.fmc"],
-        "run_source": [FLOWVM, "run", "hello.fm"],
-        "check": [FLOWC, "check", "hello.fm"],
+        "help": [*FLOWVM, "--help"],
+        "run": [*FLOWVM, "run", "hello.fmc"],
+        "run_source": [*FLOWVM, "run", "hello.fm"],
+        "check": [*FLOWC, "check", "hello.fm"],
     }
     times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):

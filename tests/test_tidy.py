@@ -141,11 +141,11 @@ def test_running_an_artifact_loads_no_compiler(tmp_path: Path) -> None:
     flowc = [sys.executable, "-m", "flowmetal.cli.flowc", "build", str(source), "-o", str(artifact)]
     subprocess.run(flowc, check=True, capture_output=True)
     code = (
-        "import sys\nsys.argv = ['flowvm', 'run', sys.argv[1]]\n"
-        "from flowmetal.cli.flowvm import main\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "heavy = {'ply', 'ply.yacc', 'flowmetal.compiler', 'lmdb', 'pydantic', 'asyncio', 'httpx2'} & set(sys.modules)\n"
-        "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
+        "import os, sys\nsys.argv = ['flowvm', 'run', sys.argv[1]]\n"
+        "heavy = {'ply', 'ply.yacc', 'flowmetal.compiler', 'lmdb', 'pydantic', 'asyncio', 'httpx2', 'typer'}\n"
+        "os._exit = lambda code: sys.exit(code or ' '.join(heavy & set(sys.modules)) or 0)\n"
+        "from flowmetal.cli.start import flowvm\n"
+        "flowvm()\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(artifact)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, '"hello"\n'), done.stderr

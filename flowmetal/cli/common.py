@@ -7,11 +7,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
-
-from flowmetal.cli.parameters import convert_directly
+if TYPE_CHECKING:
+    import typer
 
 # Exit codes; docs/cli.md lists them.
 OK, FAILED, USAGE, NOT_FOUND, CONFLICT, REFUSED, NO_STORE, TIMED_OUT, PROGRAM_FAILED = range(9)
@@ -41,10 +40,22 @@ def exit_code(code: str) -> int:
 
 
 def run(app: typer.Typer) -> NoReturn:
-    """Runs a command; every error ends as a rendered diagnostic and an exit code, never as a traceback."""
-    try:
+    """Runs the command that the arguments ask for, see guarded()."""
+    from flowmetal.cli.parameters import convert_directly
+
+    def work() -> int:
         with convert_directly(app):
             app()
+        return OK
+
+    guarded(work)
+
+
+def guarded(work: Callable[[], int]) -> NoReturn:
+    """Ends with what `work` gives; every error ends as a rendered diagnostic and an exit code, never as a traceback."""
+    code = OK
+    try:
+        code = work()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
@@ -52,15 +63,22 @@ def run(app: typer.Typer) -> NoReturn:
         sys.exit(OK)
     except Exception as problem:
         sys.exit(report(problem))
-    sys.exit(OK)
+    sys.exit(code)
+
+
+def say(text: str, error: bool = False) -> None:
+    """A line on standard output, or on standard error, at once."""
+    print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def print_version(wanted: bool) -> None:
     """What --version does."""
     if wanted:
+        import typer
+
         import flowmetal
 
-        typer.echo(flowmetal.__version__)
+        say(flowmetal.__version__)
         raise typer.Exit
 
 
@@ -147,9 +165,9 @@ def usage(code: str, **facts: Any) -> NoReturn:
 def emit(document: Any, as_json: bool, text: Callable[[], str]) -> None:
     """One document on standard output, as JSON or as text for people."""
     if as_json:
-        typer.echo(json.dumps(document, indent=1, default=str))
+        say(json.dumps(document, indent=1, default=str))
     else:
-        typer.echo(text())
+        say(text())
 
 
 def parse_json(text: str, what: str) -> Any:

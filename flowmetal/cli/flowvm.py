@@ -126,7 +126,7 @@ def deploy(
     debug: Debug = False,
 ) -> None:
     """Puts a program into a store; new processes of that name run it."""
-    from flowmetal.cli.flowc import read_program
+    from flowmetal.cli.reading import read_program
 
     built = read_program(artifact)
     common.show_warnings(built.warnings)

@@ -8,11 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.cli import common
-from flowmetal.cli.flowc import read_program
+from flowmetal.cli.reading import read_program
 from flowmetal.client.exports import check_function
 from flowmetal.engine.run import run_once as run_in_memory
 from flowmetal.values import ErrorValue, LanguageError, print_string, to_python
@@ -33,16 +31,16 @@ def run_once(program: Path, function: str | None, arguments: list[Any], as_json:
         services.stop()
     if ended.error is None:
         if as_json:
-            typer.echo(json.dumps({"status": "done", "result": _plain(ended.value), **more}))
+            common.say(json.dumps({"status": "done", "result": _plain(ended.value), **more}))
         else:
-            typer.echo(print_string(ended.value))
+            common.say(print_string(ended.value))
         return common.OK
     if as_json:
-        typer.echo(json.dumps({"status": ended.status, "error": _plain_error(ended.error), **more}))
+        common.say(json.dumps({"status": ended.status, "error": _plain_error(ended.error), **more}))
     else:
-        typer.echo(f"{ended.status}: {print_string(ended.error.kind)} {ended.error.message}", err=True)
+        common.say(f"{ended.status}: {print_string(ended.error.kind)} {ended.error.message}", error=True)
         if ended.trace_text():
-            typer.echo(ended.trace_text(), err=True)
+            common.say(ended.trace_text(), error=True)
     return common.PROGRAM_FAILED
 
 

@@ -85,7 +85,7 @@ def test(
 def _suite(paths: list[Path]) -> Suite:
     """The tests of the project that the paths are in, or of the sources that they are."""
     from flowmetal.cli import projects
-    from flowmetal.cli.flowc import read_sources
+    from flowmetal.cli.reading import read_sources
     from flowmetal.diagnostics import CompileFailed
     from flowmetal.engine.manifest import find_manifest
     from flowmetal.engine.project import open_project

@@ -16,6 +16,7 @@ import pytest
 
 import flowmetal
 from flowmetal.cli import flowc, flowvm, looking
+from flowmetal.cli.start import plain_run
 from flowmetal.client.errors import Unreachable
 from flowmetal.diagnostics import Diagnostic, Span, all_codes
 from flowmetal.engine import build
@@ -235,6 +236,46 @@ def test_a_folder_is_a_program(shell: Shell, tmp_path: Path) -> None:
     assert missing.code == 1
     assert [one["code"] for one in missing.json()["diagnostics"]] == ["A131"]
     assert (shell("flowc", "build", "nowhere").code, shell("flowc", "build", "store").code) == (3, 3)
+
+
+#: Arguments, and whether they are so plain that `flowvm run` starts without the parser of arguments.
+PLAIN = [
+    (["run", "hello.fm"], True),
+    (["run", "hello.fm", "main", "--json"], True),
+    (["run", "--json", "-a", "1", "hello.fm", "--arg", "-2"], True),
+    (["run", "--arg", "--json", "hello.fm"], True),
+    (["run"], False),
+    (["run", "hello.fm", "main", "more"], False),
+    (["run", "hello.fm", "--arg"], False),
+    (["run", "hello.fm", "--arg=1"], False),
+    (["run", "hello.fm", "--debug"], False),
+    (["run", "--help"], False),
+    (["run", "."], False),
+    (["run", "", "main"], False),
+    (["--version"], False),
+    ([], False),
+]
+
+
+@pytest.mark.parametrize(("arguments", "plain"), PLAIN)
+def test_what_starts_at_once(shell: Shell, arguments: list[str], plain: bool) -> None:
+    assert (plain_run(arguments) is not None) is plain
+
+
+def test_a_run_that_starts_at_once_is_like_any_other(shell: Shell, tmp_path: Path) -> None:
+    for arguments in (
+        ["run", "hello.fm"],
+        ["run", "hello.fm", "--json"],
+        ["run", "hello.fm", "fails", "--json"],
+        ["run", "hello.fm", "fails"],
+        ["run", "gone.fm"],
+        ["run", "hello.fm", "-a", "{"],
+        ["run", "hello.fm", "nothing", "--json"],
+    ):
+        code = "import sys; from flowmetal.cli.start import flowvm; sys.argv[0] = 'flowvm'; flowvm()"
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        usual = shell("flowvm", *arguments)
+        assert (done.returncode, done.stdout, done.stderr) == (usual.code, usual.out, usual.err), arguments
 
 
 def test_a_new_project_builds_and_runs(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
