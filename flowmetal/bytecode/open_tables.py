@@ -91,12 +91,18 @@ def check_entries(module: Module) -> None:
 
 
 def _in_order(program: Program) -> list[Module]:
-    """The modules, each after those it requires, otherwise by name; one that is still being compiled is the last."""
+    """The modules, each after those it requires, otherwise by name.
+
+    Of a program that is being compiled only what the growing module requires, and the core: what else happens to be
+    compiled already must not show.
+    """
+    modules = program.modules
+    starts = sorted(modules)
+    if program.growing is not None:
+        starts = [*(name for name in starts if name.startswith("flowmetal.core")), program.main]
     order: dict[str, Module] = {}
     opened: set[str] = set()
-    modules = program.modules
-    growing = [name for name in modules if modules[name].hash is None and name == program.main]
-    for start in [*sorted(name for name in modules if name not in growing), *growing]:
+    for start in starts:
         stack = [start]
         while stack:
             top = stack[-1]

@@ -7,8 +7,8 @@ from typing import Any
 from flowmetal.compiler.shapes import is_list, items_of
 from flowmetal.values import Symbol
 
-_RECORDS = "Use a map with keywords as keys, and a function that makes it."
-_PROTOCOLS = "Pass functions, or a map of functions."
+_RECORDS = "Use `defrecord`."
+_PROTOCOLS = "Use `defprotocol`."
 _FIBERS = "Use `async`, and `await` its promise."
 _ATOMS = "Use an `atom`: the fibers of a process share it, and switch only where they wait."
 _NAMESPACE = "Write it into the `ns` form: `(:require [module :as alias])`."
@@ -17,8 +17,8 @@ _EVAL = "Programs are compiled as a whole; pass functions, or write a macro."
 
 #: Name -> what to do instead.  Only looked at where a program has not defined the name itself.
 ABSENT: dict[str, str] = {
-    **dict.fromkeys(("defrecord", "deftype", "defstruct"), _RECORDS),
-    **dict.fromkeys(("defprotocol", "definterface", "extend", "extend-type", "extend-protocol", "reify"), _PROTOCOLS),
+    "defstruct": _RECORDS,
+    "definterface": _PROTOCOLS,
     **dict.fromkeys(("future", "future-call", "thread", "go", "go-loop", "chan"), _FIBERS),
     **dict.fromkeys(("agent", "send-off", "ref", "dosync", "alter", "commute", "ref-set", "ensure", "locking"), _ATOMS),
     **dict.fromkeys(("add-watch", "remove-watch", "set-validator!", "alter-var-root", "with-redefs"), _ATOMS),
@@ -34,9 +34,7 @@ def names_made(items: list[Any]) -> list[str]:
     if not head.startswith("def") or len(items) < 2 or items[1].__class__ is not Symbol:
         return []
     name = items[1].name
-    if head in ("defrecord", "deftype"):
-        return [name, f"->{name}", f"map->{name}", f"{name}."]
-    if head in ("defprotocol", "definterface"):
+    if head == "definterface":
         methods = [items_of(item) for item in items[2:] if is_list(item)]
         return [name, *(method[0].name for method in methods if method and method[0].__class__ is Symbol)]
     return [name]

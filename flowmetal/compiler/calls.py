@@ -182,6 +182,8 @@ def percent(analyzer: Analyzer, name: str, items: list[Any], scope: Scope) -> No
         return _region(analyzer, items, scope)
     if name == "qualified" and len(items) == 2 and items[1].__class__ is Symbol:
         return Const(span, Symbol(analyzer.names.module.name, items[1].name))  # what a definition will be called
+    if name == "type-name" and len(items) == 2 and items[1].__class__ is Symbol:
+        return Const(span, Symbol(None, f"{analyzer.names.module.name}.{items[1].name}"))
     arguments = analyzer.arguments(items[1:], scope)
     count = len(arguments)
     if name in ("vector", "map", "set"):

@@ -99,6 +99,7 @@ def compile_read(
         analyze_effects(builder)
     # What other modules add to open tables counts though no code here names it.
     adding = [name for name in names.required if any(map(is_entry, libraries[name].globals))]
+    module.requires.clear()
     for other in sorted({*required, *adding}):
         found = libraries.get(other)
         module.requires[other] = (found.hash if found is not None else None) or b""

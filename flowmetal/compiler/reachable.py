@@ -10,10 +10,12 @@ from flowmetal.values import (
     Closure,
     Cons,
     ErrorValue,
+    Instance,
     LazySeq,
     List,
     Map,
     Promise,
+    Record,
     Reduced,
     Resumption,
     Set,
@@ -24,7 +26,7 @@ from flowmetal.values import (
     meta_of,
 )
 
-_PAIRS = (Map, SortedMap)
+_PAIRS = (Map, SortedMap, Record)
 _ITEMS = (List, Vector, Set, SortedSet, VectorSeq)
 MUTABLE = (Cell, LazySeq, Promise, Resumption)
 
@@ -37,6 +39,8 @@ def parts_of(value: Any) -> list[Any]:
         found = list(value.captures)
     elif kind in _PAIRS:
         found = [part for pair in value.items() for part in pair]
+    elif kind is Instance:
+        found = [value.methods]
     elif kind in _ITEMS:
         found = list(value)
     elif kind is Cons:

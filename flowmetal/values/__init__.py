@@ -63,6 +63,7 @@ from flowmetal.values.numbers import (
     to_integer,
 )
 from flowmetal.values.printer import char_text, float_text, print_string, string_text
+from flowmetal.values.records import Instance, Record
 from flowmetal.values.scalars import Char, Duration, Instant, Keyword, Pid, Regex, Symbol, keyword, split_name, symbol
 from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sequences import (
@@ -122,6 +123,7 @@ __all__ = [
     "HashNode",
     "HashedModules",
     "Heap",
+    "Instance",
     "Instant",
     "JsonError",
     "Keyword",
@@ -138,6 +140,7 @@ __all__ = [
     "Promise",
     "Range",
     "Reader",
+    "Record",
     "Reduced",
     "Regex",
     "Resumption",

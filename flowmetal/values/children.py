@@ -10,6 +10,7 @@ from flowmetal.values.functions import Closure, Reduced
 from flowmetal.values.hash_trie import HashLeaf, HashNode
 from flowmetal.values.maps import Map
 from flowmetal.values.mutable import Cell, Promise, Resumption
+from flowmetal.values.records import Instance, Record
 from flowmetal.values.seqs import Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
 from flowmetal.values.sorted import SortedMap, SortedNode, SortedSet
@@ -40,6 +41,8 @@ _CHILDREN: dict[type, Callable[[Any], Iterable[Any]]] = {
     VectorSeq: lambda value: (value.vector,),
     Map: _in_table,
     Set: _in_table,
+    Record: lambda value: (*_in_table(value), value.fields),
+    Instance: lambda value: (value.methods,),
     HashNode: lambda value: value.children,
     HashLeaf: lambda value: (*value.table, *value.table.values()),
     SortedMap: lambda value: (value.root,),

@@ -25,6 +25,7 @@ from flowmetal.values.maps import Map
 from flowmetal.values.mutable import Cell, Promise, Resumption
 from flowmetal.values.numbers import INTEGER_BITS_MAX
 from flowmetal.values.printer import print_string
+from flowmetal.values.records import Instance, Record
 from flowmetal.values.scalars import Char, Duration, Instant, Keyword, Pid, Regex, Symbol, keyword
 from flowmetal.values.seqs import Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
@@ -88,6 +89,7 @@ _REFUSED = {
     Promise: "a promise",
     Resumption: "a resumption",
     Reduced: "a reduced value",
+    Instance: "a value with methods",
 }
 
 
@@ -125,7 +127,7 @@ def to_python(value: Value) -> Any:
             elif kind in _SEQUENCES:
                 done = []
                 stack.append((done, _numbered(part)))
-            elif kind is Map or kind is SortedMap:
+            elif kind is Map or kind is SortedMap or kind is Record:
                 done = {}
                 stack.append((done, ((_key_text(key), item) for key, item in part.items())))
             elif kind is ErrorValue:

@@ -31,6 +31,7 @@ from flowmetal.values.maps import Map
 from flowmetal.values.meta import takes_meta
 from flowmetal.values.mutable import Cell, Promise, Resumption
 from flowmetal.values.numbers import is_number
+from flowmetal.values.records import Instance, Record
 from flowmetal.values.scalars import Keyword, Symbol
 from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
@@ -217,6 +218,25 @@ class Decoder:
         """MAP"""
         return Map(self._table(fields))
 
+    def _record(self, fields: _Fields, content: Map) -> Record:
+        type, names = self.value(fields[0]), self.value(fields[1])
+        _check(Record.fits(type, names, content), "a record does not have the fields of its type")
+        return Record.made(type, names, content)
+
+    def record(self, fields: _Fields) -> Record:
+        """RECORD"""
+        return self._record(fields, Map(self._table(fields[2:])))
+
+    def record_trie(self, fields: _Fields) -> Record:
+        """RECORD_TRIE"""
+        return self._record(fields, Map(None, self._root(fields[2])))
+
+    def instance(self, fields: _Fields) -> Instance:
+        """INSTANCE"""
+        type, methods = self.value(fields[0]), self.value(fields[1])
+        _check(type.__class__ in (Keyword, Symbol) and methods.__class__ is Map, "an instance is malformed")
+        return Instance(type, methods)
+
     def set(self, fields: _Fields) -> Set:
         """SET"""
         table = dict.fromkeys([key_of(self.value(field)) for field in fields])
@@ -387,5 +407,8 @@ _BUILDERS: dict[int, tuple[int, int, Callable[[Decoder, _Fields], Any]]] = {
     Tag.LAZY_SEQ: (0, 0, lambda decoder, fields: LazySeq(None)),
     Tag.CELL: (0, 0, lambda decoder, fields: Cell()),
     Tag.PROMISE: (0, 0, lambda decoder, fields: Promise()),
+    Tag.RECORD: (2, 2 * SMALL_MAX + 2, Decoder.record),
+    Tag.RECORD_TRIE: (3, 3, Decoder.record_trie),
+    Tag.INSTANCE: (2, 2, Decoder.instance),
     Tag.RESUMPTION: (0, 0, lambda decoder, fields: Resumption()),
 }

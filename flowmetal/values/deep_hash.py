@@ -17,6 +17,7 @@ from flowmetal.values.hashing import HASHERS, hash_int, hash_of, hash_text
 from flowmetal.values.keys import WRAPPERS
 from flowmetal.values.maps import Map
 from flowmetal.values.mutable import Cell, Promise, Resumption
+from flowmetal.values.records import Instance, Record
 from flowmetal.values.scalars import mix
 from flowmetal.values.seqs import Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
@@ -51,6 +52,10 @@ def _reduced_parts(value: Reduced) -> Iterator[Value]:
     return iter((value.value,))
 
 
+def _instance_parts(value: Instance) -> Iterator[Value]:
+    return iter((value.type, value.methods))
+
+
 # class -> (how to join, salt, the parts)
 _PLANS: dict[type, tuple[int, int, Callable[[Any], Iterator[Value]]]] = {
     List: (_ORDERED, 0, iter),
@@ -65,6 +70,8 @@ _PLANS: dict[type, tuple[int, int, Callable[[Any], Iterator[Value]]]] = {
     SortedSet: (_UNORDERED, 0x6C62272E, iter),
     ErrorValue: (_ORDERED, 0x3F84D5B5, _error_parts),
     Reduced: (_ORDERED, 0x1B5F4A3D, _reduced_parts),
+    Record: (_ENTRIES, 0x4D6A1E73, _map_parts),
+    Instance: (_ORDERED, 0x2C9277B5, _instance_parts),
 }
 
 
@@ -166,6 +173,10 @@ def _rebuild(value: Any, parts: list[Any]) -> Value:
         result = kind.of(zip(parts[::2], parts[1::2], strict=True))
     elif kind is Set or kind is SortedSet:
         result = kind.of(parts)
+    elif kind is Record:
+        result = Record.made(value.type, value.fields, Map.of(zip(parts[::2], parts[1::2], strict=True)))
+    elif kind is Instance:
+        result = Instance(parts[0], parts[1])
     elif kind is ErrorValue:
         result = ErrorValue(parts[0], parts[1], parts[2], parts[3], value.trace)
     elif kind is Reduced:

@@ -17,6 +17,7 @@ from flowmetal.values.keys import Boxed
 from flowmetal.values.maps import Map
 from flowmetal.values.meta import meta_of
 from flowmetal.values.mutable import Cell, Promise, Resumption
+from flowmetal.values.records import Instance, Record
 from flowmetal.values.scalars import Keyword, Symbol
 from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
@@ -294,6 +295,22 @@ def _write_map(encoder: Encoder, value: Map, missing: _Missing) -> _Record:
     return _entries(encoder, [Tag.MAP], value.table.items(), missing)
 
 
+def _write_record(encoder: Encoder, value: Record, missing: _Missing) -> _Record:
+    head = [symbol_atom(value.type), encoder.part(value.fields, missing)]
+    if value.table is None:
+        return [Tag.RECORD_TRIE, *head, encoder.node(value.root, missing)]
+    return _entries(encoder, [Tag.RECORD, *head], value.table.items(), missing)
+
+
+def _write_instance(encoder: Encoder, value: Instance, missing: _Missing) -> _Record:
+    kind = value.type
+    return [
+        Tag.INSTANCE,
+        kind if kind.__class__ is Keyword else symbol_atom(kind),
+        encoder.part(value.methods, missing),
+    ]
+
+
 def _write_set(encoder: Encoder, value: Set, missing: _Missing) -> _Record:
     if value.table is None:
         return [Tag.SET_TRIE, encoder.node(value.root, missing)]
@@ -349,6 +366,8 @@ _WRITERS: dict[type, Callable[[Encoder, Any, _Missing], _Record]] = {
     Vector: _write_vector,
     VectorNode: _write_vector_node,
     Map: _write_map,
+    Record: _write_record,
+    Instance: _write_instance,
     Set: _write_set,
     HashLeaf: _write_leaf,
     HashNode: _write_hash_node,

@@ -19,13 +19,14 @@ from flowmetal.values.hashing import hash_of
 from flowmetal.values.keys import key_of
 from flowmetal.values.maps import Map
 from flowmetal.values.mutable import Cell, Promise, Resumption
+from flowmetal.values.records import Instance, Record
 from flowmetal.values.scalars import Keyword
 from flowmetal.values.seqs import Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
 from flowmetal.values.sorted import SortedMap, SortedSet
 from flowmetal.values.vector import Vector, VectorSeq
 
-SEQUENTIAL, MAP, SET, ERROR, REDUCED = 1, 2, 3, 4, 5
+SEQUENTIAL, MAP, SET, ERROR, REDUCED, RECORD, INSTANCE = 1, 2, 3, 4, 5, 6, 7
 
 KINDS: dict[type, int] = {
     List: SEQUENTIAL,
@@ -40,6 +41,8 @@ KINDS: dict[type, int] = {
     SortedSet: SET,
     ErrorValue: ERROR,
     Reduced: REDUCED,
+    Record: RECORD,
+    Instance: INSTANCE,
 }
 """What a composite class is equal to: classes of the same kind may be equal to each other."""
 
@@ -128,8 +131,12 @@ def _pairs(a: Any, b: Any, nesting: int) -> _Pairs | None:
         return iter(((a.kind, b.kind), (a.message, b.message), (a.data, b.data), (a.cause, b.cause)))
     if shape == REDUCED:
         return iter(((a.value, b.value),))
+    if shape == INSTANCE:
+        return iter(((a.type, b.type), (a.methods, b.methods)))
     if len(a) != len(b):
         return None
+    if shape == RECORD:
+        return _map_pairs(a, b, nesting) if a.type == b.type else None
     if shape == MAP:
         if a.__class__ is b.__class__ is SortedMap:
             return _flatten(zip(a.items(), b.items(), strict=True))

@@ -21,6 +21,7 @@ from flowmetal.values.functions import BuiltinFn, Closure, Reduced
 from flowmetal.values.maps import Map
 from flowmetal.values.mutable import Cell, Promise, Resumption
 from flowmetal.values.numbers import int_text
+from flowmetal.values.records import Instance, Record
 from flowmetal.values.scalars import Char, Duration, Instant, Keyword, Pid, Regex, Symbol, keyword
 from flowmetal.values.seqs import Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
@@ -121,6 +122,7 @@ _READABLE: dict[type, Callable[[Any], str]] = {
     Closure: lambda value: f"#fn {value.function.name}",
     BuiltinFn: lambda value: f"#fn %{value.name}",
     Resumption: lambda value: "#resumption",
+    Instance: lambda value: f"#instance {value.type.text}",
 }
 
 _PLAIN: dict[type, Callable[[Any], str]] = {
@@ -165,6 +167,11 @@ _SPACE = _Text(" ")
 _KIND, _MESSAGE, _DATA, _CAUSE = (keyword(name) for name in ("kind", "message", "data", "cause"))
 
 
+def _record_parts(value: Record) -> Iterator[Any]:
+    yield _Text(f"#{value.type.text}{{")
+    yield from _entries(value)
+
+
 def _error_map(value: ErrorValue) -> Map:
     entries = [(_KIND, value.kind), (_MESSAGE, value.message), (_DATA, value.data)]
     if value.cause is not None:
@@ -207,6 +214,7 @@ _COMPOSITE: dict[type, tuple[str, str, Callable[[Any], Iterator[Any]]]] = {
     Vector: ("[", "]", lambda value: _spaced(iter(value))),
     Map: ("{", "}", _entries),
     SortedMap: ("{", "}", _entries),
+    Record: ("", "}", _record_parts),
     Set: ("#{", "}", lambda value: _spaced(iter(value))),
     SortedSet: ("#{", "}", lambda value: _spaced(iter(value))),
     ErrorValue: ("#error ", "", lambda value: iter((_error_map(value),))),

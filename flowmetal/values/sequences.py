@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from flowmetal.values.base import MISSING, Value
 from flowmetal.values.errors import NeedsRealize, fail
 from flowmetal.values.maps import EMPTY_MAP, Map
+from flowmetal.values.records import Record
 from flowmetal.values.scalars import Char
 from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sets import EMPTY_SET, Set
@@ -19,8 +20,9 @@ from flowmetal.values.sorted import EMPTY_SORTED_MAP, EMPTY_SORTED_SET, SortedMa
 from flowmetal.values.vector import EMPTY_VECTOR, Vector, VectorSeq
 
 _SEQS = frozenset({List, Cons, LazySeq, Range, VectorSeq})
-_ITERABLE = frozenset({List, Cons, LazySeq, Range, VectorSeq, Vector, Map, Set, SortedMap, SortedSet})
-_COUNTED = frozenset({List, VectorSeq, Vector, Map, Set, SortedMap, SortedSet, Range, str, bytes})
+_ITERABLE = frozenset({List, Cons, LazySeq, Range, VectorSeq, Vector, Map, Record, Set, SortedMap, SortedSet})
+_MAPS = frozenset({Map, SortedMap, Record})
+_COUNTED = frozenset({List, VectorSeq, Vector, Map, Record, Set, SortedMap, SortedSet, Range, str, bytes})
 
 
 def _no_seq(value: Value) -> NoReturn:
@@ -234,6 +236,10 @@ def cons(item: Value, value: Value) -> Any:
     return List(item, EMPTY_LIST) if found is None else Cons(item, found)
 
 
+def _is_map(value: Value) -> bool:
+    return value.__class__ in _MAPS
+
+
 def _entry(item: Value) -> tuple[Value, Value]:
     if item.__class__ is Vector and len(item) == 2:
         return item.tail
@@ -247,10 +253,10 @@ def conj(value: Value, item: Value) -> Any:
         return value.conj(item)
     if value is None:
         return List(item, EMPTY_LIST)
-    if kind is Map or kind is SortedMap:
+    if kind is Map or kind is SortedMap or kind is Record:
         if item is None:
             return value
-        if item.__class__ is Map or item.__class__ is SortedMap:
+        if _is_map(item):
             return into(value, item)
         key, content = _entry(item)
         return value.assoc(key, content)
@@ -267,12 +273,12 @@ def into(target: Value, source: Value) -> Any:
         if source.__class__ is Vector and not target.tail and target.meta is None and source.meta is None:
             return source
         return target.extend(items)
-    if kind is Map:
-        if source.__class__ is Map or source.__class__ is SortedMap:
+    if kind is Map or kind is Record:
+        if _is_map(source):
             return target.merge(source.items())
         pairs: list[tuple[Value, Value]] = []
         for item in items:
-            if item.__class__ is Map or item.__class__ is SortedMap:
+            if _is_map(item):
                 pairs.extend(item.items())
             elif item is not None:
                 pairs.append(_entry(item))
@@ -287,7 +293,7 @@ def into(target: Value, source: Value) -> Any:
 def get(value: Value, key: Value, default: Value = None) -> Value:
     """What a collection has under a key: a map's value, a set's item, a vector's item at an index; else the default."""
     kind = value.__class__
-    if kind is Map or kind is Set or kind is SortedMap or kind is SortedSet:
+    if kind is Map or kind is Record or kind is Set or kind is SortedMap or kind is SortedSet:
         return value.get(key, default)
     if key.__class__ is int and (kind is Vector or kind is str or kind is bytes) and 0 <= key < len(value):
         if kind is Vector:
@@ -299,7 +305,7 @@ def get(value: Value, key: Value, default: Value = None) -> Value:
 def contains(value: Value, key: Value) -> bool:
     """Whether a collection has a key: of a map, an item of a set, an index of a vector or string."""
     kind = value.__class__
-    if kind is Map or kind is Set or kind is SortedMap or kind is SortedSet:
+    if kind is Map or kind is Set or kind is SortedMap or kind is SortedSet or kind is Record:
         return bool(value.contains(key))
     if kind is Vector or kind is str or kind is bytes:
         return key.__class__ is int and 0 <= key < len(value)
@@ -311,7 +317,7 @@ def contains(value: Value, key: Value) -> bool:
 def assoc(value: Value, key: Value, item: Value) -> Any:
     """A map with an entry, or a vector with an item at an index, added or changed; nil is an empty map."""
     kind = value.__class__
-    if kind is Map or kind is SortedMap:
+    if kind is Map or kind is SortedMap or kind is Record:
         return value.assoc(key, item)
     if kind is Vector:
         if key.__class__ is not int:
@@ -325,7 +331,7 @@ def assoc(value: Value, key: Value, item: Value) -> Any:
 def dissoc(value: Value, key: Value) -> Any:
     """A map without a key."""
     kind = value.__class__
-    if kind is Map or kind is SortedMap:
+    if kind is Map or kind is SortedMap or kind is Record:
         return value.dissoc(key)
     if value is None:
         return None
@@ -374,6 +380,8 @@ _EMPTY: dict[type, Any] = {
 
 def empty(value: Value) -> Any:
     """An empty collection of the same kind, nil for what is none."""
+    if value.__class__ is Record:
+        fail("type", f"there is no empty record of type {value.type.text}")
     return _EMPTY.get(value.__class__)
 
 

@@ -75,6 +75,9 @@ class Tag:
     CELL = 26  # []
     PROMISE = 27  # []
     RESUMPTION = 28  # []
+    RECORD = 29  # [type, fields atom, key, value...]: a small record
+    RECORD_TRIE = 30  # [type, fields atom, root node]
+    INSTANCE = 31  # [type, methods atom]
 
 
 class Ext:

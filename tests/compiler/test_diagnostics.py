@@ -81,8 +81,6 @@ TABLE: list[tuple[str, list[str]]] = [
     ("(defn f [] `~@[1])", ["A126 1:13"]),
     ("(defn f [x] (unquote x))", ["A139 1:14"]),
     ("(defn f [x] ~x)", ["R063 1:13"]),
-    ("(defrecord P [x])\n(defn f [] (->P (map->P {})))", ["A140 1:2"]),
-    ("(defprotocol Q (foo [this]))\n(defn f [x] (foo x))", ["A140 1:2"]),
     ("(defn f [] (future (nothing)))\n(defn g [] (dosync (alter (ref 1) inc)))", ["A140 1:13", "A140 2:13"]),
     ("(defn f [x] (map ref x))\n(defn ref [x] x)\n(defn g [] (ref 1))", ["A140 1:18"]),
     ("(defn f [x] (inc %))", ["R060 1:18"]),
@@ -265,7 +263,7 @@ def test_a_module_without_errors_has_none() -> None:
         ("(ns t (:require [clojure.string :as s]))", "Did you mean `string`?"),
         ("(ns t (:require [clojure.set :as s]))", "Did you mean `set`?"),
         ("(ns t (:require [clojure.walk]))", "Did you mean `walk`?"),
-        ("(defrecord P [x])", "Use a map"),
+        ("(defstruct p :x)", "Use `defrecord`"),
         ("(defn f [] (future 1))", "Use `async`"),
     ],
 )

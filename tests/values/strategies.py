@@ -14,11 +14,13 @@ from flowmetal.values import (
     Cons,
     Duration,
     ErrorValue,
+    Instance,
     Instant,
     List,
     Map,
     Pid,
     Range,
+    Record,
     Regex,
     Set,
     SortedMap,
@@ -73,6 +75,12 @@ def _collections(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
+def record(names: list[Any], items: list[Any], extra: list[tuple[Any, Any]]) -> Record:
+    """A record with these fields, their values in turn, and further entries."""
+    content = Map.of([*extra, *zip(names, [*items, *[None] * len(names)], strict=False)])
+    return Record.made(Symbol(None, "shop.Order"), Vector.of(names), content)
+
+
 def _all_collections(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(
         _collections(values),
@@ -82,6 +90,13 @@ def _all_collections(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.builds(Cons, values, st.lists(values, max_size=4).map(Vector.of)),
         st.builds(Range, st.integers(-9, 9), st.integers(-9, 9), st.integers(1, 3)),
         st.builds(ErrorValue, KEYWORDS, TEXT, values),
+        st.builds(
+            record,
+            st.lists(KEYWORDS, max_size=5, unique=True),
+            st.lists(values, max_size=5),
+            st.lists(st.tuples(values, values), max_size=20),
+        ),
+        st.builds(Instance, KEYWORDS | SYMBOLS, st.lists(st.tuples(SYMBOLS, values), max_size=3).map(Map.of)),
         st.builds(with_meta, st.lists(values, max_size=3).map(Vector.of), st.just(Map.of([(keyword("a"), 1)]))),
     )
 
@@ -100,6 +115,11 @@ def model(value: Any) -> Any:
         return ("seq", tuple(model(item) for item in value))
     if kind in (Map, SortedMap):
         return ("map", frozenset((model(key), model(item)) for key, item in value.items()))
+    if kind is Record:
+        entries = frozenset((model(key), model(item)) for key, item in value.items())
+        return ("record", value.type.text, entries)
+    if kind is Instance:
+        return ("instance", model(value.type), model(value.methods))
     if kind in (Set, SortedSet):
         return ("set", frozenset(model(item) for item in value))
     if kind is ErrorValue:

@@ -38,7 +38,7 @@ from tests.values.strategies import VALUES
 from tests.values.test_codec import Modules
 from tests.values.test_equality import sample
 
-TAGS = range(-1, 32)
+TAGS = range(-1, 35)
 
 
 def use(value: Any) -> None:
@@ -143,6 +143,8 @@ def test_records_with_a_changed_field(value: Any, data: st.DataObject) -> None:
     check(msgpack.packb(parts))
 
 
+TYPE = ExtType(3, b"shop.Order")
+
 BAD_RECORDS: list[tuple[str, list[Any]]] = [
     ("no tag", [[]]),
     ("unknown tag", [[99]]),
@@ -185,6 +187,14 @@ BAD_RECORDS: list[tuple[str, list[Any]]] = [
     ("a cell", [[26]]),
     ("a lazy sequence as a key", [[25], [6, [1], 1]]),
     ("a record that is a map", [{}]),
+    ("a record of no type", [[3, None, keyword("a")], [29, "T", [1], keyword("a"), 1]]),
+    ("a record without its field", [[3, None, keyword("a")], [29, TYPE, [1], keyword("b"), 1]]),
+    ("a record whose fields are strings", [[3, None, "a"], [29, TYPE, [1], "a", 1]]),
+    ("a record whose fields are no vector", [[29, TYPE, None, "a", 1]]),
+    ("an odd record", [[3, None], [29, TYPE, [1], "a"]]),
+    ("a large record without its field", [[3, None, keyword("a")], [9, 1, 1], [30, TYPE, [1], 2]]),
+    ("an instance of no type", [[6], [31, 5, [1]]]),
+    ("an instance without methods", [[3, None], [31, TYPE, [1]]]),
 ]
 
 

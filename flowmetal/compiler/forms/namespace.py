@@ -72,6 +72,7 @@ def _require(analyzer: Analyzer, spec: Any) -> None:
         _take_as_missing(names, module, parts[1:])
         return
     names.required.append(module)
+    names.module.requires[module] = b""  # for what the top level sees of open tables
     options = parts[1:]
     if len(options) % 2:
         malformed(analyzer, "ns", spec)

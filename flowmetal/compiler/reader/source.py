@@ -26,7 +26,7 @@ from flowmetal.compiler.reader.spans import FormSpan
 from flowmetal.compiler.reader.tags import tagged_value
 from flowmetal.compiler.reader.text import character_value, regex_pattern, string_value
 from flowmetal.diagnostics import Diagnostic, Label, Span
-from flowmetal.values import List, Regex, Symbol, print_string, span_of, symbol
+from flowmetal.values import List, Map, Regex, Symbol, print_string, span_of, symbol
 
 #: Errors of one file that are reported; what follows is most often caused by the first ones.
 DIAGNOSTICS_MAX = 50
@@ -238,8 +238,12 @@ class Source:
         return list_of([name, form[0]], self._prefix_span(mark, form, [None, form[1]])), None
 
     def tagged(self, mark: Mark, form: Pair) -> Pair:
-        """`#inst "..."` and the other tagged literals"""
+        """`#inst "..."` and the other tagged literals; `#shop.Order{...}`, a record"""
         span = self._prefix_span(mark, form, [])
+        module, _, name = mark[0][1:].rpartition(".")
+        if module and name and form[0].__class__ is Map:
+            maker = Symbol(module, f"map->{name}", self._mark_span(mark))
+            return list_of([maker, form[0]], self._prefix_span(mark, form, [None, form[1]])), None
         if not is_placeholder(form[0]):
             try:
                 return tagged_value(mark[0][1:], form[0]), span

@@ -14,7 +14,7 @@ from flowmetal.diagnostics import suggest
 from flowmetal.values import parse_duration, parse_instant
 
 #: Tags of values that belong to a running program; they are printed for people and cannot be read.
-UNREADABLE = frozenset({"fn", "cell", "promise", "error", "pid", "resumption", "reduced", "integer"})
+UNREADABLE = frozenset({"fn", "cell", "promise", "error", "pid", "resumption", "reduced", "integer", "instance"})
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 

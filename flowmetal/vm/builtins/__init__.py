@@ -14,6 +14,7 @@ from flowmetal.vm.builtins import (  # noqa: F401 - importing a file registers w
     octets,
     predicates,
     printing,
+    protocols,
     regex,
     sequences,
     sets,

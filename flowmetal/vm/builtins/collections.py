@@ -15,6 +15,7 @@ from flowmetal.values import (
     Keyword,
     List,
     Map,
+    Record,
     Set,
     SortedMap,
     SortedSet,
@@ -209,7 +210,7 @@ def entries(who: str, coll: Any) -> Iterator[tuple[Any, Any]]:
     """The pairs of a map; of a collection of entries; of nil, none."""
     if coll is None:
         return iter(())
-    if coll.__class__ in (Map, SortedMap):
+    if coll.__class__ in (Map, SortedMap, Record):
         return coll.items()
     return iter([_pair(who, item) for item in iterate(coll)])
 

@@ -16,6 +16,7 @@ from flowmetal.values import (
     Cons,
     Duration,
     ErrorValue,
+    Instance,
     Instant,
     Keyword,
     LazySeq,
@@ -24,6 +25,7 @@ from flowmetal.values import (
     Pid,
     Promise,
     Range,
+    Record,
     Reduced,
     Regex,
     Resumption,
@@ -44,11 +46,11 @@ from flowmetal.vm.builtins.check import NUMBERS
 from flowmetal.vm.builtins.registry import add, builtin
 
 SEQUENCES: frozenset[type] = frozenset((List, Cons, VectorSeq, Range, LazySeq))
-MAPS: frozenset[type] = frozenset((Map, SortedMap))
+MAPS: frozenset[type] = frozenset((Map, SortedMap, Record))
 SETS: frozenset[type] = frozenset((Set, SortedSet))
 COLLECTIONS: frozenset[type] = SEQUENCES | MAPS | SETS | {Vector}
 FUNCTIONS: frozenset[type] = frozenset((Closure, BuiltinFn, Resumption))
-CALLABLE: frozenset[type] = FUNCTIONS | MAPS | SETS | {Vector, Keyword, Symbol}
+CALLABLE: frozenset[type] = FUNCTIONS | (MAPS - {Record}) | SETS | {Vector, Keyword, Symbol}
 NAMES: frozenset[type] = frozenset((Keyword, Symbol))
 
 _TYPE_NAMES: dict[type, str] = {
@@ -121,8 +123,9 @@ def hash_value(value: Any) -> int:
 
 @builtin(705, "type", 1)
 def type_of(value: Any) -> Any:
-    """The kind of a value as a keyword, such as :integer, :vector or :function."""
-    return TYPES.get(value.__class__)
+    """The kind of a value as a keyword, such as :integer, :vector or :function; the name of a record's type."""
+    kind = value.__class__
+    return value.type if kind is Record or kind is Instance else TYPES.get(kind)
 
 
 @builtin(706, "not", 1)

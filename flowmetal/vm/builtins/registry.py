@@ -57,6 +57,7 @@ BLOCKS: dict[str, int] = {
     "octets": 1200,
     "sets": 1300,
     "dispatch": 1700,
+    "protocols": 1800,
 }
 
 _F = TypeVar("_F", bound=Callable[..., Any])

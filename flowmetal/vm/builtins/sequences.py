@@ -18,6 +18,7 @@ from flowmetal.values import (
     List,
     Map,
     Range,
+    Record,
     Set,
     SortedMap,
     SortedSet,
@@ -374,7 +375,7 @@ def destructure_map(value: Any) -> Any:
     made = Map.of(zip(items[::2], items[1::2], strict=True))
     if extra is None:
         return made
-    if extra.__class__ not in (Map, SortedMap):
+    if extra.__class__ not in (Map, SortedMap, Record):
         fail("argument", f"there is no value for the key {shown(extra)}")
     return made.merge(extra.items()) if len(made) else extra
 
