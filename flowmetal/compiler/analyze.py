@@ -239,7 +239,12 @@ class Analyzer:
         return GlobalRead(self.span, Reference(found.module, definition.name), definition.dynamic)
 
     def check_private(self, symbol: Symbol, found: Target) -> None:
-        """What a macro of the other module wrote may name its private globals; it has no span of its own."""
+        """What a macro of the other module wrote may name its private globals; it has no span of its own.
+
+        The modules of the core share theirs.
+        """
+        if is_core(found.module) and is_core(self.names.module.name):
+            return
         if found.definition.private and found.module != self.names.module.name and span_of(symbol) is not None:
             self.error("A106", self.span_at(symbol), name=str(symbol), module=found.module)
 

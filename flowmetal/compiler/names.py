@@ -18,6 +18,9 @@ from flowmetal.values import Symbol
 
 CORE = "flowmetal.core"
 
+#: The module that requires those which the others of the core stand on.
+BASICS = "flowmetal.core.basics"
+
 
 def is_core(module: str) -> bool:
     """Whether a module is one of those whose public names every program has: `flowmetal.core` and those below it."""
@@ -152,10 +155,11 @@ class Names:
         return first
 
     def core(self, name: str) -> Target | None:
-        """The public name of the core, or None."""
+        """The name of the core, or None; a private one where the module is one of the core's own."""
+        inside = is_core(self.module.name)
         for module in self.core_modules:
             found = self.libraries[module].globals.get(name)
-            if found is not None and not found.private:
+            if found is not None and (inside or not found.private):
                 return Target(module, found)
         return None
 

@@ -13,7 +13,7 @@ from flowmetal.bytecode.program import Module
 from flowmetal.compiler.compile import compile_read, module_name
 from flowmetal.compiler.evaluation import BuiltinRow, Evaluator
 from flowmetal.compiler.forms.namespace import namespace_name, required_names
-from flowmetal.compiler.names import CORE, is_core
+from flowmetal.compiler.names import BASICS, CORE, is_core
 from flowmetal.compiler.reader import ReadResult, read_source
 from flowmetal.compiler.report import Reporter
 from flowmetal.compiler.shapes import span_within
@@ -96,8 +96,13 @@ def needed(name: str, heads: Mapping[str, Head], is_library: bool = False) -> di
     """The modules of the project that one needs, and where it says so."""
     found: dict[str, Span | None] = {}
     if is_library and name != CORE:
-        # Every module has the names of the core; those below flowmetal.core require each other in their `ns`.
-        core = [CORE] if is_core(name) else sorted(other for other in heads if is_core(other))
+        # Every module has the names of the core.  Its own modules have those of flowmetal.core and what they require,
+        # and all but the basic ones have those of the basic ones.
+        core = sorted(other for other in heads if is_core(other))
+        if is_core(name):
+            basic = heads[BASICS].requires if BASICS in heads else ()
+            base = {BASICS, *(required for required, _ in basic)}
+            core = [CORE] if name in base else [other for other in core if other == CORE or other in base]
         found.update(dict.fromkeys(other for other in core if other in heads))
     found.update((required, span) for required, span in heads[name].requires if required in heads and required != name)
     return found
