@@ -76,4 +76,4 @@ def test_required_modules_are_named() -> None:
     module = compile_text(
         "(ns t (:require [string :as s]))\n(defn f [x] (s/upper-case (mapv inc x)))\n(def k (comp f f))"
     )
-    assert list(module.requires) == ["flowmetal.core"]
+    assert list(module.requires) == ["flowmetal.core.functions", "flowmetal.core.sequences"]

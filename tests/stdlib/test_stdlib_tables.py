@@ -360,3 +360,12 @@ def test_sources_are_tidy() -> None:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             assert line == line.rstrip() and len(line) <= 120, f"{path.name}:{number}"
             assert not re.search(r"\b(TODO|FIXME)\b", line), f"{path.name}:{number}"
+
+
+def test_modules_of_the_core_share_their_names() -> None:
+    places: dict[str, list[str]] = {}
+    for name in MODULES:
+        if name == "flowmetal.core" or name.startswith("flowmetal.core."):
+            for found in standard_library().modules[name].globals:
+                places.setdefault(found, []).append(name)
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}

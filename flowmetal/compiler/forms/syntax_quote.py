@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowmetal.compiler.forms.form import malformed
-from flowmetal.compiler.names import CORE, HARD_FORMS, SOFT_FORMS, Special
+from flowmetal.compiler.names import CORE, HARD_FORMS, SOFT_FORMS, Special, is_core
 from flowmetal.compiler.names import Target as Global
 from flowmetal.compiler.nodes import Node, Target
 from flowmetal.compiler.scopes import Scope
@@ -135,7 +135,9 @@ class Template:
             return Symbol(CORE, name)
         found = names.resolve(symbol)
         if isinstance(found, Global):
-            return Symbol(found.module, found.definition.name)
+            # Which of the core's modules defines a name is nobody's business.
+            open_core = is_core(found.module) and not found.definition.private
+            return Symbol(CORE if open_core else found.module, found.definition.name)
         if isinstance(found, Special) and name in SOFT_FORMS:
             return Symbol(CORE, name)
         return Symbol(names.module.name, name)
