@@ -9,7 +9,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 from flowmetal.diagnostics.excerpt import clean
-from flowmetal.engine.events import duration_text
 from flowmetal.engine.testing import Problem, Report, Result, Verdict
 
 _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
@@ -64,7 +63,7 @@ def verdict_text(verdict: Verdict, repeat: str, paint: Paint, verbose: bool) -> 
     if verdict.ok:
         if not verbose:
             return ""
-        took = f", {duration_text(result.virtual_ns)} of virtual time" if result.virtual_ns else ""
+        took = f", {_time_text(result.virtual_ns)} of virtual time" if result.virtual_ns else ""
         under = f", {_count(verdict.schedules, 'schedule')}" if verdict.schedules else ""
         told = f"{_count(result.passed, 'check')}{took}{under}"
         return f"{paint.good('ok')}    {clean(result.test.name)}{clean(place)}  {told}"
@@ -141,6 +140,17 @@ def summary(run: Run, paint: Paint) -> str:
         under = f" under {_count(run.chaos, 'schedule')}"
     counted = paint.good(", ".join(parts)) if run.ok else paint.bad(", ".join(parts))
     return f"{_count(run.chosen, 'test')}{under}: {counted}; {_count(checks, 'check')}; {run.seconds:.2f} s"
+
+
+def _time_text(nanoseconds: int) -> str:
+    """A length of time by its two largest units: "2d 20m", "7s", "250ms"."""
+    left = nanoseconds // 1_000_000
+    parts = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        if left >= size:
+            parts.append(f"{left // size}{unit}")
+            left %= size
+    return " ".join(parts[:2]) or "0ms"
 
 
 def _count(number: int, what: str) -> str:

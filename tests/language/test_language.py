@@ -1,0 +1,36 @@
+"""The language's own tests, in the language: those of the library, and those of the example, in one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowmetal.engine.project import find_manifest, open_project
+from flowmetal.engine.testing import Suite, Test, build_suite, judge
+
+HERE = Path(__file__).parent
+EXAMPLE = HERE.parents[1] / "examples" / "deploy"
+
+
+def example() -> Suite:
+    manifest = find_manifest(EXAMPLE)
+    assert manifest is not None
+    return build_suite(open_project(manifest).inputs(with_tests=True))
+
+
+SUITES = [build_suite({path.name: path.read_bytes() for path in sorted(HERE.glob("*.fm"))}), example()]
+TESTS = [(suite, test) for suite in SUITES for test in suite.tests]
+
+
+@pytest.mark.parametrize(("suite", "test"), TESTS, ids=[test.name for _, test in TESTS])
+def test_plain_and_under_a_little_chaos(suite: Suite, test: Test) -> None:
+    verdict = judge(suite, test, range(1, 5))
+    assert verdict.ok, verdict.result
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("suite", "test"), TESTS, ids=[test.name for _, test in TESTS])
+def test_under_chaos(suite: Suite, test: Test) -> None:
+    verdict = judge(suite, test, range(5, 61))
+    assert verdict.ok, verdict.result
