@@ -7,6 +7,7 @@ the figures are medians, and ratios are medians of the ratios of neighbours.
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -34,9 +35,17 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYT
 
 def seconds_of(command: list[str], folder: Path) -> float:
     """Seconds that a command takes."""
+    return times_of(command, folder)[0]
+
+
+def times_of(command: list[str], folder: Path) -> tuple[float, float]:
+    """Seconds that a command takes, and those of a processor, which other work on the machine changes less."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT, cwd=folder)
-    return time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def write_project(folder: Path, files: dict[str, str], main: str) -> Path:
@@ -50,14 +59,16 @@ def write_project(folder: Path, files: dict[str, str], main: str) -> Path:
 
 
 def measure_builds(folder: Path, rounds: int) -> dict[str, Any]:
-    """Seconds of `flowc build`: cold, and after changes; ratios to the cold build of the same round."""
+    """Seconds of `flowc build`, cold and after changes; ratios of processor time to the cold build of the round."""
     one = write_project(folder / "one", one_file(LINES), "app.part000")
     many = write_project(folder / "many", many_files(LINES, MODULES), f"app.part{MODULES - 1:03}")
     times: dict[str, list[float]] = {}
 
     def note(name: str, root: Path, *more: str) -> float:
-        times.setdefault(name, []).append(seconds_of([*FLOWC, "build", *more], root))
-        return times[name][-1]
+        seconds, processor = times_of([*FLOWC, "build", *more], root)
+        times.setdefault(name, []).append(seconds)
+        times.setdefault(f"{name[:-2]}_cpu_s", []).append(processor)
+        return processor
 
     def change(root: Path, number: int, index: int) -> None:
         with (root / "src" / "app" / f"part{number:03}.fm").open("a") as file:
@@ -118,12 +129,16 @@ def measure_start(folder: Path, rounds: int) -> dict[str, Any]:
         "check": [*FLOWC, "check", "hello.fm"],
     }
     times: dict[str, list[float]] = {name: [] for name in commands}
+    processor: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
-            times[name].append(seconds_of(command, folder))
+            seconds, busy = times_of(command, folder)
+            times[name].append(seconds)
+            processor[name].append(busy)
     figures: dict[str, Any] = {}
     for name, values in times.items():
         figures[f"{name}_ms"] = statistics.median(values) * 1e3
+        figures[f"{name}_cpu_ms"] = statistics.median(processor[name]) * 1e3
         if name != "python":
             ratios = [value / python for value, python in zip(values, times["python"], strict=True)]
             figures[f"{name}_over_python"] = statistics.median(ratios)

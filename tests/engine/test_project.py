@@ -390,3 +390,18 @@ def test_methods_in_other_modules(tmp_path: Path) -> None:
     make(tmp_path, {"src/zoo/dog.fm": files["src/zoo/dog.fm"].replace("woof", "wuff")})
     changed, count = build(tmp_path)
     assert (count, changed) == (2, build(tmp_path, cached=False)[0])
+
+
+def test_warnings_are_kept_and_shown_again(tmp_path: Path) -> None:
+    make(tmp_path, {**FILES, "src/shop/odd.fm": "(ns shop.odd)\n(defn f [x]\n  (let [unused 1] x))\n"})
+    manifest = read_manifest(tmp_path / "flowmetal.toml")
+    assert manifest is not None
+    project = open_project(manifest)
+    first, compiled = build_project(project)
+    again, kept = build_project(project)
+    assert (compiled.kept, kept.kept) == (0, 4)
+    assert first.warnings
+    assert [str(one.span) for one in first.warnings] == ["src/shop/odd.fm:3:9"]
+    texts = {name: data.decode() for name, data in project.sources.items()}
+    assert [render(one, texts) for one in again.warnings] == [render(one, texts) for one in first.warnings]
+    assert [one.level for one in again.warnings] == ["warning"]
