@@ -73,9 +73,12 @@ class Analyzer:
         self.origin = WRITTEN  # who wrote the form being analyzed, see watch.py
         self.pending = calls.PendingCalls()
         self.functions: dict[Binding, FnNode] = {}  # locals that are known to be these functions
+        self.values: dict[Binding, tuple[Node, int]] = {}  # of locals, and `branches` where they were bound
+        self.branches = 0  # a number of its own for each branch of an `if`, and for what is around it
         self.defined: dict[str, Span | None] = {}  # names of the module that have their definition, and where
         self._depth = 0
         self._gensyms = 0
+        self._branch_count = 0
 
     # ---- for the special forms ------------------------------------------------------------------------------------
 
@@ -135,6 +138,23 @@ class Analyzer:
         line = f"@{self.span.line}" if self.span is not None else ""
         outer = scope.function.name
         return FunctionScope(scope.function, f"{outer}/{name}" if name else f"{outer}/fn{line}")
+
+    def count_branch(self) -> int:
+        """A number that no other branch has."""
+        self._branch_count += 1
+        return self._branch_count
+
+    def origin_of(self, node: Node) -> Node:
+        """What a node that reads a local is known to give: the node of its value.
+
+        Only of names a person bound, and not where a test stands in between: it may ask for this very value.
+        """
+        for _ in range(DEPTH_MAX):
+            found = self.values.get(node.binding) if isinstance(node, Local) else None
+            if found is None or found[1] != self.branches:
+                break
+            node = found[0]
+        return node
 
     def resolve(self, symbol: Symbol) -> Resolved:
         """What a symbol means that is no local; a name that could mean two things is reported."""

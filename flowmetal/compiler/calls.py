@@ -52,6 +52,7 @@ class PendingCall:
     count: int
     span: Span | None
     constants: tuple[tuple[int, Any, Span | None], ...]
+    others: tuple[tuple[int, Node, Span | None], ...] = ()  # the arguments that are computed
 
 
 @dataclass(slots=True)
@@ -108,12 +109,15 @@ def known(analyzer: Analyzer, head: Symbol, found: Target, items: list[Any], sco
             return performed
     reference = Reference(found.module, definition.name)
     if not definition.dynamic:
-        constants = tuple(
-            (position, node.value, child_span(form, position + 1) or span)
-            for position, node in enumerate(arguments)
-            if type(node) is Const
-        )
-        analyzer.pending.calls.append(PendingCall(reference, len(arguments), span, constants))
+        constants: list[tuple[int, Any, Span | None]] = []
+        others: list[tuple[int, Node, Span | None]] = []
+        for position, argument in enumerate(arguments):
+            known_now, place = analyzer.origin_of(argument), child_span(form, position + 1) or span
+            if type(known_now) is Const:
+                constants.append((position, known_now.value, place))
+            else:
+                others.append((position, known_now, place))
+        analyzer.pending.calls.append(PendingCall(reference, len(arguments), span, tuple(constants), tuple(others)))
     callee = analyzer.global_read(head, found)
     callee.span = head_span
     return _call(analyzer, callee, arguments)

@@ -110,6 +110,15 @@ TABLE: list[tuple[str, list[str]]] = [
     ("(defn f [x :- 5] x)", ["C101 1:15"]),
     ("(defn f [x :- pos-int?] x)\n(defn g [] (f -1))", ["C102 2:15"]),
     ('(defn f [x :- {:a (maybe int?)}] x)\n(defn g [] [(f {:a nil}) (f {:a ""})])', ["C102 2:29"]),
+    ("(defn g [x] :- string? (str x))\n(defn f [x :- int?] x)\n(defn h [] (f (g 1)))", ["C103 3:15"]),
+    (
+        "(defn f [x :- int?] x)\n(defn h [y] (f (str y)) (f (+ y 1)) (f (count y)) (f (if y [] {})))",
+        ["C103 2:16", "C103 2:54"],
+    ),
+    ("(defn f [x :- string?] x)\n(defn h [y] (let [n 1 s :a] (f n) (if (string? s) (f s) 1)))", ["C102 2:32"]),
+    ("(defn f ([x :- string?] x) ([x :- int? y] y))\n(defn h [] (f 5) (f 5 5) (f :a 5))", ["C102 2:15", "C102 2:29"]),
+    ("(def money {:n int?})\n(defn f [x :- [money]] x)\n(defn h [] (f [{:n 1}]) (f [{:n :a}]))", ["C102 3:28"]),
+    ("(defn f [x :- (maybe int? string?)] x)", ["C101 1:15"]),
     ("(defn f [x]\n  (y x)\n  (z x))\n(defn g [] (if))", ["A101 2:4", "A101 3:4", "A111 4:12"]),
 ]
 

@@ -21,6 +21,10 @@ def analyze_if(analyzer: Analyzer, items: list[Any], scope: Scope, target: Targe
     if analyzer.origin == WRITTEN and is_written(analyzer.form):
         constant_test(analyzer, "if", items[1], analyzer.form)
     test = analyzer.analyze(items[1], scope)
+    around = analyzer.branches
+    analyzer.branches = analyzer.count_branch()
     then = analyzer.analyze(items[2], scope, target)
+    analyzer.branches = analyzer.count_branch()
     otherwise = analyzer.analyze(items[3], scope, target) if len(items) == 4 else Const(span, None)
+    analyzer.branches = around
     return If(span, test, then, otherwise)
