@@ -137,7 +137,7 @@ CONTRACTS = [
     (
         "(defn f [x] x)\n(defn g [x :- {:id string? :n [int?]}] x)\n"
         "(def result (try (g (f {:id 3})) (catch :contract e (:data e))))",
-        '{:name "x", :value {:id 3}, :contract {:id string?, :n [int?]}, :place "t.fm:2:15"}',
+        '{:name "x", :value {:id 3}, :contract {:id string?, :n [int?]}, :place "t.fm:2:15", :path [:id], :part 3, :part-contract string?}',
     ),
     (
         "(defn kept [x :- (or int? nil?) y :- (enum :a :b) z :- (maybe [int? string?]) w :- (and int? pos?) v :- #{1 2}]"
