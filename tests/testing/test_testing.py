@@ -234,7 +234,7 @@ def test_differences_are_bounded() -> None:
         (defn deep [n x] (if (= n 0) x (deep (dec n) {:a x})))
         (deftest a
           (is (= (deep 60 1) (deep 60 2)))
-          (is (= (deep 20000 1) (deep 20000 2)))
+          (is (= (deep 5000 1) (deep 5000 2)))
           (is (= (vec (range 200000)) (assoc (vec (range 200000)) 199999 0)))
           (is (= (iterate inc 0) (list 0 1 2)))
           (is (= (apply str (repeat 100000 "a")) "b")))"""
@@ -366,7 +366,8 @@ def test_a_failing_seed_is_repeated_by_the_line_it_prints(flowc_test: Any) -> No
 def test_a_run_does_not_hang_on_the_hash_seed() -> None:
     outs = []
     for seed in ("0", "77"):
-        command = [sys.executable, "-m", "flowmetal.cli.flowc", "test", "order.fm", "failing.fm", "--chaos", "5"]
+        command = [sys.executable, "-m", "flowmetal.cli.flowc", "test", "order.fm", "failing.fm"]
+        command += ["--chaos", "5", "--filter", "order|nested|goes-on|unanswered"]
         done = subprocess.run(
             command, cwd=PROGRAMS, capture_output=True, text=True, check=False,
             env={**os.environ, "PYTHONHASHSEED": seed},

@@ -247,7 +247,8 @@ def _trace(suite: Suite, trace: Any) -> tuple[str, ...]:
 
 
 def _stopped(suite: Suite, world: TestWorld, pid: int, stopped: Stopped) -> Problem:
-    process = stopped.process if stopped.process is not None else _process(world, pid)
+    where = stopped.request.pid if stopped.request is not None else pid
+    process = stopped.process if stopped.process is not None else _process(world, where)
     return _catalogued(suite, stopped.problem, process, stopped.request)
 
 

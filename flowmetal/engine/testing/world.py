@@ -35,6 +35,9 @@ FUEL = 10_000_000
 #: A step costs about as much as so many calls.
 FUEL_OF_A_STEP = 250
 
+#: Processes of one test whose requests are looked at.
+PROCESSES_MAX = 10_000
+
 _NIL = encode_value(None)
 
 
@@ -214,15 +217,15 @@ class TestWorld(Simulation):
     def _take_some(self) -> bool:
         """Takes what is queued, as a worker; an effect that no server covers ends the test."""
         taken = False
-        for record in self.store.processes(limit=10_000, statuses=("ready", "waiting")):
-            open = self.store.open_requests(record.pid)
-            numbers = {request.number for request in open}
-            for key in [key for key in self._servers if key[0] == record.pid and key[1] not in numbers]:
-                del self._servers[key]
-            for request in open:
+        living = self.store.processes(limit=PROCESSES_MAX, statuses=("ready", "waiting"))
+        open = {record.pid: self.store.open_requests(record.pid) for record in living}
+        known = {(request.pid, request.number) for requests in open.values() for request in requests}
+        self._servers = {key: server for key, server in self._servers.items() if key in known}
+        for pid, requests in open.items():
+            for request in requests:
                 if request.state != "queued" or not request.queued or request.not_before > self.clock():
                     continue
-                if self._server(record.pid, request.effect) is None:
+                if self._server(pid, request.effect) is None:
                     payload = print_string(decode_value(request.payload), limit=300)
                     problem = FlowmetalError("V330", effect=f":{request.effect}", payload=payload)
                     raise Stopped(problem, request=request)
@@ -255,11 +258,9 @@ class TestWorld(Simulation):
                 self._send(known)
 
     def _server(self, pid: int, effect: str) -> tuple[int, int] | None:
-        """The innermost server of a process that answers an effect and waits for more."""
-        found = [
-            (-depth, key) for key, (depth, effects) in self._servers.items() if key[0] == pid and effect in effects
-        ]
-        return min(found)[1] if found else None
+        """The server that answers an effect of a process and waits for more: its own innermost one, or another's."""
+        found = [(key[0] != pid, -depth, key) for key, (depth, effects) in self._servers.items() if effect in effects]
+        return min(found)[2] if found else None
 
     def _hand_over(self) -> bool:
         """Gives one request to the fiber that answers it."""
