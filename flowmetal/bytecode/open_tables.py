@@ -93,13 +93,13 @@ def check_entries(module: Module) -> None:
 def _in_order(program: Program) -> list[Module]:
     """The modules, each after those it requires, otherwise by name.
 
-    Of a program that is being compiled only what the growing module requires, and the core: what else happens to be
-    compiled already must not show.
+    While a file is compiled only what it requires counts, and the core: what else happens to be compiled already must
+    not show.
     """
     modules = program.modules
     starts = sorted(modules)
-    if program.growing is not None:
-        starts = [*(name for name in starts if name.startswith("flowmetal.core")), program.main]
+    if program.seen_from:
+        starts = [*(name for name in starts if name.startswith("flowmetal.core")), program.seen_from]
     order: dict[str, Module] = {}
     opened: set[str] = set()
     for start in starts:

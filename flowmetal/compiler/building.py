@@ -51,7 +51,7 @@ class Builder:
 
     def __init__(self, module: Module, libraries: dict[str, Module]) -> None:
         self.module = module
-        self.program = Program({**libraries, module.name: module}, module.name, growing=[])
+        self.program = Program({**libraries, module.name: module}, module.name, growing=[], seen_from=module.name)
         self.facts: list[Facts] = []  # by function index
         self.hidden: dict[str, None] = {}  # globals that stand for locals of a `let` around definitions
         self._constants: dict[Any, int] = {}

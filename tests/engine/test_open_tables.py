@@ -40,6 +40,16 @@ def test_derivations_of_two_modules_may_not_make_a_circle() -> None:
     assert failed.value.diagnostics[0].code == "A135"
 
 
+def test_what_is_not_required_is_not_seen_by_the_compiler() -> None:
+    """Else a module would depend on what was compiled before it."""
+    sources = {
+        "a.fm": "(ns a) (derive :x/a :x/b)",
+        "b.fm": "(ns b) (def known (isa? :x/a :x/b)) (defn main [] [known (isa? :x/a :x/b)])",
+    }
+    ran = run_program(build_artifact(sources, "b").data, "b/main", [])
+    assert str(ran.value) == "[false true]"
+
+
 def test_an_entry_that_is_no_pair_is_refused() -> None:
     modules = compile_project({"shapes.fm": SHAPES}, standard_library().modules, Evaluate(), BUILTINS)
     name = entry_name("shapes/area", 99)
