@@ -7,6 +7,7 @@ say.  Names of files in traces and messages are relative to the project, so that
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -100,7 +101,7 @@ def open_project(manifest: Manifest) -> Project:
     strict = manifest.source is not None or (root / "src").is_dir()
     folders = manifest.source or (("src",) if strict else (".",))
     for folder in folders:
-        if not (root / folder).is_dir():
+        if not os.path.isdir(root / folder):  # False for a name that no system has, too
             raise FlowmetalError("U174", path=str(root / folder), key="source")
     tests = [*manifest.test]
     budget = _Budget()

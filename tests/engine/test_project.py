@@ -266,6 +266,8 @@ WRONG = [
     ('[project]\nname = "shop"\nsource = ["src", "../.."]\n', "U172", 3, "inside the project"),
     ('[project]\nname = "shop"\nsource = ["a\\u0000b"]\n', "U172", 3, "inside the project"),
     ('[project]\nname = "shop"\nsource = ["nowhere"]\n', "U174", None, "nowhere"),
+    (f'[project]\nname = "shop"\nsource = ["{"x" * 5000}"]\n', "U174", None, "is no folder"),
+    (f'[project]\nname = "shop"\n[dependencies]\na = "{"x" * 5000}"\n', "U178", None, "too long"),
     ('[project]\nname = "shop"\ntest = ["../t"]\n', "U172", 3, "inside the project"),
     ('[project]\nname = "shop"\noutput = "/tmp/x.fmc"\n', "U172", 3, "inside the project"),
     ('[project]\nname = "shop"\noutput = "build/x.exe"\n', "U172", 3, "ends in .fmc"),
