@@ -1,0 +1,68 @@
+"""Command: generates expressions from a seed, asks both sides, and prints how many agree.  Exits 1 on a disagreement.
+
+    python -m tests.differential.run --seed 1 --count 20000 [--write disagreements.txt] [--only NAME,NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.differential import ours, oracle
+from tests.differential.compare import agree, coarse, known
+from tests.differential.generator import expressions
+
+
+def main() -> int:
+    """Runs the command."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--count", type=int, default=20000)
+    arguments.add_argument("--only", default="", help="names of functions, with commas between")
+    arguments.add_argument("--write", type=Path, help="a file for disagreements: expression, ours, Clojure's")
+    asked = arguments.parse_args()
+    if not oracle.available():
+        print("Clojure is not installed (a JVM and the Debian package `clojure`, or CLOJURE_JAR)")
+        return 2
+    started = time.monotonic()
+    made = expressions(asked.seed, asked.count, set(asked.only.split(",")) if asked.only else None)
+    with ThreadPoolExecutor(1) as pool:
+        theirs = pool.submit(oracle.ask, made)
+        mine = ours.ask(made)
+        answers = theirs.result()
+    rows = known()
+    swallowed: Counter[str] = Counter()
+    classes: Counter[str] = Counter()
+    agreed = errors = 0
+    different: list[tuple[str, str, str]] = []
+    for expression, our, their in zip(made, mine, answers, strict=True):
+        if agree(our, their):
+            agreed += 1
+            if our.startswith("!"):
+                errors += 1
+                classes[f"{coarse(our)}/{coarse(their)}"] += 1
+            continue
+        found = next((row for row in rows if row.holds(expression, our, their)), None)
+        if found is not None:
+            swallowed[found.name] += 1
+        else:
+            different.append((expression, our, their))
+    if asked.write:
+        lines = [f"{expression}\n    ours:    {our[:300]}\n    clojure: {their[:300]}\n" for expression, our, their in different]
+        asked.write.write_text("".join(lines), encoding="utf-8")
+    for expression, our, their in different[:20]:
+        print(f"{expression}\n    ours:    {our[:200]}\n    clojure: {their[:200]}")
+    print(f"seed {asked.seed}: {len(made)} expressions in {time.monotonic() - started:.0f} s")
+    print(f"agree {agreed} (of which errors on both sides {errors}), known {sum(swallowed.values())}, disagree {len(different)}")
+    for name, count in sorted(swallowed.items()):
+        print(f"  known: {name} {count}")
+    print("  classes of errors, ours/Clojure's: " + ", ".join(f"{name} {count}" for name, count in classes.most_common()))
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
