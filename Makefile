@@ -1,12 +1,13 @@
 # make demo   sets up .venv and runs examples/deploy end to end, interpreter kills included
 # make test   sets up .venv and runs the tests
 # make check  types and lint;  make test-long  the slow tests, and the property tests with many more examples
+# make differential SEED=1 COUNT=20000  generated expressions against Clojure, which has to be installed
 # make crash  the long crash suite;  make bench  the benchmarks;  make docs  generated pages
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-long check crash bench docs env env-dev clean
+.PHONY: demo test test-long check crash differential bench docs env env-dev clean
 
 env:
 	@$(PYTHON) tools/environment.py
@@ -28,6 +29,11 @@ crash: env-dev
 
 check: env-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+SEED ?= 1
+COUNT ?= 20000
+differential: env-dev
+	$(BIN)/python -m tests.differential.run --seed $(SEED) --count $(COUNT)
 
 bench: env-dev
 	$(BIN)/python benchmarks/run.py

@@ -28,7 +28,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 COMPILER_HASH = "compiler.hash"
 
 #: Packages that decide how sources compile.
-_COMPILED_BY = ("bytecode", "compiler", "values", "vm")
+_COMPILED_BY = ("bytecode", "compiler", "reading", "values", "vm")
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,20 @@ def quotient(a: Value, b: Value) -> Value:
     result = _whole_quotient(level, x, y)
     if level == _FLOAT:
         return to_float(result)
-    return _to_decimal(result, "quot") if level == _DECIMAL else normal(result)
+    return _scaled(result, x, y) if level == _DECIMAL else normal(result)
+
+
+def _scaled(whole: int, x: Decimal, y: Decimal) -> Decimal:
+    """A whole quotient of x and y as a decimal with as many digits behind the point as x has more than y, as in Java."""
+    scale = int(y.as_tuple().exponent) - int(x.as_tuple().exponent)
+    exact = _to_decimal(whole, "quot")
+    if scale > DECIMAL_DIGITS_MAX or -scale > DECIMAL_DIGITS_MAX:
+        return exact
+    if scale >= 0:
+        return _decimal(_EXACT.multiply, exact, Decimal((0, (1,) + (0,) * scale, -scale)), "quot")
+    zeros = len(exact.as_tuple().digits) - len(str(exact).rstrip("0")) + (exact < 0) if whole else -scale
+    digits = min(zeros, -scale)
+    return Decimal((int(exact < 0), exact.as_tuple().digits[: -digits or None], digits))
 
 
 def remainder(a: Value, b: Value) -> Value:
@@ -192,7 +205,7 @@ def remainder(a: Value, b: Value) -> Value:
     if level == _FLOAT:
         return x - to_float(whole) * y
     if level == _DECIMAL:
-        return subtract(x, multiply(_to_decimal(whole, "rem"), y))
+        return subtract(x, multiply(_scaled(whole, x, y), y))
     return normal(x - whole * y)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flowmetal.compiler.reader.data import read_data
+from flowmetal.reading.data import read_data
 from flowmetal.values import LanguageError, Range, Regex, keyword, print_string
 from flowmetal.vm.builtins import BY_NAME
 

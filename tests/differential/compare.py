@@ -50,10 +50,23 @@ class Known:
     reason: str
     anchor: str
     example: str
+    without: re.Pattern[str] | None = None  # what has to go from the answers, which then must agree
+    floats: bool = False  # the answers must agree once every float in them is read
 
     def holds(self, expression: str, ours: str, clojure: str) -> bool:
         """Whether this is that difference."""
-        return bool(self.expression.search(expression) and self.ours.fullmatch(ours) and self.clojure.fullmatch(clojure))
+        if not (self.expression.search(expression) and self.ours.fullmatch(ours) and self.clojure.fullmatch(clojure)):
+            return False
+        if self.floats:
+            return agree(_FLOAT.sub(_value, ours), _FLOAT.sub(_value, clojure))
+        return self.without is None or agree(self.without.sub("", ours), self.without.sub("", clojure))
+
+
+_FLOAT = re.compile(r"-?\d+\.\d+(?:E-?\d+)?(?!M)")
+
+
+def _value(found: re.Match[str]) -> str:
+    return repr(float(found.group()))
 
 
 def known() -> list[Known]:
@@ -68,6 +81,8 @@ def known() -> list[Known]:
             row["reason"],
             row["anchor"],
             row["example"],
+            re.compile(row["without"]) if "without" in row else None,
+            "floats" in row,
         )
         for row in rows
     ]

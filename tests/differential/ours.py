@@ -79,3 +79,13 @@ def _run(program: Program, table: ProgramTable, function: Any) -> str:
     if isinstance(outcome, vm.Finished):
         return print_string(outcome.value)
     return "timeout" if isinstance(outcome, vm.OutOfFuel) else f"!{outcome.__class__.__name__}"
+
+
+def names() -> frozenset[str]:
+    """What programs here can name, as signatures.txt writes it."""
+    return frozenset(
+        found.name if module.name.startswith("flowmetal.core") else f"{module.name}/{found.name}"
+        for module in standard_library().modules.values()
+        for found in module.globals.values()
+        if not found.private
+    )

@@ -15,17 +15,18 @@ _BIG = "9223372036854775807 -9223372036854775808 9223372036854775808N 1234567890
 _SMALL = "0 1 2 3 4 5 -1 7 10"
 _RATIOS = "1/2 -1/3 22/7 7/2 -5/4 1/1000000007 4/2"
 _DECIMALS = "1.50M 0M 0.0M -2.5M 1e3M 3M 100M 0.1M 1.0M"
-_FLOATS = "0.0 -0.0 1.0 1.5 -2.5 0.1 1e10 1e-5 100.0 1e21 123456.789 1e7 3.0 ##Inf ##-Inf ##NaN 1e300 5e-324 0.001"
+_FLOATS = "0.0 -0.0 1.0 1.5 -2.5 0.1 1e10 1e-5 100.0 1e21 123456.789 1e7 3.0 ##Inf ##-Inf ##NaN 1e300 0.001"
 _STRINGS = r'"" "a" "abc" "Hello, World" "  x  " "a,b,,c" "ab12cd3" "\n" "a\nb\r\nc" "\"q\"" "\\" "true" "Émile" "ß" "aaa" "key" "x=1;y=2" "\t" "a b c" "-12" "$1"'
 _KEYWORDS = ":a :b :c :a/b :x.y/z :k1"
 _SYMBOLS = "'a 'b 'x/y '+ 'if 'let"
-_CHARS = r"\a \b \A \z \0 \space \newline \tab \é \\ \" \return \( \u0001"
+_CHARS = r"\a \b \A \z \0 \space \newline \tab \é \\ \" \return \("
 _REGEX = r'#"a" #"\d+" #"(\d)(\d)?" #"[a-c]+" #"^a" #"\s+" #"," #"" #"(?i)hello" #"(a)|(b)" #"b*" #"x$" #"\w" #"." #"[^a]"'
 
 POOLS: dict[str, list[str]] = {
     "int": f"{_INTS} {_INTS} {_BIG}".split(),
     "small": _SMALL.split(),
-    "nat": "0 1 2 3 5 65 97 127 955".split(),
+    "nat": "0 1 2 3 5 9 10 65 97 955".split(),
+    "code": "10 32 48 65 97 122 233 955 8364".split(),
     "pos": "1 2 3 4".split(),
     "ratio": _RATIOS.split(),
     "num": f"{_INTS} {_BIG} {_RATIOS} {_DECIMALS} {_FLOATS} {_SMALL}".split(),
@@ -45,7 +46,7 @@ POOLS: dict[str, list[str]] = {
              '(fn [m] (str "[" m "]"))', "count"],
     "fmt": ['"%s"', '"%d"', '"%5d|"', '"%-5d|"', '"%05d"', '"%x"', '"%X"', '"%o"', '"%.2f"', '"%10.3f"', '"%e"',
             '"%s and %s"', '"%%"', '"%S"', '"%10s|"', '"%-10s|"', '"%c"', '"%b"', '"%+d"', '"%,d"', '"%n"', '"no"',
-            '"%08.2f"', '"%q"', '"%"', '"%2$s %1$s"', '"%.3s"', '"%g"', '"%h"'],
+            '"%08.2f"', '"%q"', '"%"', '"%2$s %1$s"', '"%.3s"', '"%g"'],
     "fmtarg": ["1", "-42", "1234567", "1.5", "-0.004", "\"abc\"", ":k", "nil", "[1 2]", "\\a", "true", "1.50M", "1N",
                "100.0", "255", "1/2", "1e10"],
     "scalar": f"nil true false 0 1 -3 2.5 1/2 1.5M {_KEYWORDS} {_SYMBOLS} \\a".split() + ['"a"', '"b"', '""'],
@@ -67,7 +68,7 @@ POOLS: dict[str, list[str]] = {
              "(map inc [1 2])", "(lazy-seq [1 2])", "(take 4 (iterate inc 1))", "[nil false true]", "[1 [2 [3]]]",
              "(sorted-set 3 1 2)", "(sorted-map :b 1 :a 2)", "(seq [1 2])", "(rest [1 2 3])", "(repeat 3 :x)",
              "(filter odd? (range 9))", "<vec>", "<list>", "(cons 0 [1])", "(reverse [1 2 3])", "[[:a 1] [:b 2]]",
-             "(take 5 (cycle [1 2]))", "(concat [1] (lazy-seq [2]))", "<map>", "[1 1 2 2 1]", "(range 0 1 1/4)"],
+             "(take 5 (cycle [1 2]))", "(concat [1] (lazy-seq [2]))", "<map>", "[1 1 2 2 1]", "(range 1 10 4)"],
     "seqc": ["[1 2 3]", "'(1 2 3)", "(range 5)", "(map inc [1 2])", "nil", "(take 3 (range))", "(lazy-seq [1 2])", "[]"],
     "stack": ["[1 2 3]", "'(1 2 3)", "nil", "[]", "()", "<vec>", "<list>"],
     "ints": ["[3 1 2]", "[]", "nil", "'(5 5 1)", "(range 5)", "[<num> <num>]", "[2 1.0 1/2 3M]", "[10 -1 9223372036854775808N]"],
@@ -101,6 +102,8 @@ POOLS: dict[str, list[str]] = {
              "(every-pred number? pos?)"],
     "cmp": [">", "<", "compare", "(fn [a b] (compare b a))", "(comparator <)", "(comparator >)", "(fn [a b] (< b a))"],
     "test": ["<", ">", "<=", ">="],
+    "low": [">", ">="],
+    "high": ["<", "<="],
     "xform": ["(map inc)", "(filter odd?)", "(take 2)", "(drop 1)", "(mapcat list)", "(comp (filter number?) (map str))", "(partition-all 2)",
               "(dedupe)", "(distinct)", "(take-while some?)", "(drop-while nil?)", "(keep identity)", "(map-indexed vector)", "(interpose :i)",
               "(remove nil?)", "(take-nth 2)", "(partition-by odd?)", "(keep-indexed (fn [i x] (when (odd? i) x)))", "(replace {1 :one})", "cat",
@@ -232,7 +235,10 @@ TEMPLATES: dict[str, list[str]] = {
         (cond-> <vec> true (conj 1) false (conj 2) (odd? 3) (conj <any>))
         (cond->> <coll> <bool> (map str) <bool> (take 1))
         (as-> <num> x (+ x 1) [x x])
-        (doto (atom <any>) (reset! 1))
+        @(doto (atom <any>) (reset! 1))
+        (neg? (compare <str> <str>))
+        (pos? (compare <kw> <kw>))
+        (zero? (compare <name> <name>))
         (-> <coll> seq first)
         (->> (range) (map inc) (filter odd?) (take <small>))
         (-> [] (conj <any>) (conj <any>) rseq)
@@ -360,7 +366,7 @@ TEMPLATES: dict[str, list[str]] = {
         (zipmap [:a :b] <coll>)
         (vec (sorted-set-by <cmp> 3 1 2))
         (keys (sorted-map-by <cmp> 1 :a 2 :b))
-        (subseq (sorted-set 1 2 3 4) <test> <small> <test> <small>)
+        (subseq (sorted-set 1 2 3 4) <low> <small> <high> <small>)
         (rsubseq (sorted-map 1 :a 2 :b 3 :c) <test> <small>)
         (first (sorted-map <kw> 1 <kw> 2))
         (format <fmt> <fmtarg> <fmtarg>)

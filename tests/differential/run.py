@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.differential import ours, oracle
 from tests.differential.compare import agree, coarse, known
-from tests.differential.generator import expressions
+from tests.differential.generator import expressions, signatures
 
 
 def main() -> int:
@@ -35,6 +35,7 @@ def main() -> int:
         mine = ours.ask(made)
         answers = theirs.result()
     rows = known()
+    missing = sorted({name for name, _, _ in signatures()} - ours.names())
     swallowed: Counter[str] = Counter()
     classes: Counter[str] = Counter()
     agreed = errors = 0
@@ -60,6 +61,8 @@ def main() -> int:
     print(f"agree {agreed} (of which errors on both sides {errors}), known {sum(swallowed.values())}, disagree {len(different)}")
     for name, count in sorted(swallowed.items()):
         print(f"  known: {name} {count}")
+    if missing:
+        print(f"  named here by nobody: {' '.join(missing)}")
     print("  classes of errors, ours/Clojure's: " + ", ".join(f"{name} {count}" for name, count in classes.most_common()))
     return 1 if different else 0
 

@@ -14,7 +14,7 @@ from doc_blocks import DOCS, of_language
 
 import flowmetal.client
 from flowmetal.client import Client, ClientError, Context
-from flowmetal.compiler.reader.data import read_data
+from flowmetal.reading.data import read_data
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.store import open_store

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.compiler.reader import read_source
-from flowmetal.compiler.reader.data import read_all_data, read_data
+from flowmetal.reading.data import read_all_data, read_data
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import (
     Char,

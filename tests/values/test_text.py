@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmetal.compiler.reader.data import read_data
+from flowmetal.reading.data import read_data
 from flowmetal.values import (
     EMPTY_LIST,
     BuiltinFn,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flowmetal.compiler.reader.bad import Bad
+from flowmetal.reading.bad import Bad
 from flowmetal.compiler.reader.lexer import CLOSER, made_token
 from flowmetal.diagnostics import Label, Span
 

@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 
 from ply import lex
 
-from flowmetal.compiler.reader import tokens as expressions
-from flowmetal.compiler.reader.bad import Bad
+from flowmetal.reading import tokens as expressions
+from flowmetal.reading.bad import Bad
 from flowmetal.diagnostics import Span
 from flowmetal.values import Symbol
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flowmetal.compiler.reader.bad import Bad
+from flowmetal.reading.bad import Bad
 from flowmetal.diagnostics import suggest
 from flowmetal.values import Keyword, List, Symbol, Vector, keyword
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flowmetal.compiler.reader.bad import Bad
+from flowmetal.reading.bad import Bad
 from flowmetal.compiler.reader.brackets import repaired
 from flowmetal.compiler.reader.grammar import parse
 from flowmetal.compiler.reader.lexer import made_token, new_lexer

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.compiler.reader.atoms import ARGUMENT, atom_value, char, keyword_parts, symbolic_value
-from flowmetal.compiler.reader.bad import Bad
-from flowmetal.compiler.reader.building import (
+from flowmetal.reading.atoms import ARGUMENT, atom_value, char, keyword_parts, symbolic_value
+from flowmetal.reading.bad import Bad
+from flowmetal.reading.building import (
     ORDERED,
     list_of,
     map_of,
@@ -23,8 +23,8 @@ from flowmetal.compiler.reader.building import (
 from flowmetal.compiler.reader.lexer import NESTING_MAX
 from flowmetal.compiler.reader.namespaces import Namespaces
 from flowmetal.compiler.reader.spans import FormSpan
-from flowmetal.compiler.reader.tags import tagged_value
-from flowmetal.compiler.reader.text import character_value, regex_pattern, string_value
+from flowmetal.reading.tags import tagged_value
+from flowmetal.reading.text import character_value, regex_pattern, string_value
 from flowmetal.diagnostics import Diagnostic, Label, Span
 from flowmetal.values import List, Map, Regex, Symbol, print_string, span_of, symbol
 

@@ -310,6 +310,8 @@ def meta(value: Any) -> Any:
 @builtin(433, "with-meta", 2)
 def set_meta(value: Any, data: Any) -> Any:
     """The value with other metadata."""
+    if data.__class__ is SortedMap:
+        data = Map.of(list(data.items()))
     if data is not None and data.__class__ is not Map:
         wrong_type("with-meta", "a map or nil", data)
     if not takes_meta(value):

@@ -11,7 +11,7 @@ from flowmetal.vm.builtins.registry import builtin
 
 @builtin(300, "keyword", 1, 2)
 def to_keyword(first: Any, second: Any = None) -> Keyword | None:
-    """A keyword of a name (string, symbol, keyword), or of a namespace and a name; nil of nil."""
+    """A keyword of a name (string, symbol, keyword), or of a namespace and a name; nil of anything else."""
     if second is not None:
         space = "" if first is None else string("keyword", first) + "/"
         return keyword(space + string("keyword", second))
@@ -20,7 +20,7 @@ def to_keyword(first: Any, second: Any = None) -> Keyword | None:
         return first  # type: ignore[no-any-return]
     if kind is Symbol:
         return keyword(symbol_text(first))
-    return keyword(string("keyword", first))
+    return keyword(first) if kind is str else None
 
 
 @builtin(301, "symbol", 1, 2)

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
-from flowmetal.values import Char, fail, numbers
+from flowmetal.values import Char, fail, float_text, numbers
 from flowmetal.vm.builtins.check import index, integer, number, shown, string, wrong_type
 from flowmetal.vm.builtins.registry import add, builtin
 
@@ -83,28 +83,24 @@ def dec(value: Any) -> Any:
     return _subtract(value, 1)
 
 
-def _chain(name: str, test: Callable[[Any, Any], bool], swapped: bool) -> Callable[..., bool]:
-    """A comparison of any number of arguments, each with the next; every argument is checked, as with two."""
+def _chain(test: Callable[[Any, Any], bool], swapped: bool) -> Callable[..., bool]:
+    """A comparison of any number of arguments, each with the next, up to the first that does not hold."""
 
     def compare_all(first: Any, *values: Any) -> bool:
-        if not values:
-            number(name, first)
-            return True
-        result = True
         for value in values:
             if not (test(value, first) if swapped else test(first, value)):
-                result = False
+                return False
             first = value
-        return result
+        return True
 
     return compare_all
 
 
-add(109, "<", 1, None, _chain("<", _less, False), doc="Whether numbers are in strictly increasing order.")
-add(110, "<=", 1, None, _chain("<=", _less_equal, False), doc="Whether numbers are in non-decreasing order.")
-add(111, ">", 1, None, _chain(">", _less, True), doc="Whether numbers are in strictly decreasing order.")
-add(112, ">=", 1, None, _chain(">=", _less_equal, True), doc="Whether numbers are in non-increasing order.")
-add(113, "==", 1, None, _chain("==", numbers.num_equal, False), doc="Whether numbers have one value, whatever type.")
+add(109, "<", 1, None, _chain(_less, False), doc="Whether numbers are in strictly increasing order.")
+add(110, "<=", 1, None, _chain(_less_equal, False), doc="Whether numbers are in non-decreasing order.")
+add(111, ">", 1, None, _chain(_less, True), doc="Whether numbers are in strictly decreasing order.")
+add(112, ">=", 1, None, _chain(_less_equal, True), doc="Whether numbers are in non-increasing order.")
+add(113, "==", 1, None, _chain(numbers.num_equal, False), doc="Whether numbers have one value, whatever type.")
 
 
 @builtin(114, "max", 1, None)
@@ -114,7 +110,7 @@ def maximum(first: Any, *values: Any) -> Any:
     for value in values:
         if _is_nan(value) or _is_nan(best):
             best = value if _is_nan(value) else best
-        elif _less(best, value):
+        elif not _less(value, best):  # of equal ones of two kinds the later, as in Clojure
             best = value
     return best
 
@@ -126,7 +122,7 @@ def minimum(first: Any, *values: Any) -> Any:
     for value in values:
         if _is_nan(value) or _is_nan(best):
             best = value if _is_nan(value) else best
-        elif _less(value, best):
+        elif not _less(best, value):
             best = value
     return best
 
@@ -196,7 +192,7 @@ def to_decimal(value: Any) -> Decimal:
     if kind is float:
         if not math.isfinite(value):
             fail("argument", f"decimal needs a finite number, not {shown(value)}")
-        return Decimal(repr(value))
+        return Decimal(float_text(value)) if value else Decimal("0.0")
     if kind is Fraction:
         return numbers.divide(Decimal(value.numerator), Decimal(value.denominator))  # type: ignore[no-any-return]
     if kind is str:
@@ -377,9 +373,11 @@ def parse_long(value: Any) -> int | None:
 def parse_double(value: Any) -> float | None:
     """The float a string stands for, or nil if it is not one."""
     digits = string("parse-double", value)
-    if not re.fullmatch(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", digits, re.ASCII):
-        return None
-    return float(digits)
+    found = re.fullmatch(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[dDfF]?\s*", digits, re.ASCII)
+    if found is None:
+        special = re.fullmatch(r"\s*([+-]?)(Infinity|NaN)\s*", digits, re.ASCII)
+        return None if special is None else float(special[1] + special[2])
+    return float(found[1])
 
 
 @builtin(150, "parse-boolean", 1)

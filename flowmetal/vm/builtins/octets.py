@@ -144,6 +144,8 @@ def url_decode(value: Any) -> str:
 def parse_uuid(value: Any) -> uuid.UUID | None:
     """The UUID of its usual text, or nil if it is not one."""
     written = string("parse-uuid", value)
-    if not re.fullmatch(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}", written):
+    # As Java's UUID.fromString: leading zeros may be missing.
+    if not re.fullmatch(r"[0-9a-fA-F]{1,8}(-[0-9a-fA-F]{1,4}){3}-[0-9a-fA-F]{1,12}", written):
         return None
-    return uuid.UUID(written)
+    parts = zip(written.split("-"), (8, 4, 4, 4, 12), strict=True)
+    return uuid.UUID("".join(part.zfill(width) for part, width in parts))

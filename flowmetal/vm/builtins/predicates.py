@@ -199,7 +199,7 @@ _BY_CLASS: tuple[tuple[int, str, set[type] | frozenset[type], str], ...] = (
     (739, "sorted?", {SortedMap, SortedSet}, "a sorted map or set"),
     (740, "fn?", FUNCTIONS, "a function"),
     (741, "ifn?", CALLABLE, "something that can be called"),
-    (742, "reversible?", {Vector, VectorSeq, Range, SortedMap, SortedSet}, "something `rseq` takes"),
+    (742, "reversible?", {Vector, SortedMap, SortedSet}, "something `rseq` takes"),
 )
 for _number, _name, _kinds, _what in _BY_CLASS:
     _of(_number, _name, frozenset(_kinds), _what)

@@ -81,8 +81,6 @@ def re_split(whole: Any, pattern: Any, limit: Any = 0) -> Vector:
             break
         if match.end() == 0:  # as Java since 8: an empty match at the start makes no part
             continue
-        if match.start() == match.end() == len(whole):
-            continue
         parts.append(whole[start : match.start()])
         start = match.end()
     parts.append(whole[start:])

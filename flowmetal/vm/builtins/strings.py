@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
+from uuid import UUID
 
-from flowmetal.values import Char, Map, Regex, Vector, fail, iterate, print_string
+from flowmetal.values import Char, Map, Regex, Vector, fail, float_text, iterate, print_string
 from flowmetal.vm.builtins.check import NUMBERS, index, integer, shown, string, text, wrong_type
 from flowmetal.vm.builtins.registry import builtin
 
@@ -25,7 +27,21 @@ def display(value: Any) -> str:
         return ""
     if kind is Char:
         return value.text  # type: ignore[no-any-return]
-    return print_string(value)
+    alone = _ALONE.get(kind)
+    return print_string(value) if alone is None else alone(value)
+
+
+def _float_alone(value: float) -> str:
+    return float_text(value).replace("##", "").replace("Inf", "Infinity")
+
+
+#: What has another text alone than inside a collection, as in Clojure.
+_ALONE: dict[type, Callable[[Any], str]] = {
+    float: _float_alone,
+    Decimal: str,
+    Regex: lambda value: value.pattern,
+    UUID: str,
+}
 
 
 def _bounded(length: int, who: str) -> None:
@@ -210,7 +226,7 @@ def escape(value: Any, replacements: Any) -> str:
     """A string with each character that is a key of a map replaced by the text of its value."""
     if not isinstance(replacements, Map):
         wrong_type("escape", "a map from character to string", replacements)
-    table = {ord(k.text): display(v) for k, v in replacements.items() if k.__class__ is Char}
+    table = {ord(k.text): display(v) for k, v in replacements.items() if k.__class__ is Char and v is not None and v is not False}
     return string("escape", value).translate(table)
 
 

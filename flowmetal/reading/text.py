@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from flowmetal.compiler.reader.bad import Bad
+from flowmetal.reading.bad import Bad
 from flowmetal.diagnostics import suggest
 from flowmetal.values.regex import BadPattern, compile_pattern
 

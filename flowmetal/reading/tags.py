@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from flowmetal.compiler.reader.bad import Bad
+from flowmetal.reading.bad import Bad
 from flowmetal.diagnostics import suggest
 from flowmetal.values import parse_duration, parse_instant
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from flowmetal.compiler.reader.bad import Bad
-from flowmetal.compiler.reader.numbers import duration_nanoseconds, is_number, number_value
+from flowmetal.reading.bad import Bad
+from flowmetal.reading.numbers import duration_nanoseconds, is_number, number_value
 from flowmetal.values import Char, Duration, Keyword, keyword, symbol
 
 CONSTANTS = {"nil": None, "true": True, "false": False}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flowmetal.compiler.reader.bad import Bad
+from flowmetal.reading.bad import Bad
 from flowmetal.values import (
     EMPTY_LIST,
     Keyword,

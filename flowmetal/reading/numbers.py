@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 
-from flowmetal.compiler.reader.bad import Bad
+from flowmetal.reading.bad import Bad
 from flowmetal.values import DECIMAL_DIGITS_MAX, INTEGER_BITS_MAX
 
 #: Digits of one number: what an integer of INTEGER_BITS_MAX bits has in base 10.
