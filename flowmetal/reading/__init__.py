@@ -1,6 +1,6 @@
-"""Data as text to values: tokens, literals, and `read_data`.  The compiler's reader of source text is made of the same parts.
+"""Data as text to values: tokens, literals, and `read_data`.  The compiler's reader of source is made of them too.
 
-Pure, without ply and without places in values; what is wrong is a `Bad` inside, and a FlowmetalError with a place outside.
+Pure, without ply and without places in values; what is wrong is a `Bad` inside, and a FlowmetalError outside.
 """
 
 from flowmetal.reading.data import read_all_data, read_data

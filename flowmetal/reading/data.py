@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from flowmetal.diagnostics import FlowmetalError, Label, Span
 from flowmetal.reading import tokens
 from flowmetal.reading.atoms import atom_value, symbolic_value
 from flowmetal.reading.bad import Bad
@@ -25,7 +26,6 @@ from flowmetal.reading.building import (
 )
 from flowmetal.reading.tags import tagged_value
 from flowmetal.reading.text import character_value, regex_pattern, string_value
-from flowmetal.diagnostics import FlowmetalError, Label, Span
 from flowmetal.values import Char, Regex, print_string
 
 _TOKENS = (

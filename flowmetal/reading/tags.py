@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from flowmetal.reading.bad import Bad
 from flowmetal.diagnostics import suggest
+from flowmetal.reading.bad import Bad
 from flowmetal.values import parse_duration, parse_instant
 
 #: Tags of values that belong to a running program; they are printed for people and cannot be read.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from flowmetal.reading.bad import Bad
 from flowmetal.diagnostics import suggest
+from flowmetal.reading.bad import Bad
 from flowmetal.values.regex import BadPattern, compile_pattern
 
 _ESCAPE = re.compile(

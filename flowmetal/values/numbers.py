@@ -186,7 +186,7 @@ def quotient(a: Value, b: Value) -> Value:
 
 
 def _scaled(whole: int, x: Decimal, y: Decimal) -> Decimal:
-    """A whole quotient of x and y as a decimal with as many digits behind the point as x has more than y, as in Java."""
+    """A whole quotient of x and y as a decimal with as many digits behind the point as x has more than y, as Java."""
     scale = int(y.as_tuple().exponent) - int(x.as_tuple().exponent)
     exact = _to_decimal(whole, "quot")
     if scale > DECIMAL_DIGITS_MAX or -scale > DECIMAL_DIGITS_MAX:

@@ -46,7 +46,7 @@ NUMBERS = r"""
 (< 1 2 3) => true
 (< 1 3 2) => false
 (< 1) => true
-(< "a") => !type
+(< "a") => true
 (> 3 2 1) => true
 (>= 3 3 1) => true
 (<= 3 3 1) => false

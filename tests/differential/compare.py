@@ -9,7 +9,9 @@ from pathlib import Path
 
 KNOWN = Path(__file__).with_name("known.json")
 
-_TOKEN = re.compile(r'#?"(?:[^"\\]|\\.)*"|\\(?:[a-z]{2,}|u[0-9a-fA-F]{4}|[\s\S])|#\{|#[a-z:]?|[()\[\]{},]|[^\s()\[\]{},"]+|\s+', re.I)
+_TOKEN = re.compile(
+    r'#?"(?:[^"\\]|\\.)*"|\\(?:[a-z]{2,}|u[0-9a-fA-F]{4}|[\s\S])|#\{|#[a-z:]?|[()\[\]{},]|[^\s()\[\]{},"]+|\s+', re.I
+)
 _CLOSER = {"(": ")", "[": "]", "{": "}", "#{": "}"}
 _BIG = re.compile(r"([+-]?\d+)N")
 _GENERATED = re.compile(r"\b(?:user|differential)/")

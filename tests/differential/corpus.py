@@ -1,6 +1,6 @@
 """The corpus: expressions on which the two sides disagreed once, each with Clojure's answer, replayed without a JVM.
 
-    python -m tests.differential.corpus FILE    adds the expressions of a file, one a line, that agree now
+python -m tests.differential.corpus FILE    adds the expressions of a file, one a line, that agree now
 """
 
 from __future__ import annotations

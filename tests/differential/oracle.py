@@ -23,7 +23,16 @@ def available() -> bool:
 
 def ask(expressions: Sequence[str]) -> list[str]:
     """An answer for each expression: `VALUE`, `!Class message`, or `timeout`."""
-    command = ["java", "-Xmx1500m", "-XX:+UseSerialGC", "-Dfile.encoding=UTF-8", "-cp", JAR, "clojure.main", str(PROGRAM)]
+    command = [
+        "java",
+        "-Xmx1500m",
+        "-XX:+UseSerialGC",
+        "-Dfile.encoding=UTF-8",
+        "-cp",
+        JAR,
+        "clojure.main",
+        str(PROGRAM),
+    ]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
     ) as process:

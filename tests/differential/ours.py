@@ -56,9 +56,11 @@ def _compiled(expressions: Sequence[str], left: list[int], answers: dict[int, st
             for found in failed.diagnostics:
                 if found.span is not None and found.span.line >= 2:
                     at = left[min((found.span.line - 2) // 2, len(left) - 1)]
-                    wrong.setdefault(at, f"!{found.code} {found.title if hasattr(found, 'title') else dict(found.facts)}")
+                    wrong.setdefault(
+                        at, f"!{found.code} {found.title if hasattr(found, 'title') else dict(found.facts)}"
+                    )
             if not wrong:
-                wrong = {number: "!compile" for number in left}
+                wrong = dict.fromkeys(left, "!compile")
             answers.update(wrong)
             left = [number for number in left if number not in wrong]
             continue

@@ -1,6 +1,6 @@
 """Command: generates expressions from a seed, asks both sides, and prints how many agree.  Exits 1 on a disagreement.
 
-    python -m tests.differential.run --seed 1 --count 20000 [--write disagreements.txt] [--only NAME,NAME]
+python -m tests.differential.run --seed 1 --count 20000 [--write disagreements.txt] [--only NAME,NAME]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.differential import ours, oracle
+from tests.differential import oracle, ours
 from tests.differential.compare import agree, coarse, known
 from tests.differential.generator import expressions, signatures
 
@@ -53,17 +53,24 @@ def main() -> int:
         else:
             different.append((expression, our, their))
     if asked.write:
-        lines = [f"{expression}\n    ours:    {our[:300]}\n    clojure: {their[:300]}\n" for expression, our, their in different]
+        lines = [
+            f"{expression}\n    ours:    {our[:300]}\n    clojure: {their[:300]}\n"
+            for expression, our, their in different
+        ]
         asked.write.write_text("".join(lines), encoding="utf-8")
     for expression, our, their in different[:20]:
         print(f"{expression}\n    ours:    {our[:200]}\n    clojure: {their[:200]}")
     print(f"seed {asked.seed}: {len(made)} expressions in {time.monotonic() - started:.0f} s")
-    print(f"agree {agreed} (of which errors on both sides {errors}), known {sum(swallowed.values())}, disagree {len(different)}")
+    print(
+        f"agree {agreed} (of which errors on both sides {errors}), known {sum(swallowed.values())}, disagree {len(different)}"
+    )
     for name, count in sorted(swallowed.items()):
         print(f"  known: {name} {count}")
     if missing:
         print(f"  named here by nobody: {' '.join(missing)}")
-    print("  classes of errors, ours/Clojure's: " + ", ".join(f"{name} {count}" for name, count in classes.most_common()))
+    print(
+        "  classes of errors, ours/Clojure's: " + ", ".join(f"{name} {count}" for name, count in classes.most_common())
+    )
     return 1 if different else 0
 
 

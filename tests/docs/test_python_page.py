@@ -14,9 +14,9 @@ from doc_blocks import DOCS, of_language
 
 import flowmetal.client
 from flowmetal.client import Client, ClientError, Context
-from flowmetal.reading.data import read_data
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.interpreter import Interpreter
+from flowmetal.reading.data import read_data
 from flowmetal.store import open_store
 from flowmetal.values import to_python
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.compiler.reader import ReadResult, is_placeholder, read_source
-from flowmetal.reading.data import read_all_data
 from flowmetal.compiler.reader.source import DIAGNOSTICS_MAX
 from flowmetal.diagnostics import FlowmetalError, render
+from flowmetal.reading.data import read_all_data
 from flowmetal.values import EMPTY_VECTOR
 
 ROOT = Path(__file__).resolve().parent.parent.parent

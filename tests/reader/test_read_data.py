@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.compiler.reader import read_source
-from flowmetal.reading.data import read_all_data, read_data
 from flowmetal.diagnostics import FlowmetalError
+from flowmetal.reading.data import read_all_data, read_data
 from flowmetal.values import (
     Char,
     Duration,

@@ -11,9 +11,9 @@ from flowmetal import vm
 from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.bytecode.link import ProgramTable, link
 from flowmetal.bytecode.program import Program
-from flowmetal.reading.data import read_data
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.stdlib import open_library, standard_library
+from flowmetal.reading.data import read_data
 from flowmetal.values import ErrorValue, Instant, LanguageError, keyword, print_string
 
 #: Steps after which a run is given up: a program of the tests is small.

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flowmetal.reading.bad import Bad
 from flowmetal.compiler.reader.lexer import CLOSER, made_token
 from flowmetal.diagnostics import Label, Span
+from flowmetal.reading.bad import Bad
 
 CLOSE_TYPES = {")": "CLOSE_LIST", "]": "CLOSE_VECTOR", "}": "CLOSE_MAP"}
 OPEN_TYPES = frozenset({"LIST", "VECTOR", "MAP", "SET", "FUNCTION", "NAMESPACED"})

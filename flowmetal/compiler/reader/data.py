@@ -1,4 +1,4 @@
-"""read_data for those who know the reader by the compiler; the reader of data is flowmetal.reading, which the machine uses too."""
+"""read_data, for those who know the reader by the compiler; the reader of data is flowmetal.reading."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ from typing import Any, TypeVar
 
 from ply import lex
 
+from flowmetal.diagnostics import Span
 from flowmetal.reading import tokens as expressions
 from flowmetal.reading.bad import Bad
-from flowmetal.diagnostics import Span
 from flowmetal.values import Symbol
 
 tokens = (

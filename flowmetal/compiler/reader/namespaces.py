@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flowmetal.reading.bad import Bad
 from flowmetal.diagnostics import suggest
+from flowmetal.reading.bad import Bad
 from flowmetal.values import Keyword, List, Symbol, Vector, keyword
 
 _REQUIRE = keyword("require")

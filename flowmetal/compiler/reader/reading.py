@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flowmetal.reading.bad import Bad
 from flowmetal.compiler.reader.brackets import repaired
 from flowmetal.compiler.reader.grammar import parse
 from flowmetal.compiler.reader.lexer import made_token, new_lexer
 from flowmetal.compiler.reader.namespaces import Namespaces
 from flowmetal.compiler.reader.source import ReadingEnds, Restart, Source
 from flowmetal.diagnostics import Diagnostic, Label, Span
+from flowmetal.reading.bad import Bad
 
 #: Characters of one file: reading takes about 300 bytes of memory for each.
 SOURCE_CHARACTERS = 4_000_000

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowmetal.compiler.reader.lexer import NESTING_MAX
+from flowmetal.compiler.reader.namespaces import Namespaces
+from flowmetal.compiler.reader.spans import FormSpan
+from flowmetal.diagnostics import Diagnostic, Label, Span
 from flowmetal.reading.atoms import ARGUMENT, atom_value, char, keyword_parts, symbolic_value
 from flowmetal.reading.bad import Bad
 from flowmetal.reading.building import (
@@ -20,12 +24,8 @@ from flowmetal.reading.building import (
     vector_of,
     with_metadata,
 )
-from flowmetal.compiler.reader.lexer import NESTING_MAX
-from flowmetal.compiler.reader.namespaces import Namespaces
-from flowmetal.compiler.reader.spans import FormSpan
 from flowmetal.reading.tags import tagged_value
 from flowmetal.reading.text import character_value, regex_pattern, string_value
-from flowmetal.diagnostics import Diagnostic, Label, Span
 from flowmetal.values import List, Map, Regex, Symbol, print_string, span_of, symbol
 
 #: Errors of one file that are reported; what follows is most often caused by the first ones.

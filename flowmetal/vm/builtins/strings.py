@@ -226,7 +226,11 @@ def escape(value: Any, replacements: Any) -> str:
     """A string with each character that is a key of a map replaced by the text of its value."""
     if not isinstance(replacements, Map):
         wrong_type("escape", "a map from character to string", replacements)
-    table = {ord(k.text): display(v) for k, v in replacements.items() if k.__class__ is Char and v is not None and v is not False}
+    table = {
+        ord(k.text): display(v)
+        for k, v in replacements.items()
+        if k.__class__ is Char and v is not None and v is not False
+    }
     return string("escape", value).translate(table)
 
 
