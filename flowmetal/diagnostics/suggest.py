@@ -39,8 +39,10 @@ def suggestions(name: str, candidates: Iterable[str], *, limit: int = 3) -> list
             # A name of one or two letters is one edit from every other; only a swap or a shared letter counts.
             if score > allowed or (len(name) < 3 and not set(name) & set(candidate)):
                 continue
-        scored.append((score, candidate[0] != name[0], candidate))
-    return [candidate for _, _, candidate in sorted(scored)[:limit]]
+        # Of the modules that have the name, the one that is written most like what was written.
+        distance = edit_distance(name, candidate, len(name)) if score == 1 and "/" in name else 0
+        scored.append((score, distance, candidate[0] != name[0], candidate))
+    return [candidate for _, _, _, candidate in sorted(scored)[:limit]]
 
 
 def edit_distance(left: str, right: str, limit: int) -> int:
