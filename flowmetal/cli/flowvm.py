@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowmetal.cli import common
+from flowmetal.cli import common, evaluating
 
 if TYPE_CHECKING:
     from flowmetal.client.base import Client
@@ -34,6 +34,8 @@ def options(
 ) -> None:
     """Runs Flowmetal programs and looks at them.  Example: flowvm serve --store ./store"""
 
+
+evaluating.register(app)
 
 DEFAULT_STORE = "./flowmetal-store"
 

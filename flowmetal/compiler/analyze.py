@@ -254,7 +254,7 @@ class Analyzer:
         if definition.macro:
             return self.error("A103", name=str(symbol))
         self.check_private(symbol, found)
-        if definition.value.__class__ is BuiltinFn:
+        if definition.value.__class__ is BuiltinFn and self.names.settled(found.module):
             return Const(self.span, definition.value)
         return GlobalRead(self.span, Reference(found.module, definition.name), definition.dynamic)
 

@@ -99,11 +99,12 @@ def known(analyzer: Analyzer, head: Symbol, found: Target, items: list[Any], sco
         if inlined is not None:
             return inlined
     value = definition.value
-    if value.__class__ is BuiltinFn and not definition.dynamic:
+    settled = analyzer.names.settled(found.module)
+    if value.__class__ is BuiltinFn and not definition.dynamic and settled:
         row = analyzer.names.builtins.get(value.name)
         if row is not None:
             return _builtin(analyzer, row, str(head), arguments)
-    if definition.effect is not None and definition.contract is None:
+    if definition.effect is not None and definition.contract is None and settled:
         performed = _perform_directly(analyzer, definition, arguments)
         if performed is not None:
             return performed

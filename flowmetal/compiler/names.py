@@ -109,6 +109,7 @@ class Names:
     used: set[str] = field(default_factory=set)  # own globals and referred names that something named
     ambiguous: dict[str, tuple[str, str]] = field(default_factory=dict)  # names met that two whole modules have
     used_modules: set[str] = field(default_factory=set)
+    late: bool = False  # globals may be defined again, so no code may rely on what one holds now
     core_modules: list[str] = field(init=False)  # flowmetal.core first, then those below it by name
 
     def __post_init__(self) -> None:
@@ -153,6 +154,13 @@ class Names:
             elif first.module != module:
                 self.ambiguous[name] = (first.module, module)
         return first
+
+    def settled(self, module: str) -> bool:
+        """Whether the globals of a module keep the values they have."""
+        if not self.late:
+            return True
+        found = self.libraries.get(module) if module != self.module.name else None
+        return found is not None and found.hash is not None
 
     def core(self, name: str) -> Target | None:
         """The name of the core, or None; a private one where the module is one of the core's own."""

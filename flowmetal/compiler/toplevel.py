@@ -10,7 +10,7 @@ from typing import Any
 
 from flowmetal.bytecode.program import UNBOUND, Global, Reference
 from flowmetal.compiler import expand
-from flowmetal.compiler.analyze import EXPANSIONS_MAX, Analyzer
+from flowmetal.compiler.analyze import DEPTH_MAX, EXPANSIONS_MAX, Analyzer
 from flowmetal.compiler.destructure import bind_pattern, split_bindings
 from flowmetal.compiler.emit import emit_function
 from flowmetal.compiler.emit.assembly import TooLarge
@@ -35,6 +35,7 @@ class TopLevel:
         self.name = analyzer.names.module.name
         self._scope = Scope(FunctionScope(None, f"{self.name}/<top>"))
         self._started = False
+        self._depth = 0
 
     def form(self, form: Any, span: Span | None) -> None:
         """Takes one form of the file."""
@@ -47,6 +48,10 @@ class TopLevel:
     def _form(self, form: Any, scope: Scope) -> None:
         analyzer = self.analyzer
         before, origin = analyzer.span, analyzer.origin
+        if self._depth >= DEPTH_MAX:  # an expansion that has itself in it
+            analyzer.error("A104", limit=DEPTH_MAX)
+            return
+        self._depth += 1
         analyzer.span = span_within(form, before)
         analyzer.take_origin(form)
         form, items, special = self._expanded(form, scope)
@@ -54,10 +59,7 @@ class TopLevel:
         if special in DEFINITIONS:
             self._define(special, items, scope)
         elif special == "ns":
-            if self._started:
-                analyzer.error("A133")
-            else:
-                apply_namespace(analyzer, items)
+            self._namespace(items)
         elif special == "do":
             for item in items[1:]:
                 self._form(item, scope)
@@ -68,6 +70,13 @@ class TopLevel:
         else:
             self._expression(form, scope)
         analyzer.span, analyzer.origin = before, origin
+        self._depth -= 1
+
+    def _namespace(self, items: list[Any]) -> None:
+        if self._started:
+            self.analyzer.error("A133")
+        else:
+            apply_namespace(self.analyzer, items)
 
     def _expanded(self, form: Any, scope: Scope) -> tuple[Any, list[Any], str]:
         """The form with macros at its head expanded, its items, and the special form it is ("" for none)."""
@@ -138,7 +147,7 @@ class TopLevel:
             self._form(item, scope)
 
     def _hide(self, scope: Scope, name: str, node: Node, errors: int) -> None:
-        hidden = f"{name}__{len(self.builder.module.globals)}__let"
+        hidden = f"{name}__{len(self.builder.hidden)}__let"
         self.builder.hidden[hidden] = None
         value = self._value(node, hidden) if self.reporter.errors == errors else UNBOUND
         self.builder.module.globals[hidden] = Global(hidden, value, private=True, span=self.analyzer.span)
@@ -177,13 +186,16 @@ class TopLevel:
             self.builder.take_entries(node.span)
             return value
         except TooLarge as problem:
-            self.analyzer.error("A134", span=problem.span, what=problem.what, limit=problem.limit)
+            self._too_large(problem)
         except Exception as problem:
             error = expand.error_of(problem)
             if error is None:
                 raise
             self._failed(error, node.span)
         return UNBOUND
+
+    def _too_large(self, problem: TooLarge) -> None:
+        self.analyzer.error("A134", span=problem.span, what=problem.what, limit=problem.limit)
 
     def _failed(self, error: Any, span: Span | None) -> None:
         kind = error.kind.text

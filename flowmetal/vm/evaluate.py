@@ -33,9 +33,10 @@ class EvaluationFailed(Exception):
 class CompileTime:
     """Implements the compiler's Evaluator."""
 
-    def __init__(self, fuel: int = COMPILE_FUEL) -> None:
-        self._fuel = fuel
-        self._limits = Limits(frames=COMPILE_FRAMES)
+    def __init__(self, fuel: int = COMPILE_FUEL, limits: Limits | None = None) -> None:
+        self.fuel = fuel  # of the next call
+        self.used = 0  # by all calls so far
+        self._limits = limits or Limits(frames=COMPILE_FRAMES)
 
     def run(self, program: Program, function: Function) -> Any:
         """Calls a function of no arguments and no captures.  What is lazy in its value stays lazy."""
@@ -56,7 +57,8 @@ class CompileTime:
                 start_fiber(process, None, apply.value if apply else closure, [closure, Vector.of(arguments)])
         except Exception as problem:
             raise EvaluationFailed(_error_of(problem)) from None
-        outcome = machine.run(process, self._fuel)
+        outcome = machine.run(process, self.fuel)
+        self.used += 0 if process.fuel < 0 else self.fuel - process.fuel
         if isinstance(outcome, Finished):
             return outcome.value
         if isinstance(outcome, Failed):

@@ -283,6 +283,32 @@ CODES: dict[str, Entry] = {
         "Choose another alias.",
         "",
     ),
+    # The prompt: A160 to A169.
+    "A160": Entry(
+        "a library's module",
+        "The module `{name}` belongs to a library, so nothing can be defined in it here.",
+        "Define the name in a module of your own, and refer to the library's others with `:require`.",
+        "Library modules are shared by every program and are never changed.",
+    ),
+    "A161": Entry(
+        "not a question",
+        "This is written `{written}`.",
+        "",
+        'Some forms are for the prompt alone: `(doc name)`, `(source name)`, `(apropos "text")`, `(dir module)`,\n'
+        "`(macroexpand-1 '(form ...))`, `(in-ns 'module)`, `(require '[module :as alias])`.",
+    ),
+    "A162": Entry(
+        "nothing to tell",
+        "Nothing here is called `{name}`.",
+        '`(apropos "text")` lists the names that have a text in them.',
+        "",
+    ),
+    "A163": Entry(
+        "no source",
+        "The source of `{name}` is not known.",
+        "",
+        "Builtins and special forms have none, and artifacts may be built without it.",
+    ),
     # Projects: A200 to A209.
     "A200": Entry(
         "misplaced module",

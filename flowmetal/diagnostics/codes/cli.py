@@ -71,6 +71,25 @@ CODES: dict[str, Entry] = {
         "A test is defined by `deftest`, of the module `test`.",
         "A run of no tests is an error, so that a wrong path or filter does not pass for success.",
     ),
+    # The prompt: U120 to U139.
+    "U120": Entry(
+        "the form failed",
+        "{kind} {message}",
+        "",
+        "A form that `flowvm eval` or a prompt evaluated raised an error that nothing in it caught.",
+    ),
+    "U121": Entry(
+        "bad line",
+        "This line is no program: {problem}.",
+        'A line is a JSON object such as {{"src": "(+ 1 2)"}}.',
+        "`flowvm eval --jsonl` reads a JSON object with the text of a program on each line.",
+    ),
+    "U122": Entry(
+        "value too large to print",
+        "The value has no end, or its text has more than {limit} characters.",
+        "Print a part of it: `(take 10 ...)`.",
+        "Values are printed so that they read back.  A sequence without an end, such as `(range)`, has no such text.",
+    ),
     # Projects: U170 to U189.
     "U170": Entry(
         "unreadable project",

@@ -1,0 +1,214 @@
+"""`flowvm eval`: evaluates forms, from the command line, a file or standard input, and prints what comes of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from flowmetal.cli import common
+
+if TYPE_CHECKING:
+    from flowmetal.engine.session import Bounds
+    from flowmetal.values import ErrorValue
+
+#: Defaults of --fuel and --heap: a program that uses all of either takes a few seconds.
+FUEL = 5_000_000
+HEAP = 1_000_000
+
+#: Nested calls, seconds, and characters of a printed value: what one program of --jsonl may use besides.
+FRAMES = 200_000
+SECONDS = 4.0
+CHARACTERS = 1 << 18
+
+#: Bytes of memory of `--jsonl`.
+MEMORY_MAX = 3 << 30
+
+#: Bytes of one line of --jsonl, and characters of what one program prints.
+LINE_BYTES_MAX = 1 << 20
+OUT_CHARACTERS_MAX = 1 << 18
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("eval")(evaluate)
+
+
+def evaluate(
+    file: Annotated[str | None, typer.Argument(help="A file of forms; - reads standard input.")] = None,
+    expression: Annotated[list[str] | None, typer.Option("--expr", "-e", help="Forms; repeat for more.")] = None,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help='A program a line: {"src": ...} in, {"value": ...} out.')
+    ] = False,
+    fuel: Annotated[str, typer.Option(help="Calls and loop turns a form may take; 0: any number.")] = "0",
+    heap: Annotated[str, typer.Option(help="Objects a form may hold.")] = "8000000",
+    debug: Annotated[bool, typer.Option("--debug", help="Show Python tracebacks.", hidden=True)] = False,
+) -> None:
+    """Evaluates forms in order and prints the value of the last one.  Example: flowvm eval -e '(+ 1 2)'"""
+    from flowmetal.engine.session import Bounds
+
+    calls, objects = _number("--fuel", fuel, 0), _number("--heap", heap, 1000)
+    if jsonl:
+        if file is not None or expression:
+            common.usage(
+                "U103", what="--jsonl", found=file or "-e", expected="alone: the programs come from standard input"
+            )
+        bounds = Bounds(calls or FUEL, min(objects, HEAP), FRAMES, SECONDS, CHARACTERS, 300_000)
+        limit_memory()
+        raise typer.Exit(evaluate_lines(sys.stdin.buffer, sys.stdout.buffer, bounds))
+    if (file is None) == (not expression):
+        common.usage(
+            "U103", what="eval", found=file or "nothing", expected="-e FORMS, or a file, or - for standard input"
+        )
+    bounds = Bounds(calls or 1 << 62, objects, characters=1 << 26)
+    if expression:
+        raise typer.Exit(evaluate_text("\n".join(expression), "<expr>", bounds))
+    assert file is not None
+    raise typer.Exit(evaluate_text(_read(file), "<stdin>" if file == "-" else file, bounds))
+
+
+def _number(option: str, text: str, least: int) -> int:
+    """The number of an option; typer would load a library of a tenth of a second for it."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) >= least):
+        common.usage("U103", what=option, found=text[:80], expected=f"a number from {least} on")
+    return int(text)
+
+
+def _read(file: str) -> bytes:
+    if file == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except OSError as problem:
+        common.usage("U101", path=file, problem=problem.strerror or str(problem))
+
+
+def evaluate_text(text: str | bytes, file: str, bounds: Bounds) -> int:
+    """Evaluates forms; what they print goes to standard output as it happens, before the value of the last one."""
+    from flowmetal.cli.prompt_services import open_outside
+    from flowmetal.diagnostics import CompileFailed
+    from flowmetal.engine.session import Session
+    from flowmetal.values import LanguageError
+
+    outside = open_outside()
+    session = Session(_write, bounds, outside)
+    # Bytes that are no UTF-8 become what the reader reports.
+    decoded = text if isinstance(text, str) else text.decode("utf-8", "surrogateescape")
+    try:
+        value = session.last(decoded, file)
+        shown = session.printed(value)
+    except CompileFailed as failed:
+        common.show_diagnostics(failed.diagnostics, {file: decoded})
+        return common.FAILED
+    except LanguageError as problem:
+        show_error(problem.error)
+        return common.INTERRUPTED if problem.error.kind.text == "flowmetal/interrupted" else common.FAILED
+    finally:
+        outside.close()
+    common.show_warnings(session.warnings, {file: decoded})
+    _write(shown)
+    return common.OK
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line.encode("utf-8", "replace").decode() + "\n")
+    sys.stdout.flush()
+
+
+def show_error(error: ErrorValue) -> None:
+    """An error that nothing caught, with its trace, to standard error."""
+    from flowmetal.diagnostics import FlowmetalError
+    from flowmetal.engine.session import trace_text
+    from flowmetal.values import print_string
+
+    problem = FlowmetalError("U120", kind=print_string(error.kind), message=error.message)
+    common.report(problem)
+    trace = trace_text(error)
+    if trace and "--json" not in sys.argv:
+        sys.stderr.write("\n" + trace + "\n")
+
+
+# ---- a program a line ----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Out:
+    """What one program prints, up to a limit."""
+
+    lines: list[str]
+    left: int = OUT_CHARACTERS_MAX
+
+    def add(self, line: str) -> None:
+        """Takes a line."""
+        if self.left > 0:
+            self.lines.append(line[: self.left])
+            self.left -= len(line) + 1
+
+
+def limit_memory() -> None:
+    """Bounds the memory of this process: a single builtin may make more of a value than the count of objects sees."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = MEMORY_MAX if hard == resource.RLIM_INFINITY else min(hard, MEMORY_MAX)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def evaluate_lines(source: BinaryIO, to: BinaryIO, bounds: Bounds) -> int:
+    """Answers each line of `source` with one line; nothing in a line ends it or reaches another one."""
+    while True:
+        line = source.readline(LINE_BYTES_MAX + 1)
+        if not line:
+            return common.OK
+        too_long = len(line) > LINE_BYTES_MAX
+        while too_long and line and not line.endswith(b"\n"):
+            line = source.readline(LINE_BYTES_MAX + 1)
+        if not too_long and not line.strip():
+            continue
+        out = _Out([])
+        answer = _refused(f"it has more than {LINE_BYTES_MAX} bytes") if too_long else _answer(line, bounds, out)
+        if out.lines:
+            answer["out"] = "\n".join(out.lines) + "\n"
+        to.write(json.dumps(answer).encode() + b"\n")
+        to.flush()
+
+
+def _answer(line: bytes, bounds: Bounds, out: _Out) -> dict[str, Any]:
+    from flowmetal.diagnostics import CompileFailed, FlowmetalError
+    from flowmetal.engine.session import Session
+    from flowmetal.values import LanguageError
+
+    try:
+        document = json.loads(line.decode())
+    except (ValueError, RecursionError) as problem:
+        return _refused(str(problem)[:200] or type(problem).__name__)
+    text = document.get("src") if isinstance(document, dict) else None
+    if not isinstance(text, str):
+        return _refused("there is no text under `src`")
+    try:
+        session = Session(out.add, bounds)
+        return {"value": session.printed(session.last(text, "line"))}
+    except CompileFailed as failed:
+        first = next((one for one in failed.diagnostics if one.level == "error"), failed.diagnostics[0])
+        return _error(first.code, str(first.text))
+    except LanguageError as problem:
+        return _error(f":{problem.error.kind.text}", str(problem.error.message))
+    except FlowmetalError as problem:
+        return _error(problem.code, problem.diagnostic.text)
+    except (Exception, RecursionError, MemoryError) as problem:
+        return _error("U900", f"{type(problem).__name__}: {problem}"[:500])
+
+
+def _refused(problem: str) -> dict[str, Any]:
+    from flowmetal.diagnostics import FlowmetalError
+
+    refused = FlowmetalError("U121", problem=problem)
+    return _error(refused.code, refused.diagnostic.text)
+
+
+def _error(code: str, message: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message}}
