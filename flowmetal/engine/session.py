@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from flowmetal.bytecode.program import UNBOUND, Function, Global, Program
-from flowmetal.compiler.growing import QUESTIONS, RECENT, Growing
+from flowmetal.compiler.growing import QUESTIONS, Growing
 from flowmetal.compiler.names import HARD_FORMS, SOFT_FORMS
 from flowmetal.diagnostics import Diagnostic, FlowmetalError
 from flowmetal.engine.library import standard_library
