@@ -15,7 +15,7 @@ from flowmetal.bytecode.program import UNBOUND, Function, Global, Module, Progra
 from flowmetal.compiler import expand
 from flowmetal.compiler.analyze import DEPTH_MAX, Analyzer
 from flowmetal.compiler.building import Builder
-from flowmetal.compiler.calls import PendingCall, check_counts
+from flowmetal.compiler.calls import PendingCall, check_counts, check_local_counts
 from flowmetal.compiler.compile import deep_recursion
 from flowmetal.compiler.emit import emit_function
 from flowmetal.compiler.emit.assembly import TooLarge
@@ -144,6 +144,8 @@ class Growing:
                 analyzer.names.ambiguous.clear()
                 analyzer.watch = Watch()
                 analyzer.pending.calls.clear()
+                analyzer.pending.locals.clear()
+                analyzer.functions.clear()
                 unit.pending.clear()
         return value
 
@@ -312,10 +314,10 @@ class _Top(TopLevel):
     def _checked(self) -> bool:
         """Judges the calls seen since the last time, but those of what is being defined, whose value is not known."""
         unit = self.growing.current
-        calls = self.analyzer.pending.calls
-        if not calls:
-            return True
         errors = self.reporter.errors
+        check_local_counts(self.analyzer)
+        self.analyzer.pending.locals.clear()
+        calls = self.analyzer.pending.calls
         now = [one for one in calls if one.reference.module != self.name or one.reference.name not in self._defining]
         unit.pending += [one for one in calls if one.reference.module == self.name and one not in now]
         self._judge(now)

@@ -56,6 +56,7 @@ FORMS = [
     ("(def ^:dynamic *d* 1) (defn f [] *d*) [(f) (binding [*d* 2] (f))]", "[1 2]"),
     ("(uuid? (uuid))", "true"),
     ("(sleep 1ms)", "nil"),
+    ("(defmulti area :k) (defmethod area :a [_] 1) (defmethod area :a [_] 2) (area {:k :a})", "2"),
     ("(defeffect my/effect [x]) (handle (my/effect 1) (my/effect [x resume] (resume (inc x))))", "2"),
     ('(try (throw (ex-info "no" {})) (catch _ e :caught))', ":caught"),
 ]
@@ -71,6 +72,8 @@ ERRORS = [
     ("(defn f [] (later))", "A101"),
     ("(defn f [x] x) (f 1 2)", "A109"),
     ("(", "R001"),
+    ("((fn [x] x) 1 2)", "A109"),
+    ("(let [f (fn [x] x)] (f 1 2))", "A109"),
     ("(+ 1 :a)", ":type"),
     ('(throw (ex-info "x" {}))', ":error"),
     ("(ns string)", "A160"),
