@@ -80,6 +80,8 @@ ERRORS = [
     ("(require '[nowhere])", "A131"),
     ("(doc nothing-of-the-kind)", "A162"),
     ("(doc 1)", "A161"),
+    ("(in-ns 1)", "A161"),
+    ("(source if)", "A163"),
     ("(perform :nobody/serves 1)", ":flowmetal/unserved"),
     ("(self)", ":flowmetal/not-at-the-prompt"),
     ("(range)", "U122"),
