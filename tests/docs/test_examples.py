@@ -90,9 +90,10 @@ def paragraph(text: str, start: str) -> str:
     return " ".join(text[text.index(start) :].partition("\n\n")[0].split())
 
 
-#: Kinds that programs do not meet: the machine's own, and those of embedding and of `flowvm run`.
+#: Kinds that programs do not meet: the machine's own, and those of embedding, `flowvm run` and a prompt.
 HIDDEN_KINDS = {"flowmetal/abandoned", "flowmetal/engine", "flowmetal/function-failed", "flowmetal/internal",
-                "flowmetal/unserved"}  # fmt: skip
+                "flowmetal/unserved", "flowmetal/interrupted", "flowmetal/waits-for-ever",
+                "flowmetal/not-at-the-prompt", "flowmetal/denied"}  # fmt: skip
 
 
 def test_kinds_of_errors() -> None:
