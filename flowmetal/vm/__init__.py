@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowmetal.values import ErrorValue
-from flowmetal.vm.fibers import cancel_process, make_ready, settle_promise, start_fiber
+from flowmetal.vm.fibers import cancel_process, start_fiber
 from flowmetal.vm.image import IMAGE_VERSION, new_process
 from flowmetal.vm.machine import run
 from flowmetal.vm.restore import restore
@@ -29,6 +29,7 @@ from flowmetal.vm.state import (
     Process,
     Resume,
 )
+from flowmetal.vm.waiting import make_ready, settle_promise
 
 __all__ = [
     "IMAGE_VERSION",

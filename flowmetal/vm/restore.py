@@ -17,7 +17,6 @@ from flowmetal.bytecode.program import Code, Program
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import ErrorValue, LazySeq, Map, Promise, Resumption, Vector
 from flowmetal.values.codec import Decoder, Reader, encoder_after, set_state
-from flowmetal.vm.fibers import register_wait
 from flowmetal.vm.frames import mount
 from flowmetal.vm.image import (
     CANCELLED,
@@ -44,6 +43,7 @@ from flowmetal.vm.image import (
 from flowmetal.vm.load import run_code
 from flowmetal.vm.quota import heap_due_at_most
 from flowmetal.vm.state import SLICE, CancelRequest, Fiber, Frame, Limits, Process, Region, Resume, Scope, Wait
+from flowmetal.vm.waiting import register_wait
 
 #: Counters and numbers stay below this: a process that gave one out each nanosecond would need 30 years.
 NUMBER_MAX = 1 << 60

@@ -7,11 +7,12 @@ from __future__ import annotations
 from typing import Any
 
 from flowmetal.values import Closure, ErrorValue, LanguageError, LazySeq, fail, sequences
-from flowmetal.vm.fibers import close_scope, end_fiber, wait_for, wake
+from flowmetal.vm.fibers import close_scope, end_fiber, wait_for
 from flowmetal.vm.frames import Mode, check_closure, entry_frame, pop_frame, position, push_region
 from flowmetal.vm.handlers import abandon
 from flowmetal.vm.load import RunCode
 from flowmetal.vm.state import KIND_ABANDONED, UNCATCHABLE, Fiber, Frame, Process, Region, Resume, Wait
+from flowmetal.vm.waiting import wake
 
 
 def leave_region(process: Process, fiber: Fiber, value: Any) -> tuple[int, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from flowmetal.values import Cell, LazySeq, Promise, Reduced, Vector, equal, iterate, keyword
 from flowmetal.vm.builtins.check import wrong_type
 from flowmetal.vm.builtins.registry import builtin
+from flowmetal.vm.waiting import settle_promise
 
 _PENDING, _DONE, _FAILED = keyword("pending"), keyword("done"), keyword("failed")
 STATES = {"pending": _PENDING, "done": _DONE, "failed": _FAILED, "seen": _FAILED}
@@ -132,3 +133,20 @@ def first_failed(promises: Any) -> Promise | None:
         if promise.state in ("failed", "seen"):
             return promise
     return None
+
+
+@builtin(614, "promise", 0)
+def new_promise() -> Promise:
+    """A new promise, which `deliver` settles."""
+    return Promise()
+
+
+@builtin(615, "deliver", 2, context=True)
+def deliver(process: Any, promise: Any, value: Any) -> Promise | None:
+    """Settles a promise that the program made, and gives it; nil if it was settled before."""
+    if promise.__class__ is not Promise or promise.request or promise.fiber:
+        wrong_type("deliver", "a promise made by `promise`", promise)
+    if promise.state != "pending":
+        return None
+    settle_promise(process, promise, value, None)
+    return promise
