@@ -140,11 +140,12 @@ class Watch:
         for site in self._sites.values():
             if not site.used:
                 reporter.warn(site.code, site.span, name=site.name)
+        shared = is_core(names.module.name)  # the modules of the core use each other's private names
         for name, span in self.written.items():
             definition = names.module.globals.get(name)
             if definition is None or not definition.private or definition.effect is not None:
                 continue
-            if name not in names.used and not name.startswith("_"):
+            if not shared and name not in names.used and not name.startswith("_"):
                 reporter.warn("W103", span, name=name)
         for required in self.required:
             self._required(analyzer, required, text)
