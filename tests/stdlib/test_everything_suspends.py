@@ -146,6 +146,7 @@ when-let (when-let [x (e 1)] (e x) (e 2))
 when-not (when-not (e false) (e 1) (e 2))
 when-some (when-some [x (e 1)] (e x) (e 2))
 while (let [n (atom 0)] (while (< (e @n) 3) (reset! n (inc @n))) @n)
+with-out-str (with-out-str (println (e 1)) (e 2) (println (e 3)))
 ; not by a name of their own: what realizes, unwinds and transduces
 try (try (e 1) (finally (e 2) (e 3)))
 catch (try (throw (ex-info "no" {})) (catch (fn [x] (e true)) x (e (:message x))))
