@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowmetal.bytecode.open_tables import add_entry
+from flowmetal.bytecode.program import Module, Program
 from flowmetal.values import (
     EMPTY_LIST,
     BuiltinFn,
@@ -54,6 +56,11 @@ class Process:
 
     def __init__(self) -> None:
         self.touched: list[Any] = []
+        self.globals: dict[tuple[str, str], Any] = {}
+        module = Module("t")
+        for table in ("flowmetal.core/hierarchy", "a", "a prefers"):
+            add_entry(module, table, Vector.of((keyword("t/child"), keyword("t/parent"))), True)
+        self.program = Program({"t": module}, "t", growing=[])
 
     def touch(self, cell: Any) -> None:
         self.touched.append(cell)
