@@ -91,6 +91,9 @@ A module's core has these parts:
 | own, states | objects from which something mutable is reached, and its state; each process has a copy |
 | sites | the call sites that make an effect possible |
 
+A global named `%open TABLE NUMBER` is an entry of an open table: a vector of key and value that the module adds to what
+all modules of a program hold together, such as the methods of a multimethod (`open_tables.py`).
+
 A module's hash is the SHA-256 of its core.  The debug part (source text, spans, names of locals) can be stripped
 without changing it.  Modules name the modules they require by hash.  A part is read when it is first asked, and
 checked then.
