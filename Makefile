@@ -41,6 +41,7 @@ bench: env-dev
 docs: env-dev
 	$(BIN)/python -m flowmetal.bytecode.document > docs/bytecode.md
 	$(BIN)/python -m flowmetal.store.document > docs/store.md
+	$(BIN)/python -m tests.differential.names > docs/clojure-names.md
 
 clean:
 	rm -rf .venv build dist
