@@ -140,9 +140,10 @@ def test_links_lead_somewhere() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as they are made for people who read it on the web."""
-    found = set()
-    for heading in re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE):
+    """The anchors of a page: of its headings, as they are made for people who read it on the web, and written ones."""
+    text = page.read_text(encoding="utf-8")
+    found = set(re.findall(r'<a id="([^"]+)"', text))
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
         kept = re.sub(r"[^\w\- ]", "", heading.lower())
         found.add(kept.replace(" ", "-"))
     return found
