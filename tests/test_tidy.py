@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "inspect": {"values", "diagnostics", "bytecode", "compiler", "vm", "store", "engine"},
     "connectors": {"values", "diagnostics", "bytecode", "store", "engine", "inspect", "client"},
     "server": {"values", "diagnostics", "bytecode", "store", "engine", "inspect", "connectors", "client"},
+    "repl": {"values", "diagnostics", "bytecode", "store", "engine"},
     "client": {"values", "diagnostics", "bytecode", "store", "engine", "inspect"},
     "cli": set(),  # filled below
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowmetal.cli import common, evaluating
+from flowmetal.cli import common, evaluating, prompting
 
 if TYPE_CHECKING:
     from flowmetal.client.base import Client
@@ -36,6 +36,7 @@ def options(
 
 
 evaluating.register(app)
+prompting.register(app)
 
 DEFAULT_STORE = "./flowmetal-store"
 

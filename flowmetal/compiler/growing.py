@@ -91,6 +91,13 @@ class Growing:
         """What symbols mean in the current module."""
         return self.current.analyzer.names
 
+    def enter(self, name: str) -> bool:
+        """Goes on in a module of this session; False where there is none of that name."""
+        found = self._units.get(name)
+        if found is not None:
+            self.current = found
+        return found is not None
+
     def remember(self, name: str, value: Any) -> None:
         """Gives `*1` and the like their values."""
         self.modules[PROMPT].globals[name].value = value

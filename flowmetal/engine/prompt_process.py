@@ -91,7 +91,7 @@ class PromptProcess:
         self.fuel = 0  # what is left for the form that runs
         self.seconds = seconds  # that one run may take; None: any time
         self._deadline: float | None = None
-        self._outside = outside
+        self.outside = outside
         self._tell = tell
         self._open: set[int] = set()
         self._timers: list[tuple[int, int]] = []  # due, number of the request of a sleep
@@ -169,10 +169,10 @@ class PromptProcess:
                 answer_now(process, number, value)
             elif effect == SLEEP:
                 heapq.heappush(self._timers, (sleep_until(performed.payload, time.time_ns()), number))
-            elif self._outside is None:
+            elif self.outside is None:
                 fail("flowmetal/unserved", f"nobody here serves {effect}")
             else:
-                self._outside.ask(number, effect, performed.payload, performed.options)
+                self.outside.ask(number, effect, performed.payload, performed.options)
                 self._open.add(number)
         except LanguageError as error:
             answer_now_error(process, number, error.error)
@@ -196,8 +196,8 @@ class PromptProcess:
         if not timers and not self._open:
             raise _Stopped(ErrorValue(KIND_WAIT, "this waits for something that cannot come", None))
         pause = 0.2 if not timers else min(0.2, (timers[0][0] - now) / 1e9)
-        if self._open and self._outside is not None:
-            for number, value, error in self._outside.wait(pause):
+        if self._open and self.outside is not None:
+            for number, value, error in self.outside.wait(pause):
                 if number in self._open:
                     self._open.discard(number)
                     settle(self.process, number, value) if error is None else settle_error(self.process, number, error)
@@ -207,9 +207,9 @@ class PromptProcess:
     def _forget(self, number: int) -> None:
         self._timers = [one for one in self._timers if one[1] != number]
         heapq.heapify(self._timers)
-        if number in self._open and self._outside is not None:
+        if number in self._open and self.outside is not None:
             self._open.discard(number)
-            self._outside.forget(number)
+            self.outside.forget(number)
 
     # ---- the end of a form ----------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from flowmetal.compiler.names import is_core
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter
@@ -20,8 +21,8 @@ from flowmetal.engine.run import KIND_UNSERVED, UNSERVED_SECONDS, Serve
 from flowmetal.store.interface import FINAL_STATUSES, Hint, Post, Start, Store
 from flowmetal.values import ErrorValue, Vector, decode_value, encode_value, keyword
 
-#: The function of the library that a helper process runs.
-HELPER = "flowmetal.core/perform*"
+#: The function of the library's core that a helper process runs.
+HELPER = "perform*"
 
 #: Asked for the answer of an effect that nobody serves: (effect, payload) -> (value, None) or (None, error).
 AskPerson = Callable[[str, Any], tuple[Any, ErrorValue | None]]
@@ -57,7 +58,9 @@ class StoreOutside:
         store = self._started()
         if self._serve is not None and effect not in self._served:
             self._served[effect] = self._serve(store, effect)
-        start = Start(function=HELPER, arguments=arguments, artifact=self._hash)
+        modules = standard_library().modules
+        home = next(name for name in sorted(modules) if is_core(name) and HELPER in modules[name].globals)
+        start = Start(function=f"{home}/{HELPER}", arguments=arguments, artifact=self._hash)
         pid = store.submit([start]).result()[0][0]
         self._helpers[number] = _Helper(pid, effect, payload, self._served.get(effect, False))
 

@@ -14,6 +14,8 @@ from typing import Any
 from flowmetal.bytecode.program import UNBOUND, Function, Global, Program
 from flowmetal.compiler.growing import QUESTIONS, Growing
 from flowmetal.compiler.names import HARD_FORMS, SOFT_FORMS
+from flowmetal.compiler.reader import read_source
+from flowmetal.compiler.reader.data import read_data
 from flowmetal.diagnostics import Diagnostic, FlowmetalError
 from flowmetal.engine.library import standard_library
 from flowmetal.engine.prompt_process import Outside, PromptProcess, closure_of
@@ -22,6 +24,9 @@ from flowmetal.vm import Limits
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.evaluate import COMPILE_FUEL, CompileTime, EvaluationFailed
 from flowmetal.vm.quota import unrealized_inside
+
+#: Codes of the reader for what is still open at the end of a text: a bracket, a string, a regex.
+OPEN = frozenset(("R001", "R010", "R013"))
 
 #: Fuel for a call of a macro, besides what runs in it.
 CALL_FUEL = 200
@@ -92,6 +97,7 @@ class Session:
             self._inputs += 1
             file = f"input-{self._inputs}"
         self._sources[file] = text
+        self.process.interrupted.clear()
         self.process.begin(self.bounds.fuel)
         try:
             for value in self.growing.take(text, file):
@@ -116,11 +122,11 @@ class Session:
         """
         limit = self.bounds.characters
         if unrealized_inside(value) is not None:
-            identity = self.growing.program.lookup("flowmetal.core", "identity")
-            assert identity is not None and identity.value.__class__ is Closure
+            found = self.growing.names.core("identity")
+            assert found is not None and found.definition.value.__class__ is Closure
             self.process.begin(min(self.bounds.fuel, self.bounds.print_fuel))
             try:
-                value = self.process.call(identity.value, [value], realizes=True)
+                value = self.process.call(found.definition.value, [value], realizes=True)
             except LanguageError as problem:
                 if problem.error.kind.text == "flowmetal/limit":
                     raise FlowmetalError("U122", limit=limit) from None
@@ -132,6 +138,10 @@ class Session:
         if len(text) > limit:
             raise FlowmetalError("U122", limit=limit)
         return text
+
+    def enter(self, space: str) -> bool:
+        """Lets forms go to a module of this session; False where there is none of that name."""
+        return self.growing.enter(space)
 
     def interrupt(self) -> None:
         """Ends the form that runs with an error; whatever it defined is not defined."""
@@ -260,6 +270,17 @@ class Session:
             raise FlowmetalError("A163", name=name)
         self.tell(text)
         return None
+
+
+def incomplete(text: str) -> bool:
+    """Whether a text only lacks its end: brackets or a string that are still open."""
+    found = read_source(text, "input").diagnostics
+    return bool(found) and all(one.code in OPEN for one in found)
+
+
+def read_answer(text: str) -> Any:
+    """The value that a person writes.  FlowmetalError for what is none."""
+    return read_data(text, "answer")
 
 
 class _Macros:

@@ -90,6 +90,18 @@ CODES: dict[str, Entry] = {
         "Print a part of it: `(take 10 ...)`.",
         "Values are printed so that they read back.  A sequence without an end, such as `(range)`, has no such text.",
     ),
+    "U123": Entry(
+        "port not available",
+        "Port {port} of the loopback address cannot be listened on: {problem}.",
+        "Port 0 takes any free one.",
+        "Another program may have the port; ports below 1024 need more rights.",
+    ),
+    "U124": Entry(
+        "not the loopback address",
+        "An nREPL server listens on 127.0.0.1 only, not on {host}.",
+        "From another machine use a tunnel: `ssh -L 7888:127.0.0.1:7888 machine`.",
+        "Whoever reaches an nREPL port can run any code with your rights, and the protocol has no password.",
+    ),
     # Projects: U170 to U189.
     "U170": Entry(
         "unreadable project",

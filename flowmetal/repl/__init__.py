@@ -1,0 +1,1 @@
+"""Prompts: sessions in a terminal and for editors."""
