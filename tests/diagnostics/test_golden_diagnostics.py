@@ -21,6 +21,7 @@ WITHOUT = {
     "R082": "only where data is read",
     "A104": "a thousand nested forms",
     "A108": "a thousand arguments",
+    **dict.fromkeys(("A160", "A161", "A162", "A163"), "a prompt"),
     "A200": "a project's folder",
     "A201": "a project's folder",
 }
