@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowmetal.cli import common, testing
+from flowmetal.cli import common, formatting, testing
 from flowmetal.cli.reading import read_bytes, read_sources
 
 if TYPE_CHECKING:
@@ -178,6 +178,7 @@ def explain(
 
 
 app.command()(testing.test)
+app.command()(formatting.fmt)
 
 
 def main() -> None:

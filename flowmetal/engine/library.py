@@ -70,6 +70,14 @@ def library_sources(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.fm"))
 
 
+def source_texts(folder: Path | None = None) -> dict[str, str]:
+    """The texts of the library's sources by file; by default of those of this installation."""
+    if folder is None:
+        shipped = _PACKAGE / "stdlib"
+        folder = shipped if shipped.is_dir() else _PACKAGE.parent / "stdlib"
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in library_sources(folder)}
+
+
 def _find() -> Library:
     shipped = _PACKAGE / "stdlib" / "stdlib.fmc"
     if shipped.is_file():

@@ -9,7 +9,7 @@ from typing import Any
 from flowmetal.bytecode.fmc import encode_artifact
 from flowmetal.bytecode.program import Function, Program
 from flowmetal.compiler import compile_project
-from flowmetal.engine.library import Library, builtin_arity, library_sources, open_library, standard_library
+from flowmetal.engine.library import Library, builtin_arity, open_library, source_texts, standard_library
 from flowmetal.values import Closure, LanguageError
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.evaluate import CompileTime, EvaluationFailed
@@ -43,8 +43,5 @@ class Evaluate:
 
 def compile_stdlib(folder: Path) -> bytes:
     """Compiles the `.fm` files of a folder into the library's bundle.  Raises CompileFailed."""
-    sources = {
-        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in library_sources(folder)
-    }
-    modules = compile_project(sources, {}, Evaluate(), BUILTINS)
+    modules = compile_project(source_texts(folder), {}, Evaluate(), BUILTINS)
     return encode_artifact(modules, MAIN, builtin_arity=builtin_arity)
