@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from enum import Enum
 
-from flowmetal.compiler.reader import tokens as expressions
+from flowmetal.reading import tokens as expressions
 
 
 class Kind(Enum):
