@@ -98,7 +98,7 @@ def _decimal(operation: Any, a: Decimal, b: Decimal, name: str) -> Decimal:
         fail("limit", f"a decimal of more than {DECIMAL_DIGITS_MAX} digits")
     except (InvalidOperation, DivisionByZero, Overflow):
         fail("limit", "a decimal is too large or too small")
-    return result
+    return result if result else result.copy_abs()  # a decimal has no zero below zero
 
 
 def add(a: Value, b: Value) -> Value:

@@ -71,7 +71,7 @@ RESULTS: list[tuple[Callable[..., Any], tuple[Any, ...], Any]] = [
     (quotient, (7, -2), -3),
     (quotient, (-7.5, 2), -3.0),
     (quotient, (F(7, 2), 1), 3),
-    (quotient, (D("7.5"), 2), D("3")),
+    (quotient, (D("7.5"), 2), D("3.0")),
     (remainder, (7, 2), 1),
     (remainder, (-7, 2), -1),
     (remainder, (7, -2), 1),

@@ -106,6 +106,8 @@ add(113, "==", 1, None, _chain(numbers.num_equal, False), doc="Whether numbers h
 @builtin(114, "max", 1, None)
 def maximum(first: Any, *values: Any) -> Any:
     """The greatest of numbers; NaN if one is."""
+    if not values:
+        return first
     best = number("max", first)
     for value in values:
         if _is_nan(value) or _is_nan(best):
@@ -118,6 +120,8 @@ def maximum(first: Any, *values: Any) -> Any:
 @builtin(115, "min", 1, None)
 def minimum(first: Any, *values: Any) -> Any:
     """The least of numbers; NaN if one is."""
+    if not values:
+        return first
     best = number("min", first)
     for value in values:
         if _is_nan(value) or _is_nan(best):
