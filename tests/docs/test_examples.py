@@ -7,12 +7,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from doc_blocks import DOCS, ROOT, Block, has_expectations, of_language, run
+from doc_blocks import DOCS, ROOT, Block, example, has_expectations, of_language, run
 
 from flowmetal.bytecode.program import Global
 from flowmetal.compiler.forms import FORMS
 from flowmetal.compiler.names import is_core
-from flowmetal.diagnostics import all_codes
+from flowmetal.diagnostics import CompileFailed, all_codes
+from flowmetal.engine.build import build_artifact
 from flowmetal.engine.stdlib import standard_library
 from flowmetal.server.config import read_config
 
@@ -31,6 +32,17 @@ SETTINGS = [block for page in PAGES for block in of_language(page, "toml")]
 @pytest.mark.parametrize("block", EXAMPLES, ids=str)
 def test_clojure_example(block: Block) -> None:
     assert run(block) == []
+
+
+def test_no_example_is_warned_of() -> None:
+    found: list[str] = []
+    for block in EXAMPLES:
+        try:
+            built = build_artifact({"doc.fm": example(block).source})
+        except CompileFailed:
+            continue  # an example of an error
+        found += [f"{block}: {one}" for one in built.warnings]
+    assert found == []
 
 
 @pytest.mark.parametrize("block", SETTINGS, ids=str)
