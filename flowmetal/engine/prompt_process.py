@@ -74,6 +74,10 @@ class Outside(Protocol):
         """Nobody wants the answer any more."""
         ...
 
+    def close(self) -> None:
+        """The session has ended."""
+        ...
+
 
 class PromptProcess:
     """Runs functions, one at a time, in one process.  `interrupted` may be set from any thread."""

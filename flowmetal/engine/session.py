@@ -336,7 +336,7 @@ def _public(module: Any, own: str) -> list[Global]:
     if module is None:
         return []
     return [
-        one for name, one in module.globals.items()
+        one for name, one in list(module.globals.items())  # an editor may ask while a form defines
         if "__" not in name and (not one.private or module.name == own)
     ]  # fmt: skip
 

@@ -121,6 +121,8 @@ class _Worker:
             finally:
                 self._current = None
                 self.running = None
+        if self.outside is not None:
+            self.outside.close()
 
     def _evaluate(self, connection: _Connection, message: Message) -> None:
         session = self.session
@@ -234,7 +236,11 @@ class NreplServer:
                 message = read_message(connection.read)
                 if not isinstance(message, dict):
                     return
-                self._take(connection, message)
+                try:
+                    self._take(connection, message)
+                except Exception as problem:  # a fault of ours must not end the connection
+                    text = FlowmetalError("U900", problem=f"{type(problem).__name__}: {problem}"[:500])
+                    connection.done(message, "error", err=f"{text}\n")
         except (BencodeError, EOFError, OSError, ValueError):
             return
         finally:
