@@ -214,7 +214,7 @@ def modulo(a: Value, b: Value) -> Value:
     if a.__class__ is int and b.__class__ is int and b:
         return a % b
     result = remainder(a, b)
-    return result if not result or (result > 0) == (b > 0) else add(result, b)
+    return result if not result or (a > 0) == (b > 0) else add(result, b)
 
 
 def negate(a: Any) -> Value:

@@ -416,7 +416,6 @@ POOLS: dict[str, list[str]] = {
         "cat",
         "(halt-when nil?)",
         "(comp (take 3) (partition-all 2) cat)",
-        "(random-sample 1.0)",
         "(map str)",
     ],
     "charmap": ['{\\a "<a>"}', "{}", '{\\b nil, \\c "C"}', "{\\a 1}", '(fn [c] (if (= c \\a) "_" nil))'],
