@@ -261,7 +261,9 @@ def zipmap(names: Any, items: Any) -> Map:
 def select_keys(coll: Any, names: Any) -> Map:
     """The part of a map that has some keys."""
     found = [(name, lookup(coll, name, _MISSING)) for name in iterate(names)]
-    return Map.of([(name, value) for name, value in found if value is not _MISSING])
+    chosen = Map.of([(name, value) for name, value in found if value is not _MISSING])
+    meta = meta_of(coll)
+    return chosen if meta is None else with_meta(chosen, meta)
 
 
 @builtin(428, "merge", 0, None)
