@@ -273,7 +273,6 @@ def test_a_module_without_errors_has_none() -> None:
         ("(ns t (:require [clojure.string :as s]))", "Did you mean `string`?"),
         ("(ns t (:require [clojure.set :as s]))", "Did you mean `set`?"),
         ("(ns t (:require [clojure.walk]))", "Did you mean `walk`?"),
-        ("(defstruct p :x)", "Use `defrecord`"),
         ("(defn f [] (future 1))", "Use `async`"),
     ],
 )
