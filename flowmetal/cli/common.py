@@ -59,11 +59,16 @@ def guarded(work: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who read our output has gone
-        sys.exit(OK)
+        reader_gone()
     except Exception as problem:
         sys.exit(report(problem))
     sys.exit(code)
+
+
+def reader_gone() -> NoReturn:
+    """Ends a command whose output nobody reads any more, as `head` does: that is no error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(OK)
 
 
 def say(text: str, error: bool = False) -> None:

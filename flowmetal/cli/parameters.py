@@ -17,6 +17,8 @@ from typing import Any
 from typer import Typer
 from typer.core import TyperCommand, TyperGroup
 
+from flowmetal.cli.common import reader_gone
+
 
 class Command(TyperCommand):
     """A command whose flags, texts and paths are turned into values directly."""
@@ -25,6 +27,13 @@ class Command(TyperCommand):
         """See TyperCommand."""
         _prepare(self.get_params(ctx))
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """See TyperCommand, which would end with 1 when the reader of the output has gone."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            reader_gone()
 
 
 class Group(TyperGroup):

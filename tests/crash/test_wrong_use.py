@@ -458,8 +458,10 @@ def test_a_store_at_its_limit(desk: Desk, fresh: Path) -> None:
 
 
 def test_output_that_nobody_reads(desk: Desk) -> None:
-    """`flowvm ps | head -0`: the reader has gone, and that is no error."""
-    command = f"{sys.executable} -m flowmetal.cli.flowc disasm p.fmc | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}"
+    """`flowc disasm long.fm | head -c 1`, with more than a pipe holds: the reader has gone, and that is no error."""
+    functions = "\n".join(f"(defn f{n} [x] (str x {n} (inc x)))" for n in range(2000))
+    (desk.folder / "long.fm").write_text(f"(ns long)\n{functions}\n")
+    command = f"{sys.executable} -m flowmetal.cli.flowc disasm long.fm | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", command], cwd=desk.folder, env={**environment(), "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, check=False,

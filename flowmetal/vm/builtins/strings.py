@@ -13,9 +13,8 @@ from flowmetal.values import Char, Map, Regex, Vector, fail, float_text, iterate
 from flowmetal.vm.builtins.check import NUMBERS, index, integer, shown, string, text, wrong_type
 from flowmetal.vm.builtins.registry import builtin
 
-STRING_MAX = (
-    1 << 24
-)  # code points that one builtin may make at once: 16 Mi; payloads are smaller, memory is not endless
+#: Code points of a string that a builtin may make: 16 Mi.  Payloads are smaller, and memory is not endless.
+STRING_MAX = 1 << 24
 
 
 def display(value: Any) -> str:
@@ -52,7 +51,9 @@ def _bounded(length: int, who: str) -> None:
 @builtin(200, "str", 0, None)
 def to_string(*values: Any) -> str:
     """The texts of values, joined; nil has none."""
-    return "".join([display(value) for value in values])
+    parts = [display(value) for value in values]
+    _bounded(sum(map(len, parts)), "str")
+    return "".join(parts)
 
 
 @builtin(201, "subs", 2, 3)
