@@ -159,6 +159,7 @@ STRINGS = r"""
 (string-reverse "abc") => "cba"
 (string-repeat "ab" 3) => "ababab"
 (string-repeat "ab" 99999999) => !limit
+(str (string-repeat "a" 16777216) "b") => !limit
 (string-escape "a<b" {\< "&lt;"}) => "a&lt;b"
 (char 97) => \a
 (char 55296) => !argument
