@@ -6,6 +6,7 @@ import re
 import time
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -193,3 +194,33 @@ def test_data_is_read_fast_and_without_recursion() -> None:
     assert len(text) / (time.process_time() - start) > 200_000
     deep = read_data("[" * 200_000 + "]" * 200_000)
     assert print_string(deep, limit=20).startswith("[[[[")
+
+
+ROOT = Path(__file__).parents[2]
+FILES = [
+    path for folder in ("stdlib", "tests", "examples") for path in sorted((ROOT / folder).rglob("*.fm"))
+]  # all the source there is
+
+
+def test_both_readers_agree_on_every_form_of_every_file() -> None:
+    """Each top-level form of the library, the tests and the examples: equal, or refused as code (quotes, `#(...)`)."""
+    agreed = refused = 0
+    for path in FILES:
+        source = read_source(path.read_bytes(), path.name)
+        if source.diagnostics:
+            continue
+        lines = source.text.split("\n")
+        for form, span in zip(source.forms, source.spans, strict=True):
+            taken = lines[span.line - 1 : span.end_line]
+            taken[-1] = taken[-1][: span.end_column - 1]
+            taken[0] = taken[0][span.column - 1 :]
+            text = "\n".join(taken)
+            try:
+                data = read_data(text)
+            except FlowmetalError as problem:
+                assert problem.code == "R080", f"{path.name}:{span.line}: {problem}"
+                refused += 1
+                continue
+            assert print_string(data) == print_string(form), f"{path.name}:{span.line}"
+            agreed += 1
+    assert agreed > 500 and agreed > refused
