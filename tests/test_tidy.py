@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "compiler": {"values", "diagnostics", "bytecode", "reading"},
     "vm": {"values", "diagnostics", "bytecode", "reading"},
     "store": {"values", "diagnostics", "bytecode"},
-    "engine": {"values", "diagnostics", "bytecode", "compiler", "vm", "store"},
+    "engine": {"values", "diagnostics", "bytecode", "reading", "compiler", "vm", "store"},
     "inspect": {"values", "diagnostics", "bytecode", "compiler", "vm", "store", "engine"},
     "connectors": {"values", "diagnostics", "bytecode", "store", "engine", "inspect", "client"},
     "server": {"values", "diagnostics", "bytecode", "store", "engine", "inspect", "connectors", "client"},

@@ -15,10 +15,10 @@ from flowmetal.bytecode.program import UNBOUND, Function, Global, Program
 from flowmetal.compiler.growing import QUESTIONS, Growing
 from flowmetal.compiler.names import HARD_FORMS, SOFT_FORMS
 from flowmetal.compiler.reader import read_source
-from flowmetal.reading.data import read_data
 from flowmetal.diagnostics import Diagnostic, FlowmetalError
 from flowmetal.engine.library import standard_library
 from flowmetal.engine.prompt_process import Outside, PromptProcess, closure_of
+from flowmetal.reading.data import read_data
 from flowmetal.values import Closure, ErrorValue, LanguageError, NeedsRealize, Symbol, Vector, print_string
 from flowmetal.vm import Limits
 from flowmetal.vm.builtins.registry import BUILTINS
