@@ -127,9 +127,10 @@ class Analyzer:
         for position, form in enumerate(forms[:-1]):
             statements.append(self.analyze(form, scope))
             if type(statements[-1]) is Throw and is_written(form):
-                self.reporter.warn(
-                    "W107", self.span_at(next((f for f in forms[position + 1 :] if is_written(f)), form))
-                )
+                # What follows may come from the template of a macro, as the turn of a `while` does.
+                after = next((one for one in forms[position + 1 :] if is_written(one)), None)
+                if after is not None:
+                    self.reporter.warn("W107", self.span_at(after))
         result = self.analyze(forms[-1], scope, target)
         return Do(self.span, statements, result) if statements else result
 
