@@ -220,6 +220,8 @@ class NreplServer:
             except OSError:
                 return
             link.settimeout(None)
+            # A reply is several small messages; the system would hold the second until the first is acknowledged.
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 full = len(self._connections) >= CONNECTIONS_MAX
             if full:

@@ -57,7 +57,7 @@ def test_a_program_a_line() -> None:
     answers = [json.loads(line) for line in out.splitlines()]
     found = [one.get("value") or one["error"]["code"] for one in answers]
     assert found == [
-        "2", "A101", ":error", "U121", "U121", "R071", "U121", "U121", "U121", ":flowmetal/limit", "U122",
+        "2", "A101", ":error", "U121", "U121", "R071", "U121", "U121", "U121", ":limit", "U122",
         ":flowmetal/limit", ":flowmetal/limit", "R001", '[1/2 "é" :k]',
     ]  # fmt: skip
     assert answers[0]["out"] == "1\n"

@@ -55,6 +55,7 @@ TABLE: list[tuple[str, list[str]]] = [
     ("(defn get [x] x)\n(defn f [count] count)", ["W106 1:7"]),
     ("(ns t (:refer-core :exclude [get]))\n(defn get [x] x)", []),
     ("(defn f [e] (throw e) (inc 1))", ["W107 1:23"]),
+    ("(defn f [xs] (doseq [x xs] (throw x)))\n(defn g [x] (while x (throw x)))", []),
     ("(defn f [] (if nil 1 2))\n(defn g [] (when true 2))\n(defn h [] (while true 1))", ["W108 1:16", "W108 2:18"]),
     ("(defn f [x] (cond x 1 :else 2 (inc x) 3))\n(defn g [x] (cond x 1 :else 2))", ["W109 1:31"]),
     ("(defn f [x] (case x 1 :a (2 1) :b :c))\n(defn g [x] (case x 1 :a 1.0 :b))", ["W110 1:26"]),
