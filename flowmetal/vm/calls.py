@@ -13,6 +13,8 @@ from flowmetal.values import (
     ErrorValue,
     Keyword,
     Resumption,
+    Set,
+    SortedSet,
     Symbol,
     Vector,
     fail,
@@ -55,8 +57,11 @@ def call_value(process: Process, fiber: Fiber, function: Any, arguments: list[An
             fail("arity", f"a vector as a function takes 1 argument, got {count}")
         return Mode.DELIVER, sequences.nth(function, arguments[0])
     if sequences.is_lookup(function):
-        if not 1 <= count <= 2:
-            fail("arity", f"a collection as a function takes 1 or 2 arguments, got {count}")
+        if function.__class__ is Set or function.__class__ is SortedSet:
+            if count != 1:
+                fail("arity", f"a set as a function takes 1 argument, got {count}")
+        elif not 1 <= count <= 2:
+            fail("arity", f"a map as a function takes 1 or 2 arguments, got {count}")
         return Mode.DELIVER, sequences.get(function, arguments[0], arguments[1] if count == 2 else None)
     fail("type", f"{print_string(function, limit=80)} is not a function")
     raise AssertionError

@@ -199,8 +199,8 @@ POOLS: dict[str, list[str]] = {
         "{false true}",
         "{'x 1}",
     ],
-    "smap": ["(sorted-map)", "(sorted-map 1 :a 2 :b 3 :c)", "(sorted-map 5 nil)", "(sorted-map-by > 1 :x 2 :y 4 :z)"],
-    "sset": ["(sorted-set)", "(sorted-set 3 1 2)", "(sorted-set-by > 1 5 3)"],
+    "smap": ["(sorted-map)", "(sorted-map 1 :a 2 :b 3 :c)", "(sorted-map 5 nil)"],
+    "sset": ["(sorted-set)", "(sorted-set 3 1 2)", "(sorted-set 1 5 3)"],
     "oset": [
         "#{}",
         "#{1}",
@@ -629,7 +629,6 @@ TEMPLATES: dict[str, list[str]] = {
         (let [a (atom 0) s (lazy-seq (swap! a inc) [1])] [@a (first s) (first s) @a])
         (let [x (atom 1 :meta {:a 1})] (meta x))
         (let [x (atom 1 :validator pos?)] (try (reset! x -1) (catch Throwable e :bad)))
-        (let [a (atom [])] (add-watch a :k (fn [k r o n] nil)) (swap! a conj 1) @a)
         (deref (reduced <any>))
         """
     ),
@@ -737,8 +736,8 @@ TEMPLATES: dict[str, list[str]] = {
         (reduce-kv (fn [a k v] (conj a k)) [] <map>)
         (select-keys <map> [:a :b])
         (zipmap [:a :b] <coll>)
-        (vec (sorted-set-by <cmp> 3 1 2))
-        (keys (sorted-map-by <cmp> 1 :a 2 :b))
+        (vec (sorted-set 3 1 2))
+        (keys (sorted-map 2 :a 1 :b))
         (subseq (sorted-set 1 2 3 4) <low> <small> <high> <small>)
         (rsubseq (sorted-map 1 :a 2 :b 3 :c) <test> <small>)
         (first (sorted-map <kw> 1 <kw> 2))

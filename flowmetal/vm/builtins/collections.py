@@ -269,11 +269,11 @@ def select_keys(coll: Any, names: Any) -> Map:
 @builtin(428, "merge", 0, None)
 def merge(*maps: Any) -> Any:
     """A map of the entries of all the maps; a later one wins."""
-    result: Any = None
-    for one in maps:
-        if one is None:
-            continue
-        result = one if result is None else values.conj(result, one)
+    if all(one is None or one is False for one in maps):
+        return None
+    result = maps[0]
+    for one in maps[1:]:
+        result = values.conj(Map.of(()) if result is None or result is False else result, one)
     return result
 
 

@@ -426,13 +426,8 @@ def indexed(coll: Any) -> Any:
 @builtin(542, "firsts", 1)
 def firsts(colls: Any) -> Vector | None:
     """A vector of the first items of collections; nil if one has none."""
-    items = []
-    for coll in iterate(colls):
-        held = seq(coll)
-        if held is None:
-            return None
-        items.append(first(held))
-    return Vector.of(items)
+    held = [seq(coll) for coll in iterate(colls)]
+    return None if any(one is None for one in held) else Vector.of([first(one) for one in held])
 
 
 @builtin(543, "rests", 1)

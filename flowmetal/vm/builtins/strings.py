@@ -141,16 +141,16 @@ def index_of(whole: Any, part: Any, start: Any = 0) -> int | None:
 
 
 @builtin(214, "last-index-of", 2, 3)
-def last_index_of(whole: Any, part: Any, start: Any = None) -> int | None:
+def last_index_of(whole: Any, part: Any, *start: Any) -> int | None:
     """Where a string or character last stands in a string, up to an index; nil if nowhere."""
     string("last-index-of", whole)
     wanted = text("last-index-of", part)
-    if start is None:
+    if not start:
         found = whole.rfind(wanted)
     else:
-        if integer("last-index-of", start) < 0:
+        if integer("last-index-of", start[0]) < 0:
             return None
-        found = whole.rfind(wanted, 0, start + len(wanted))
+        found = whole.rfind(wanted, 0, start[0] + len(wanted))
     return None if found < 0 else found
 
 
@@ -158,6 +158,8 @@ def last_index_of(whole: Any, part: Any, start: Any = None) -> int | None:
 def replace(whole: Any, match: Any, replacement: Any) -> str:
     """A string with each occurrence of a string or character replaced."""
     wanted, instead = text("replace", match), text("replace", replacement)
+    if (match.__class__ is str) is not (replacement.__class__ is str):
+        wrong_type("replace", "two strings or two characters", replacement)
     string("replace", whole)
     _bounded(len(whole) + whole.count(wanted) * max(0, len(instead) - len(wanted)), "replace")
     return whole.replace(wanted, instead)  # type: ignore[no-any-return]
