@@ -31,7 +31,7 @@ def fmt(
 
     given = paths or [Path()]
     if given == [Path("-")]:
-        _standard_input(check)
+        _standard_input(check, diff)
         return
     files = _sources(given)
     changed: list[str] = []
@@ -51,7 +51,10 @@ def fmt(
         if diff and not as_json:
             _show_difference(before, after, str(file))
         if not check and not diff:
-            _replace(file, after)
+            try:
+                _replace(file, after)
+            except OSError as refusal:
+                common.usage("U108", path=str(file), problem=refusal.strerror or str(refusal))
     _tell(changed, len(files), written=not check and not diff, as_json=as_json)
     for problem in problems:
         common.report(problem)
@@ -65,12 +68,15 @@ def _formatted(text: bytes, file: str) -> str:
     return format_source(text, file)
 
 
-def _standard_input(check: bool) -> None:
+def _standard_input(check: bool, diff: bool) -> None:
     before = sys.stdin.buffer.read()
     after = _formatted(before, "(standard input)").encode()
-    if not check:
+    if not check and not diff:
         sys.stdout.buffer.write(after)
-    elif before != after:
+        return
+    if before != after:
+        if diff:
+            _show_difference(before, after, "(standard input)")
         raise typer.Exit(common.FAILED)
 
 

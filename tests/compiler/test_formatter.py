@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowmetal.compiler.formatter import format_source
-from flowmetal.compiler.formatter.tokens import all_tokens
+from flowmetal.compiler.formatter.tokens import Kind, all_tokens
 from flowmetal.compiler.reader import read_source
 from flowmetal.diagnostics import CompileFailed
 from flowmetal.values import print_string
@@ -69,6 +69,13 @@ TABLE = [
     ("(ns a\n(:require [b]))", "(ns a\n  (:require [b]))"),
     ("(a,b)", "(a,b)"),
     ("(a b)\r\n(c\r\nd)", "(a b)\n(c\n d)"),
+    ("(a ;c\r\nb)", "(a ;c\n b)"),
+    ('(a "b\r\nc")', '(a "b\r\nc")'),
+    ('(a #"b\r\nc")', '(a #"b\r\nc")'),
+    ("(let ,\n)", "(let)"),
+    ("[a ,\n]", "[a]"),
+    ("[a ,\n ,b]", "[a,\n b]"),
+    ("[a ,\n ;c\n b]", "[a,\n ;c\n b]"),
     ("", ""),
 ]
 
@@ -80,6 +87,12 @@ def test_rule(before: str, after: str) -> None:
     assert format_source(wanted, "t.fm") == wanted
 
 
+def significant(text: str) -> list[str]:
+    """All tokens but white space."""
+    tokens = all_tokens(text)
+    return [token.rstrip() if kind is Kind.COMMENT else token for kind, token in tokens if kind is not Kind.SPACE]
+
+
 def check(text: str) -> None:
     """The properties of formatting one accepted text."""
     after = format_source(text, "t.fm")
@@ -87,6 +100,7 @@ def check(text: str) -> None:
     old, new = read_source(text, "t.fm", "n"), read_source(after, "t.fm", "n")
     assert not new.diagnostics
     assert [print_string(form) for form in new.forms] == [print_string(form) for form in old.forms]
+    assert significant(after) == significant(text)  # with it metadata, which is not printed
     assert [comment for _, comment in new.comments] == [comment.rstrip() for _, comment in old.comments]
     for line in after.split("\n"):
         assert line == line.rstrip() or '"' in after  # only inside a string
@@ -134,6 +148,10 @@ PARTS = st.sampled_from(
         '"m\nn"',
         '#"r"',
         "##Inf",
+        "\r\n",
+        '"m\r\nn"',
+        "#_",
+        ";c\r\n",
         "#inst",
         "let",
         "defn",
@@ -187,3 +205,11 @@ def test_a_text_with_errors_is_refused() -> None:
     with pytest.raises(CompileFailed) as raised:
         format_source("(defn f [x]", "t.fm")
     assert raised.value.diagnostics[0].code == "R001"
+
+
+def test_what_could_not_be_read_again_is_refused() -> None:
+    text = "(a\n" * 12_000 + ")" * 12_000
+    assert not read_source(text, "t.fm").diagnostics
+    with pytest.raises(CompileFailed) as raised:
+        format_source(text, "t.fm")
+    assert [one.code for one in raised.value.diagnostics] == ["U160"]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from flowmetal.compiler.formatter.rules import DEPTH_MAX, Block, Inner, rules_of
 from flowmetal.compiler.formatter.tokens import Kind, all_tokens
 from flowmetal.compiler.reader import read_source
-from flowmetal.diagnostics import CompileFailed
+from flowmetal.compiler.reader.reading import SOURCE_CHARACTERS
+from flowmetal.diagnostics import CompileFailed, Diagnostic, Span
 
 BODY = 2
 
@@ -36,11 +37,19 @@ class _Level:
 
 
 def format_source(text: str | bytes, file: str) -> str:
-    """The text in its usual layout.  Raises CompileFailed if the reader does not accept it."""
+    """The text in its usual layout.  Raises CompileFailed if the reader does not accept it, before or after."""
     read = read_source(text, file)
     if read.diagnostics:
         raise CompileFailed(list(read.diagnostics))
-    return _Writer().write(read.text)
+    try:
+        return _Writer().write(read.text)
+    except _TooLong:
+        # Indentation grows with the nesting; a file that could not be read again is not written.
+        raise CompileFailed([Diagnostic("U160", Span(file, 1, 1, 1, 1), {"limit": SOURCE_CHARACTERS})]) from None
+
+
+class _TooLong(Exception):
+    """The text written so far has more characters than a file may have."""
 
 
 class _Writer:
@@ -51,12 +60,14 @@ class _Writer:
         self.fresh = True  # at the start of a line
         self.lines = 0  # line breaks to write before what comes next
         self.space = ""  # spaces and commas to write before what comes next
+        self.comma = False  # one that ended a line: it stays if something follows in its bracket
+        self.size = 0  # characters written
         self.tight = True  # nothing may stand before what comes next: after a bracket, a mark
         self.after_comment = False
 
     def write(self, text: str) -> str:
         """The whole text."""
-        for kind, token in all_tokens(text.replace("\r\n", "\n")):
+        for kind, token in all_tokens(text):
             if kind is Kind.SPACE:
                 self._space(token)
             elif kind is Kind.COMMENT:
@@ -85,7 +96,7 @@ class _Writer:
     def _commas(self) -> None:
         """A comma at the end of a line stays there."""
         if self.space and not self.tight and not self.after_comment:
-            self._put(",")
+            self.comma = True
         self.space = ""
 
     def _comment(self, token: str) -> None:
@@ -104,7 +115,7 @@ class _Writer:
         if self.after_comment:
             self.lines = 1
             self._break()
-        self.lines, self.space = 0, ""
+        self.lines, self.space, self.comma = 0, "", False
         self.levels.pop()
         self._put(token)
         self._formed()
@@ -154,6 +165,9 @@ class _Writer:
         if not text:
             return
         self.out.append(text)
+        self.size += len(text)
+        if self.size >= SOURCE_CHARACTERS:
+            raise _TooLong
         last = text.rfind("\n")
         self.column = len(text) - last - 1 if last >= 0 else self.column + len(text)
         self.fresh = False
@@ -162,8 +176,9 @@ class _Writer:
         """Line breaks, one empty line at most, and the indentation of what comes."""
         if not self.out:
             return
-        self.out.append("\n\n" if self.lines > 1 else "\n")
-        self.column = 0
+        breaks = "\n\n" if self.lines > 1 else "\n"
+        self._put("," + breaks if self.comma else breaks)
+        self.comma = False
         indentation = self._indentation()
         self._put(" " * min(indentation, INDENTATION_MAX))
         self.fresh = True

@@ -103,6 +103,12 @@ CODES: dict[str, Entry] = {
         "Whoever reaches an nREPL port can run any code with your rights, and the protocol has no password.",
     ),
     # Projects: U170 to U189.
+    "U160": Entry(
+        "formatted text too large",
+        "Formatted, this file would have {limit} characters or more, which is what a file may have.",
+        "Nest it less deeply, or split it.",
+        "Every line of a nested form is indented; a file that could not be read again is not written.",
+    ),
     "U170": Entry(
         "unreadable project",
         "{path} cannot be read: {problem}.",
