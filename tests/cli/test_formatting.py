@@ -73,3 +73,9 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     done = fmt(file)
     assert isinstance(done.exception, FlowmetalError) and done.exception.code == "U108"
     assert file.read_bytes() == ROUGH
+
+
+def test_the_library_and_the_examples_are_formatted() -> None:
+    root = Path(__file__).parents[2]
+    done = fmt(root / "stdlib", root / "examples", "--check")
+    assert done.exit_code == 0, done.stdout
