@@ -260,7 +260,6 @@ class PromptProcess:
         process.opened.clear()
         process.ended.clear()
         process.end = None
-        self.interrupted.clear()
 
 
 class _Stopped(Exception):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
 from flowmetal.diagnostics import CompileFailed, FlowmetalError
+from flowmetal.engine import prompt_process
 from flowmetal.engine.session import Bounds, Session
 from flowmetal.values import LanguageError
+from flowmetal.vm import Finished
 
 
-def session(**bounds: int | float) -> tuple[Session, list[str]]:
+def session(**bounds: Any) -> tuple[Session, list[str]]:
     lines: list[str] = []
-    return Session(lines.append, Bounds(**bounds)), lines  # type: ignore[arg-type]
+    return Session(lines.append, Bounds(**bounds)), lines
 
 
 def shown(made: Session, text: str) -> str:
@@ -170,3 +173,23 @@ def test_doc_source_apropos_and_completion() -> None:
     assert [one.name for one in made.complete("twi")] == ["twice"]
     assert "string/upper-case" in [one.name for one in made.complete("string/upper")]
     assert made.complete("\ud800") == []
+
+
+def test_an_interrupt_just_before_the_end_of_a_form_ends_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It arrives when the first form has its value: what comes after that form must not run."""
+    made, lines = session(fuel=2_000_000)
+
+    def run_and_interrupt(*arguments: Any) -> Any:
+        outcome = machine_run(*arguments)
+        if isinstance(outcome, Finished):
+            made.interrupt()
+        return outcome
+
+    machine_run = prompt_process.run
+    monkeypatch.setattr(prompt_process, "run", run_and_interrupt)
+    with pytest.raises(LanguageError) as raised:
+        made.last('(println "seen") (loop [] (recur))')
+    assert raised.value.error.kind.text == "flowmetal/interrupted"
+    assert lines == ["seen"]
+    monkeypatch.undo()
+    assert shown(made, "(+ 1 2)") == "3"
