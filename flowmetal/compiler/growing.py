@@ -22,7 +22,7 @@ from flowmetal.compiler.emit.assembly import TooLarge
 from flowmetal.compiler.evaluation import BuiltinRow, Evaluator
 from flowmetal.compiler.forms.namespace import apply_namespace
 from flowmetal.compiler.names import Names, Special, Target
-from flowmetal.compiler.nodes import Arity, Const, FnNode, FunctionScope, GlobalRead, Node
+from flowmetal.compiler.nodes import Const, FnNode, FunctionScope, GlobalRead, Node
 from flowmetal.compiler.proving import check_contracts
 from flowmetal.compiler.reader import read_source
 from flowmetal.compiler.report import Reporter
@@ -308,9 +308,7 @@ class _Top(TopLevel):
         try:
             if isinstance(node, FnNode) and not node.scope.captures:
                 return Closure(emit_function(self.builder, node), ())
-            scope = FunctionScope(None, f"{self.name}/{name}")
-            unit = FnNode(node.span, scope, [Arity([], None, node, False, "[]")])
-            function = emit_function(self.builder, unit)
+            function = self._unit(node, name)
         except TooLarge as problem:
             self._too_large(problem)
             return UNBOUND

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.bytecode.program import UNBOUND, Global, Reference
+from flowmetal.bytecode.program import UNBOUND, Function, Global, Reference
 from flowmetal.compiler import expand
 from flowmetal.compiler.analyze import DEPTH_MAX, EXPANSIONS_MAX, Analyzer
 from flowmetal.compiler.destructure import bind_pattern, split_bindings
@@ -169,6 +169,11 @@ class TopLevel:
 
     # ---- evaluation -----------------------------------------------------------------------------------------------
 
+    def _unit(self, node: Node, name: str) -> Function:
+        """A function of no arguments that gives the value of a node.  Raises TooLarge."""
+        scope = FunctionScope(None, f"{self.name}/{name}")
+        return emit_function(self.builder, FnNode(node.span, scope, [Arity([], None, node, False, "[]")]))
+
     def _value(self, node: Node, name: str) -> Any:
         """The value of a node at compile time; UNBOUND after an error, which is reported."""
         if isinstance(node, Const):
@@ -180,9 +185,7 @@ class TopLevel:
         try:
             if isinstance(node, FnNode) and not node.scope.captures:
                 return Closure(emit_function(self.builder, node), ())
-            scope = FunctionScope(None, f"{self.name}/{name}")
-            unit = FnNode(node.span, scope, [Arity([], None, node, False, "[]")])
-            value = self.analyzer.evaluate.run(self.builder.program, emit_function(self.builder, unit))
+            value = self.analyzer.evaluate.run(self.builder.program, self._unit(node, name))
             self.builder.take_entries(node.span)
             return value
         except TooLarge as problem:

@@ -40,6 +40,8 @@ TABLE: list[tuple[str, list[str]]] = [
     ("(defn f [g] (let [g (fn [x] x) h g] [(h) (apply g [])]) (g 1 2))", []),
     ("(ns t (:require [string :refer [join]] [set :refer [union] :rename {union join}]))\n(def x 1)", ["A142 1:53"]),
     ("(ns t (:require [string :as s] [set :as s]))", ["A143 1:41"]),
+    ("(defn f [x] {:pre (pos? x)} x)\n(defn g [x] {:post 3} x)", ["A144 1:19", "A144 2:13"]),
+    ("(defn f [x] {:pre [(pos? x)] :post nil} x)\n(defn g [] {:pre 3})", []),
     ("(defn f [] (g))\n(declare g)", ["A101 1:13"]),
     ("(declare g)\n(defn f [] (g 1 2))\n(defn g ([a] a) ([a b c] b))", ["A109 2:12"]),
     ("(defn f [] (flowmetal.core/%no-such-thing 1))", ["A110 1:13"]),

@@ -12,7 +12,7 @@ from flowmetal.compiler.forms.form import is_ascription, malformed
 from flowmetal.compiler.nodes import Arity, Binding, Const, Do, FnNode, Head, Let, Local, Node, Target
 from flowmetal.compiler.reader import child_span
 from flowmetal.compiler.scopes import Scope
-from flowmetal.compiler.shapes import is_list, is_symbol, items_of, text_of
+from flowmetal.compiler.shapes import is_list, is_symbol, items_of, span_within, text_of
 from flowmetal.values import Keyword, List, Map, Set, Symbol, Vector, keyword
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _body(
     bindings: list[tuple[Binding, Node]] = []
     for pattern, binding in apart:
         bind_pattern(analyzer, scope, pattern, analyzer.read(scope, binding), bindings)
-    forms, before, after = _conditions(signature.body)
+    forms, before, after = _conditions(analyzer, signature.body)
     result_contract = signature.result
     if after:
         scope = scope.child()
@@ -240,11 +240,14 @@ def _body(
     return Let(span, [(result, body)], Do(span, final, Local(span, result)))
 
 
-def _conditions(forms: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+def _conditions(analyzer: Analyzer, forms: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
     """Body, `:pre` and `:post` conditions: a map before the body of a function may hold them."""
     if len(forms) < 2 or forms[0].__class__ is not Map:
         return forms, [], []
     before, after = forms[0].get(keyword("pre")), forms[0].get(keyword("post"))
+    for name, given in (("pre", before), ("post", after)):
+        if given is not None and given.__class__ is not Vector:
+            analyzer.error("A144", span_within(given, analyzer.span_at(forms[0])), name=f":{name}")
     if before.__class__ is not Vector and after.__class__ is not Vector:
         return forms, [], []
     return forms[1:], items_of(before), items_of(after)

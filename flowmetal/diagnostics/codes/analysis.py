@@ -283,6 +283,13 @@ CODES: dict[str, Entry] = {
         "Choose another alias.",
         "",
     ),
+    "A144": Entry(
+        "conditions that are no vector",
+        "`{name}` holds a vector of conditions; this is none.",
+        "Write it as `{name} [(pos? x)]`.",
+        "A function's conditions stand in vectors, each an expression that must be true.  Anything else would guard\n"
+        "nothing, and nobody would be told.",
+    ),
     # The prompt: A160 to A169.
     "A160": Entry(
         "a library's module",
