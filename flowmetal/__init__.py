@@ -5,8 +5,9 @@ The public face.  Names are imported when they are first used, so that `import f
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from flowmetal.lazily import names_of
 
 if TYPE_CHECKING:
     from flowmetal.client.base import Client
@@ -28,14 +29,4 @@ _WHERE = {
 }
 
 
-def __getattr__(name: str) -> object:
-    module = _WHERE.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(importlib.import_module(module), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = names_of(globals(), _WHERE)
