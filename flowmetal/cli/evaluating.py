@@ -167,8 +167,6 @@ def evaluate_lines(source: BinaryIO, to: BinaryIO, bounds: Bounds) -> int:
         too_long = len(line) > LINE_BYTES_MAX
         while too_long and line and not line.endswith(b"\n"):
             line = source.readline(LINE_BYTES_MAX + 1)
-        if not too_long and not line.strip():
-            continue
         out = _Out([])
         answer = _refused(f"it has more than {LINE_BYTES_MAX} bytes") if too_long else _answer(line, bounds, out)
         if out.lines:

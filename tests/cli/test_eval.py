@@ -41,6 +41,7 @@ def test_a_program_a_line() -> None:
         b'{"src": "x"}',
         b'{"src": "(throw (ex-info \\"no\\" {}))"}',
         b"{bad",
+        b"",
         b"\xff\xfe",
         b'{"src": "\\ud800"}',
         b'{"src": 1}',
@@ -57,7 +58,7 @@ def test_a_program_a_line() -> None:
     answers = [json.loads(line) for line in out.splitlines()]
     found = [one.get("value") or one["error"]["code"] for one in answers]
     assert found == [
-        "2", "A101", ":error", "U121", "U121", "R071", "U121", "U121", "U121", ":limit", "U122",
+        "2", "A101", ":error", "U121", "U121", "U121", "R071", "U121", "U121", "U121", ":limit", "U122",
         ":flowmetal/limit", ":flowmetal/limit", "R001", '[1/2 "é" :k]',
     ]  # fmt: skip
     assert answers[0]["out"] == "1\n"

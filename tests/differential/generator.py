@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.differential.pools import POOLS, TEMPLATES
+from tests.differential.pools import POOLS
+from tests.differential.templates import TEMPLATES
 
 SIGNATURES = Path(__file__).with_name("signatures.txt")
 

@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import IO
 
 PROGRAM = Path(__file__).with_name("oracle.clj")
 JAR = os.environ.get("CLOJURE_JAR", "/usr/share/java/clojure-1.11.jar")
@@ -46,10 +47,10 @@ def ask(expressions: Sequence[str]) -> list[str]:
     return answers
 
 
-def _write(stream: object, expressions: Iterable[str]) -> None:
-    with stream:  # type: ignore[attr-defined]
+def _write(stream: IO[str], expressions: Iterable[str]) -> None:
+    with stream:
         for expression in expressions:
-            stream.write(expression + "\n")  # type: ignore[attr-defined]
+            stream.write(expression + "\n")
 
 
 def _answer(line: str) -> str:

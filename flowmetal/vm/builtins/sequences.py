@@ -425,9 +425,21 @@ def indexed(coll: Any) -> Any:
 
 @builtin(542, "firsts", 1)
 def firsts(colls: Any) -> Vector | None:
-    """A vector of the first items of collections; nil if one has none."""
-    held = [seq(coll) for coll in iterate(colls)]
-    return None if any(one is None for one in held) else Vector.of([first(one) for one in held])
+    """A vector of the first items of collections; nil if one has none.
+
+    As in Clojure, all of up to three are looked at, so that what is no collection is an error behind an empty one too.
+    """
+    given = list(iterate(colls))
+    items: list[Any] | None = []
+    for coll in given:
+        held = seq(coll)
+        if held is None:
+            if len(given) > 3:
+                return None
+            items = None
+        elif items is not None:
+            items.append(first(held))
+    return None if items is None else Vector.of(items)
 
 
 @builtin(543, "rests", 1)
