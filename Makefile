@@ -36,7 +36,7 @@ differential: env-dev
 	$(BIN)/python -m tests.differential.run --seed $(SEED) --count $(COUNT)
 
 bench: env-dev
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 docs: env-dev
 	$(BIN)/python -m flowmetal.bytecode.document > docs/bytecode.md

@@ -18,8 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from generated import many_files, one_file
-
+from benchmarks.generated import many_files, one_file
 from flowmetal.compiler.reader import read_source
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.stdlib import standard_library

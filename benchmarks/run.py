@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import lmdb
-from compiling import measure_compiling
 
+from benchmarks.compiling import measure_compiling
 from flowmetal.client import Worker
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.build import build_artifact

@@ -1,0 +1,1 @@
+"""Pure code: the same programs in Flowmetal, Python, Hy and Basilisp, side by side."""
