@@ -186,7 +186,7 @@ def measure(
     """All programs, or those of `only`; all sides there are, or those of `sides` and CPython."""
     here = {name: path for name, path in sides_here().items() if sides is None or name == "python" or name in sides}
     return [
-        compare(name, size if name == "fib" else max(50_000, int(size * scale)), here, rounds)
+        compare(name, size if name == "fib" else max(min(size, 40_000), int(size * scale)), here, rounds)
         for name, size in SIZES.items()
         if only is None or name in only
     ]
