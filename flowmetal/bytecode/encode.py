@@ -7,7 +7,6 @@ and nothing is written into the objects of the module.  The layout is in layout.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any
 
 from flowmetal.bytecode.flat import pack_integers
@@ -19,6 +18,7 @@ from flowmetal.bytecode.records import Files, encode_code, encode_code_debug, en
 from flowmetal.bytecode.stored import Stored
 from flowmetal.bytecode.table import pack_table
 from flowmetal.bytecode.verify import BuiltinArity, verify_module
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import Closure, Encoder, LanguageError, LazySeq, Promise, Resumption, meta_of, pack, state_of
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from flowmetal.bytecode.encode import Encoded, Session
@@ -22,6 +21,7 @@ from flowmetal.bytecode.program import EffectSite, Global, Module, Program
 from flowmetal.bytecode.stored import Stored
 from flowmetal.bytecode.table import Table, pack_table
 from flowmetal.bytecode.verify import BuiltinArity
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import Closure
 

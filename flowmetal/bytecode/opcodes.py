@@ -10,9 +10,10 @@ tuple of ints.  In the flat stored form a REGISTERS operand is its length follow
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from keyword import iskeyword
+
+from flowmetal.dataclass import dataclass
 
 
 class Operand(Enum):

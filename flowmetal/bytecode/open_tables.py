@@ -8,10 +8,10 @@ one whose value is nil or false takes the key away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from flowmetal.bytecode.program import PER_PROCESS, Global, Module, Program
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import Vector
 

@@ -8,9 +8,9 @@ the lists and dicts are lazy look-alikes that cannot be changed (lazy.py).
 from __future__ import annotations
 
 from collections.abc import MutableMapping, MutableSequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics.diagnostic import Diagnostic
 from flowmetal.diagnostics.span import Span
 

@@ -6,10 +6,9 @@ where it may go, so that a new row in the table is known to all of them at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from flowmetal.bytecode.opcodes import OPCODES, Opcode, Operand
 from flowmetal.bytecode.program import Instruction
+from flowmetal.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ values are all that is left to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -26,6 +25,7 @@ from flowmetal.bytecode.opcodes import (
 )
 from flowmetal.bytecode.program import Code, Function, Instruction, Module
 from flowmetal.bytecode.shape import SHAPES, register_written
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 
 #: Least and greatest number of arguments of a builtin (None: any number), or None if there is no such builtin.

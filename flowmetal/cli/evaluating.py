@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from flowmetal.cli import common
+from flowmetal.dataclass import dataclass
 
 if TYPE_CHECKING:
     from flowmetal.engine.session import Bounds

@@ -6,12 +6,12 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 from flowmetal.cli.settings import read_settings
 from flowmetal.client.background import signals
 from flowmetal.connectors.config import bad
+from flowmetal.dataclass import replace
 from flowmetal.engine.artifacts import deployer
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter

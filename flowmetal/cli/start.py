@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowmetal.cli import common
+from flowmetal.dataclass import dataclass, field
 
 
 @dataclass

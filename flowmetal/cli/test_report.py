@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree
 
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics.excerpt import clean
 from flowmetal.engine.testing import Problem, Report, Result, Verdict
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from flowmetal.client.background import Pulse, in_thread
 from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints, in_loop
+from flowmetal.dataclass import dataclass, field
 from flowmetal.store.interface import Complete, Extend, Request, Store, Take
 
 log = logging.getLogger("flowmetal.serving")

@@ -19,7 +19,6 @@ import threading
 import traceback
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -29,6 +28,7 @@ from flowmetal.client.connecting import connect
 from flowmetal.client.errors import ClientError, NotPlain, Refused
 from flowmetal.client.plain import TEXT_CHARACTERS_MAX, encoded, encoded_error, plain
 from flowmetal.client.serving import Answer, Running, Serving
+from flowmetal.dataclass import dataclass
 from flowmetal.store.interface import Request, Store
 
 log = logging.getLogger("flowmetal.worker")

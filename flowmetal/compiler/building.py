@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from flowmetal.bytecode.open_tables import add_entry
 from flowmetal.bytecode.program import Code, EffectSite, Function, Global, Module, Program, Reference
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import Span
 from flowmetal.values import BuiltinFn, Keyword, Symbol
 

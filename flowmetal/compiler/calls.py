@@ -7,7 +7,6 @@ known, since it may be defined below.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flowmetal.bytecode.opcodes import ARGUMENTS_MAX
@@ -31,6 +30,7 @@ from flowmetal.compiler.nodes import (
 from flowmetal.compiler.reader import child_span
 from flowmetal.compiler.scopes import Scope
 from flowmetal.compiler.shapes import text_of
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import Span
 from flowmetal.values import BuiltinFn, Closure, Keyword, Map, Symbol, keyword
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +27,7 @@ from flowmetal.compiler.reader import ReadResult, is_placeholder, read_source
 from flowmetal.compiler.report import Reporter
 from flowmetal.compiler.shapes import depth_exceeds, is_list, items_of
 from flowmetal.compiler.toplevel import TopLevel
+from flowmetal.dataclass import replace
 from flowmetal.diagnostics import CompileFailed, Label, Span
 
 #: Python frames for DEPTH_MAX nested forms: analysis and emission take up to some twenty for each.

@@ -8,7 +8,6 @@ evaluator, as in any compilation; what a form itself evaluates is run by the fun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from flowmetal.bytecode.program import UNBOUND, Function, Global, Module, Program
@@ -30,6 +29,7 @@ from flowmetal.compiler.scopes import Scope
 from flowmetal.compiler.shapes import depth_exceeds, is_list, is_symbol, items_of
 from flowmetal.compiler.toplevel import TopLevel
 from flowmetal.compiler.watch import Watch
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import CompileFailed, Diagnostic, Span
 from flowmetal.values import Closure, Keyword, List, Symbol, keyword
 

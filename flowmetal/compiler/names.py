@@ -8,11 +8,11 @@ the standard library and, written `flowmetal.core/%name`, in what its macros exp
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from flowmetal.bytecode.open_tables import is_entry
 from flowmetal.bytecode.program import UNBOUND, Global, Module
 from flowmetal.compiler.evaluation import BuiltinRow
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import suggest
 from flowmetal.values import Symbol
 

@@ -6,10 +6,10 @@ contracts, no `letfn` cycles.  Every node has the span of the source text it sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from flowmetal.bytecode.program import Reference
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import Span
 
 

@@ -6,7 +6,6 @@ The pieces of it (Head, heads_by_name, in_order) are there for a build that keep
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flowmetal.bytecode.program import Module
@@ -17,6 +16,7 @@ from flowmetal.compiler.names import BASICS, CORE, is_core
 from flowmetal.compiler.reader import ReadResult, read_source
 from flowmetal.compiler.report import Reporter
 from flowmetal.compiler.shapes import span_within
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import CompileFailed, Label, Span
 
 

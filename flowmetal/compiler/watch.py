@@ -6,7 +6,6 @@ name or list without a span of its own came out of a template and is nothing its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowmetal.compiler.names import is_core
@@ -14,6 +13,7 @@ from flowmetal.compiler.nodes import Binding
 from flowmetal.compiler.reader import child_span
 from flowmetal.compiler.report import place_of
 from flowmetal.compiler.shapes import is_list, items_of, text_of
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import Diagnostic, Span
 from flowmetal.diagnostics.suggest import edit_distance, suggestions
 from flowmetal.values import Keyword, Map, Symbol, Vector, iterate, keyword, meta_of, print_string, span_of

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics.catalogue import entry_of, fill, fill_hint
 from flowmetal.diagnostics.span import Span
 

@@ -8,8 +8,8 @@ so that a source file cannot forge what a person sees.
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics.span import Span
 
 #: Columns of source text shown of one line.

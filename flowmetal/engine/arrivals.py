@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
+from flowmetal.dataclass import replace
 from flowmetal.engine import events
 from flowmetal.engine.draft import Draft
 from flowmetal.engine.lines import LINE_MAX, error_line, plain_error

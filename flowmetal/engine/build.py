@@ -6,12 +6,12 @@ Joins the compiler, the machine (as its evaluator), the standard library and the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flowmetal.bytecode.disassemble import disassemble, disassemble_module
 from flowmetal.bytecode.fmc import decode_artifact, encode_artifact
 from flowmetal.bytecode.program import Module
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError, suggest
 from flowmetal.engine.incremental import Compiled, Inputs, compile_modules
 from flowmetal.engine.library import builtin_arity, standard_library

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from flowmetal.dataclass import dataclass, field
 from flowmetal.engine.draft import FUEL
 from flowmetal.vm import Limits
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from flowmetal.bytecode.program import Global, Module
 from flowmetal.compiler.names import CORE, is_core
 from flowmetal.compiler.reader import read_source
 from flowmetal.compiler.shapes import is_list, items_of
+from flowmetal.dataclass import dataclass
 from flowmetal.engine.library import source_texts, standard_library
 from flowmetal.values import Closure, Symbol
 

@@ -7,10 +7,10 @@ outside (`Setting`) and what it asks of this interpreter's own functions (`Call`
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowmetal.bytecode.link import ProgramTable
+from flowmetal.dataclass import dataclass, field, replace
 from flowmetal.engine import effects, events
 from flowmetal.engine.events import Event
 from flowmetal.engine.lines import error_line, plain_error

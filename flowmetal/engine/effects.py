@@ -12,9 +12,9 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from flowmetal.dataclass import dataclass, field
 from flowmetal.store.codec import encode_attributes
 from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.interface import Post

@@ -10,12 +10,12 @@ Decoding trusts nothing: a wrong kind, count, type or size gives EventError, nev
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, ClassVar
 
 import msgpack
 
+from flowmetal.dataclass import dataclass, fields
 from flowmetal.store.limits import MAX_EVENT_BYTES
 from flowmetal.values import CodecError, decode_value, print_string
 

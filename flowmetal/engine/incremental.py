@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -26,6 +25,7 @@ from flowmetal.compiler.compile import compile_read
 from flowmetal.compiler.project import Head, heads_by_name, in_order, needed, read_head
 from flowmetal.compiler.reader import ReadResult, read_source
 from flowmetal.compiler.report import Reporter
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import CompileFailed, Diagnostic, FlowmetalError, Label, Span
 from flowmetal.engine.library import compiler_fingerprint, standard_library
 from flowmetal.engine.module_cache import ModuleCache

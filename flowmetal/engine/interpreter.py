@@ -15,9 +15,9 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.artifacts import Programs
 from flowmetal.engine.config import Config

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.bytecode.link import link
 from flowmetal.bytecode.program import Module
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.cache import cache_folder, keep, read_kept
 from flowmetal.vm.builtins.registry import BUILTINS

@@ -8,11 +8,11 @@ hangs on the live state and not on the length of the history.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from flowmetal.bytecode.link import ProgramTable
 from flowmetal.bytecode.program import Program
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.effects import HELD, RECEIVE
 from flowmetal.engine.events import (

@@ -21,10 +21,10 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError, Span, suggest
 
 #: The file that makes a folder a project, if it has a table [project].

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from flowmetal.bytecode.fmc import Artifact, decode_artifact
 from flowmetal.bytecode.link import verify_artifact
 from flowmetal.bytecode.program import Module
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import Diagnostic
 from flowmetal.engine.library import builtin_arity, standard_library
 

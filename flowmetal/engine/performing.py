@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
+from flowmetal.dataclass import replace
 from flowmetal.engine import effects, events
 from flowmetal.engine.draft import Call, Draft
 from flowmetal.engine.lines import LINE_MAX, plain_error

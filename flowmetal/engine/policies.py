@@ -8,10 +8,10 @@ The delays are a function of process, request and attempt alone: the same run pl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import suggest
 from flowmetal.store.limits import MAX_TIME
 from flowmetal.values import (

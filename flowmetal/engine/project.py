@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.bytecode.link import link
 from flowmetal.bytecode.program import Module
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError, suggest
 from flowmetal.engine.build import pack
 from flowmetal.engine.incremental import Compiled, Inputs, compile_modules

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from flowmetal.compiler.names import is_core
+from flowmetal.dataclass import dataclass
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter

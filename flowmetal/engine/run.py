@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
 from typing import Any
 
+from flowmetal.dataclass import dataclass
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.config import Config
 from flowmetal.engine.effects import HELD

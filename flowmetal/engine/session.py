@@ -7,7 +7,6 @@ log and no image, and what is defined in it cannot be shipped; that is what `flo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -15,6 +14,7 @@ from flowmetal.bytecode.program import UNBOUND, Function, Global, Program
 from flowmetal.compiler.growing import QUESTIONS, Growing
 from flowmetal.compiler.names import HARD_FORMS, SOFT_FORMS
 from flowmetal.compiler.reader import read_source
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import Diagnostic, FlowmetalError
 from flowmetal.engine.library import standard_library
 from flowmetal.engine.prompt_process import Outside, PromptProcess, closure_of

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from flowmetal.dataclass import dataclass, replace
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.config import Config
 from flowmetal.engine.effects import CALLBACK

@@ -12,9 +12,9 @@ it.  A turn therefore ends with everything in segments but what running on gives
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from flowmetal.dataclass import dataclass, replace
 from flowmetal.engine import events
 from flowmetal.engine.arrivals import CONTROL_KINDS, apply
 from flowmetal.engine.draft import Call, Draft, Setting

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from flowmetal.dataclass import dataclass
 from flowmetal.engine.events import EventError, decode_event, describe, kind_of
 from flowmetal.engine.lines import instant_text
 from flowmetal.engine.live import entries_from

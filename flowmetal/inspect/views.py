@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
+
+from flowmetal.dataclass import dataclass
 
 #: Characters of a result or of an error's data in the text form; the JSON form has all of it.
 VALUE_CHARACTERS = 2000

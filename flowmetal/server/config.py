@@ -23,7 +23,6 @@ from __future__ import annotations
 import ipaddress
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from flowmetal.connectors.config import (
     read_http,
     read_table,
 )
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError
 
 #: Tables of flowmetal.toml that belong to others.

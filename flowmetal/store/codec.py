@@ -5,11 +5,11 @@ Rows are what commands work on: the stored form of a record with the fields that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgpack
 
+from flowmetal.dataclass import dataclass
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import INBOX_KINDS, InboxEvent, LogEntry, ProcessRecord, Request
 from flowmetal.store.layout import (

@@ -14,10 +14,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from flowmetal.dataclass import dataclass
 from flowmetal.store.changes import Changes
 from flowmetal.store.commands import apply_all
 from flowmetal.store.errors import StoreError

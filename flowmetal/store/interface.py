@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from flowmetal.dataclass import dataclass, field
 
 #: Process status.  "ready": has something to do; "waiting": for events; the last three are final.
 STATUSES = ("ready", "waiting", "paused", "done", "failed", "cancelled")

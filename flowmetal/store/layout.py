@@ -8,8 +8,9 @@ arrays (codec.py) unless the table says otherwise.  docs/store.md is generated f
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+from flowmetal.dataclass import dataclass
 
 #: Written into every store; a store of another format is refused.
 FORMAT: Final = 1

@@ -15,10 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowmetal.dataclass import dataclass
 from flowmetal.store.batches import CLIENT_BYTES
 from flowmetal.store.channel import Channel, ChannelClosed, Waker
 from flowmetal.store.errors import StoreError

@@ -10,12 +10,12 @@ import errno
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lmdb
 
+from flowmetal.dataclass import dataclass
 from flowmetal.store.errors import StoreError
 from flowmetal.store.layout import META, SPACE_NAMES
 from flowmetal.store.lmdb_files import (

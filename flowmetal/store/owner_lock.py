@@ -13,9 +13,10 @@ import json
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from flowmetal.dataclass import dataclass
 from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.lmdb_files import INTERPRETERS_FOLDER, open_error
 

@@ -7,12 +7,12 @@ belong to one user; the owner still checks every command as it does those of its
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
 import msgpack
 
+from flowmetal.dataclass import fields
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import (
     Claim,

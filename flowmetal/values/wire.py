@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from uuid import UUID
 import msgpack
 from msgpack import ExtType
 
+from flowmetal.dataclass import dataclass
 from flowmetal.values.errors import CodecError
 from flowmetal.values.functions import BuiltinFn
 from flowmetal.values.maps import EMPTY_MAP

@@ -8,12 +8,12 @@ image is refused or does something a program could have done; it never breaks th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from flowmetal.bytecode.liveness import live_after_call, live_retry
 from flowmetal.bytecode.opcodes import BY_NUMBER, Operand
 from flowmetal.bytecode.program import Code, Program
+from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import ErrorValue, LazySeq, Map, Promise, Resumption, Vector
 from flowmetal.values.codec import Decoder, Reader, encoder_after, set_state

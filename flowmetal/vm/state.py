@@ -15,10 +15,10 @@ Nothing here runs; machine.py and its helpers do.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 from flowmetal.bytecode.program import Program
+from flowmetal.dataclass import dataclass
 from flowmetal.values import ErrorValue, Promise, keyword
 
 Frame = tuple[Any, ...]

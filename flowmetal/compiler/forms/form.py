@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowmetal.bytecode.program import Global
 from flowmetal.compiler.nodes import Node, Target
 from flowmetal.compiler.scopes import Scope
+from flowmetal.dataclass import dataclass
 from flowmetal.values import keyword
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flowmetal.bytecode.opcodes import ARGUMENTS_MAX
@@ -13,6 +12,7 @@ from flowmetal.compiler.nodes import Arity, Binding, Const, Do, FnNode, Head, Le
 from flowmetal.compiler.reader import child_span
 from flowmetal.compiler.scopes import Scope
 from flowmetal.compiler.shapes import is_list, is_symbol, items_of, span_within, text_of
+from flowmetal.dataclass import dataclass, field
 from flowmetal.values import Keyword, List, Map, Set, Symbol, Vector, keyword
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flowmetal.compiler.reader.brackets import repaired
@@ -17,6 +16,7 @@ from flowmetal.compiler.reader.grammar import parse
 from flowmetal.compiler.reader.lexer import made_token, new_lexer
 from flowmetal.compiler.reader.namespaces import Namespaces
 from flowmetal.compiler.reader.source import ReadingEnds, Restart, Source
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import Diagnostic, Label, Span
 from flowmetal.reading.bad import Bad
 

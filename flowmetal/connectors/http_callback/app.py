@@ -13,7 +13,6 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
@@ -37,6 +36,7 @@ from flowmetal.connectors.http_callback.body import (
 from flowmetal.connectors.http_callback.replays import ENDPOINT, SIGNATURE, known_replays
 from flowmetal.connectors.http_callback.secrets import load_secrets
 from flowmetal.connectors.http_callback.signatures import BadSignature, verify
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.store.interface import Command, Deliver, Start, Store
 from flowmetal.values import Keyword, Map, Vector, encode_value, keyword

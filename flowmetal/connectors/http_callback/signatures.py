@@ -11,9 +11,9 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from flowmetal.connectors.config import EndpointSettings
+from flowmetal.dataclass import dataclass
 
 #: A signature header longer than this is refused unread, as are more than so many signatures in one.
 HEADER_CHARACTERS_MAX = 4096

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 
 from flowmetal.connectors.config import HttpSettings
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import suggest
 from flowmetal.values import Duration, Keyword, LanguageError, Map, Vector, keyword, print_string, to_python
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from flowmetal.dataclass import dataclass
 
 MILLISECOND = 1_000_000
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.draft import FUEL as TURN_FUEL
 from flowmetal.engine.events import LocalDone, value_text

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
 
 from flowmetal.bytecode.fmc import decode_artifact, encode_artifact
 from flowmetal.bytecode.link import link
 from flowmetal.bytecode.program import Module
+from flowmetal.dataclass import dataclass, replace
 from flowmetal.diagnostics import Span
 from flowmetal.engine.incremental import Inputs, compile_modules
 from flowmetal.engine.library import builtin_arity, standard_library

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
+from flowmetal.dataclass import dataclass, replace
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.config import Config
 from flowmetal.engine.draft import Call, Setting

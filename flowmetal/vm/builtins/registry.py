@@ -12,8 +12,9 @@ new number.  tests/golden/builtins.lock pins what has shipped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from flowmetal.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)
