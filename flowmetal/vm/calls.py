@@ -24,11 +24,17 @@ from flowmetal.values import (
 from flowmetal.vm import handlers
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.frames import Mode, entry_frame
-from flowmetal.vm.load import CALL_KNOWN, TAIL_CALL_KNOWN, RunCode, find_global, list_getter, run_function
+from flowmetal.vm.load import RunCode, find_global
 from flowmetal.vm.state import Fiber, Process, Region
 
 #: Arguments that `apply` hands over at most: a sequence can be longer than memory.
 APPLY_MAX = 1 << 20
+
+
+#: The functions of builtins that the loop calls by itself when they are values, by number: those that were called with
+#: one argument, and with two, before.
+OF_ONE: dict[int, Any] = {}
+OF_TWO: dict[int, Any] = {}
 
 
 def call_value(process: Process, fiber: Fiber, function: Any, arguments: list[Any]) -> tuple[int, Any]:
@@ -45,7 +51,11 @@ def call_value(process: Process, fiber: Fiber, function: Any, arguments: list[An
             raise AssertionError
         if not info.accepts(count):
             fail("arity", f"{info.name} does not take {count} arguments")
-        return Mode.DELIVER, info.function(process, *arguments) if info.context else info.function(*arguments)
+        if info.context:
+            return Mode.DELIVER, info.function(process, *arguments)
+        if 1 <= count <= 2:
+            (OF_ONE if count == 1 else OF_TWO)[info.number] = info.function
+        return Mode.DELIVER, info.function(*arguments)
     if cls is Resumption:
         return handlers.resume(process, fiber, function, arguments)
     if cls is Keyword or cls is Symbol:
@@ -98,20 +108,6 @@ def dynamic_value(process: Process, fiber: Fiber, code: RunCode, index: int) -> 
         if frame[1] == Region.BIND and frame[2].contains(name):
             return frame[2].get(name)
     return global_value(process, code, index)[0]
-
-
-def known_call(destination: int, function: Any, registers: tuple[int, ...]) -> tuple[Any, ...] | None:
-    """The instruction that calls this function with these registers again, looked up once and for all.
-
-    None where arguments have to be gathered (`& rest`), or nothing is there to call: the plain instruction sees to it.
-    """
-    if function.__class__ is not Closure:
-        return None
-    body = run_function(function.function).fixed.get(len(registers))
-    if body is None:
-        return None
-    after = (*function.captures, *((function,) if body.takes_self else ()), *body.padding)
-    return (TAIL_CALL_KNOWN if destination < 0 else CALL_KNOWN, destination, body, list_getter(registers), after)
 
 
 def apply_arguments(sequence: Any) -> list[Any]:

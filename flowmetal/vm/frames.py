@@ -15,9 +15,12 @@ from flowmetal.vm.state import Fiber, Frame, Region
 
 
 class Mode:
-    """How the loop goes on: enter the frame on top, deliver a value to it, or stop running this fiber."""
+    """How the loop goes on: enter the frame on top, deliver a value to it, or stop running this fiber.
 
-    ENTER, DELIVER, STOP = 0, 1, 2
+    ON, of instructions that run outside the loop: the running frame goes on behind them.
+    """
+
+    ENTER, DELIVER, STOP, ON = 0, 1, 2, 3
 
 
 def check_closure(value: Any, what: str) -> Closure:

@@ -1,36 +1,29 @@
-"""Turns stored code into what the machine's loop runs: RunCode, RunFunction.
-
-Every instruction becomes a tuple of five, `(opcode, a, b, c, d)`, with constants and functions looked up and argument
-lists turned into getters.  Done once per code, when it is first called.
-"""
+"""Stored code as the machine's loop runs it: RunCode, RunFunction.  Made once per code, when it is first called."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import itemgetter
 from typing import Any
 
-from flowmetal.bytecode.opcodes import BY_NUMBER, Op, Operand
+from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import Code, Function, Global, Module
-from flowmetal.diagnostics import FlowmetalError
-from flowmetal.values import fail
-from flowmetal.vm.builtins.registry import BUILTINS, BuiltinInfo
-
-#: Numbers of instructions that are not in the opcode table and never stored; predecoding and the loop put them in place
-#: of stored ones.
-BUILTIN_ONE, BUILTIN_TWO = 27, 28  # a builtin of one or two arguments: destination, Python function, registers
-CALL_KNOWN, TAIL_CALL_KNOWN = 37, 38  # a call that was looked up: destination, body, getter of a list, what follows
-LESS_JUMP, EQUAL_JUMP = 48, 49  # a comparison and the `jump_if_false` after it, which stays where it is
-
-#: What gets the arguments of a call out of the registers: (how many, getter).  The getter gives the bare value for one
-#: argument and a tuple for more; None for no arguments.
-Getter = Callable[[list[Any]], Any]
+from flowmetal.values import Closure, fail
+from flowmetal.vm.fusing import improve, link_call
+from flowmetal.vm.predecode import Running, first_run, predecode, single
+from flowmetal.vm.slots import Slots
 
 
 class RunCode:
-    """A code body ready to run."""
+    """A code body ready to run.
 
-    __slots__ = ("code", "finally_ranges", "instructions", "padding", "parameters", "takes_self", "variadic")
+    `instructions` has for each stored instruction the running one to be run there (predecode.py), so it is indexed by
+    what frames hold; where a stored one does nothing it is the next that does.  `padding` is what the registers of a
+    call end with: nil for the temporary ones, and the slots.
+    """
+
+    __slots__ = (
+        "code", "entry", "finally_ranges", "instructions", "padding", "parameters", "pending", "places", "singles",
+        "slots", "takes_self", "variadic",
+    )  # fmt: skip
 
     def __init__(self, code: Code) -> None:
         self.code = code
@@ -38,9 +31,19 @@ class RunCode:
         self.variadic = code.variadic
         self.takes_self = code.takes_self
         fixed = code.parameters + code.variadic + code.captures + code.takes_self
-        self.padding: tuple[None, ...] = (None,) * (code.registers - fixed)
-        self.instructions: list[tuple[Any, ...]] = [predecode(code, row) for row in code.instructions]
-        _fuse(self.instructions)
+        slots = Slots(code)
+        self.slots = tuple(slots.values)
+        self.pending = slots.pending
+        self.padding: tuple[Any, ...] = (*(None,) * (code.registers - fixed), *self.slots)
+        made = predecode(code, slots)
+        improve(code, slots, made)
+        self.instructions: list[Any] = [
+            running if running is not None else made[first_run(code, slots, index)]
+            for index, running in enumerate(made)
+        ]
+        self.entry: Running = self.instructions[0]
+        self.places: dict[int, int] = {id(running): index for index, running in enumerate(made) if running is not None}
+        self.singles: dict[int, Running] = {}  # for stepping, made when first asked
         self.finally_ranges: list[tuple[int, int]] = [
             (row.target, _end_of_finally(code, row.target, row.register)) for row in code.tries if row.kind == "finally"
         ]
@@ -49,11 +52,35 @@ class RunCode:
         """Whether instruction `index` belongs to the body of a `finally`."""
         return any(start <= index < end for start, end in self.finally_ranges)
 
+    def settle(self, registers: list[Any], index: int) -> list[Any]:
+        """The registers of a frame that is left at instruction `index`, with what was not loaded put in place."""
+        for register, value in self.pending.get(index, ()):
+            registers[register] = value
+        return registers
+
+    def single(self, index: int) -> Running:
+        """The instruction at `index` as it is stored, with the end of the step behind it."""
+        found = self.singles.get(index)
+        if found is None:
+            found = self.singles[index] = single(self.code, index)
+            self.places[id(found)] = index
+        return found
+
+    def link(self, index: int, function: Any) -> None:
+        """What looks up a global to call it, at `index`, becomes a call of that function's body.
+
+        Not where arguments have to be gathered (`& rest`), or nothing is there to call: the plain form sees to it.
+        """
+        if function.__class__ is Closure:
+            body = run_function(function.function).fixed.get(len(self.instructions[index][4]))
+            if body is not None:
+                link_call(self.code, self.instructions, index, body, function)
+
 
 class RunFunction:
     """A function ready to be called: its bodies by number of arguments."""
 
-    __slots__ = ("fixed", "function", "variadic")
+    __slots__ = ("fixed", "function", "one", "two", "variadic")
 
     def __init__(self, function: Function) -> None:
         module = function.module
@@ -70,6 +97,8 @@ class RunFunction:
                 self.variadic = ready
             else:
                 self.fixed[code.parameters] = ready
+        self.one = self.fixed.get(1)
+        self.two = self.fixed.get(2)
 
     def select(self, count: int) -> RunCode:
         """The body for `count` arguments; LanguageError :arity where there is none."""
@@ -117,83 +146,9 @@ def find_global(program: Any, module: Module, index: int) -> Global:
     return found
 
 
-def _getter(registers: tuple[int, ...]) -> tuple[int, Getter | None]:
-    if not registers:
-        return 0, None
-    return len(registers), itemgetter(*registers)
-
-
 def _end_of_finally(code: Code, target: int, register: int) -> int:
     for index in range(target, len(code.instructions)):
         row = code.instructions[index]
         if row[0] == Op.end_finally and row[1] == register:
             return index
     return len(code.instructions)
-
-
-def find_builtin(code: Code, number: int) -> BuiltinInfo:
-    """The builtin with a number; FlowmetalError B109 where this version has none."""
-    info = BUILTINS.get(number)
-    if info is None:
-        raise FlowmetalError("B109", place=code.name, number=number)
-    return info
-
-
-def list_getter(registers: tuple[int, ...]) -> Callable[[list[Any]], Any]:
-    """What gets arguments out of the registers as a list or tuple, whatever their number."""
-    if len(registers) > 1:
-        return itemgetter(*registers)
-    start = registers[0] if registers else 0
-    return itemgetter(slice(start, start + len(registers)))
-
-
-def _fuse(instructions: list[tuple[Any, ...]]) -> None:
-    """Puts comparison and jump in place of a comparison whose result the next instruction jumps by."""
-    for index in range(len(instructions) - 1):
-        number, to, left, right, _ = instructions[index]
-        after = instructions[index + 1]
-        if number in (Op.less, Op.equal) and after[0] == Op.jump_if_false and after[1] == to:
-            fused = LESS_JUMP if number == Op.less else EQUAL_JUMP
-            instructions[index] = (fused, to, left, right, after[2])
-
-
-def plain(instruction: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The instruction without the jump that was fused with it."""
-    number, to, left, right, _ = instruction
-    if number in (LESS_JUMP, EQUAL_JUMP):
-        return (Op.less if number == LESS_JUMP else Op.equal, to, left, right, None)
-    return instruction
-
-
-def predecode(code: Code, row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """One instruction as the loop wants it; operands past the fifth do not exist.
-
-    A REGISTERS operand becomes (count, getter) as one operand; the operand of `jump_back` the instruction after the
-    `loop`, which does nothing.  `global`, `call_global` and friends keep the reference's index: the loop resolves it at
-    the first run and replaces the tuple.
-    """
-    number = row[0]
-    if number == Op.builtin and 1 <= len(row[3]) <= 2:
-        info = find_builtin(code, row[2])
-        if not info.context:
-            return (BUILTIN_ONE - 1 + len(row[3]), row[1], info.function, *row[3], None)[:5]
-    kinds = BY_NUMBER[number].operands
-    out: list[Any] = [number]
-    for kind, operand in zip(kinds, row[1:], strict=True):
-        if kind is Operand.REGISTERS:
-            out.append(_getter(operand))
-        elif kind is Operand.CONSTANT:
-            assert code.module is not None
-            out.append(code.module.constants[operand])
-        elif kind is Operand.FUNCTION:
-            assert code.module is not None
-            out.append(code.module.functions[operand])
-        elif kind is Operand.BUILTIN:
-            out.append(find_builtin(code, operand))
-        elif kind is Operand.BACK:
-            out.append(operand + 1)
-        else:
-            out.append(operand)
-    while len(out) < 5:
-        out.append(None)
-    return tuple(out)

@@ -3,11 +3,11 @@
 A fiber's frames are plain data (state.py); the running frame's code, registers and position are locals of the loop
 and are pushed back as a frame whenever control leaves it.  No Python frame ever stands between two frames of a
 program, so depth is bounded by a quota and not by Python's stack.  The loop dispatches through a tree of comparisons
-on the opcode's number, which was the fastest of the shapes measured; numbers stand as literals with their mnemonic
-beside them, since a name would cost a global look-up each.
+on the opcode's number, which was the fastest of the shapes measured; numbers stand as literals their name
+beside them (instructions.py), since a name would cost a global look-up each.
 
-Instructions that look up a global are replaced after their first run: 5 (`constant`) loads the value that was found,
-and CALL_KNOWN calls the body that was found.  Such numbers, which are in no artifact, are listed in load.py.
+Instructions that look up a global are replaced, in place, after their first run: CONSTANT loads the value that was
+found, and CALL_KNOWN calls the body that was found.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import (
+    BuiltinFn,
     Closure,
     ErrorValue,
     LanguageError,
@@ -26,22 +27,28 @@ from flowmetal.values import (
     Set,
     Vector,
     equal,
-    fail,
     numbers,
 )
-from flowmetal.vm import fibers, handlers, unwinding
-from flowmetal.vm.calls import apply_arguments, call_value, check_error, dynamic_value, global_value, known_call
+from flowmetal.vm import fibers, unwinding
+from flowmetal.vm.calls import (
+    OF_ONE,
+    OF_TWO,
+    apply_arguments,
+    call_value,
+    check_error,
+    dynamic_value,
+    global_value,
+)
 from flowmetal.vm.faults import fault, with_trace
-from flowmetal.vm.frames import Mode, call_registers, check_closure, entry_frame, push_region
-from flowmetal.vm.load import plain, run_function
+from flowmetal.vm.frames import Mode, entry_frame
+from flowmetal.vm.performing import run_effect
+from flowmetal.vm.predecode import stopped
 from flowmetal.vm.quota import check_quotas
 from flowmetal.vm.state import (
     ENTER,
-    KIND_CANCELLED,
     SLICE,
     Failed,
     Fiber,
-    Frame,
     Idle,
     Outcome,
     OutOfFuel,
@@ -86,12 +93,13 @@ def run(process: Process, fuel: int | None = None) -> Outcome:
     return outcome
 
 
-def _pause(process: Process, fiber: Fiber, frame: Frame | None, fuel: int) -> int:
-    """Fuel has come to the end of a slice, or to its own end.  `frame`: the running one, at its instruction.
+def _pause(process: Process, fiber: Fiber, code: Any, registers: list[Any], index: int, fuel: int) -> int:
+    """Fuel has come to the end of a slice, or to its own end, at instruction `index` of `code`; None: between frames.
 
     Gives the fuel at which to come here next, or -1 when there is none left: the fiber then stands at its instruction,
     which will take its fuel again, and is the next to run.  Raises the limit errors of quota.py.
     """
+    frame = None if code is None else (code, code.settle(registers, index), index, -1)
     if fuel < 0:
         if frame is not None:
             fiber.frames.append(frame)
@@ -105,46 +113,19 @@ def _pause(process: Process, fiber: Fiber, frame: Frame | None, fuel: int) -> in
     return max(process.slice_end, 0)
 
 
-class _Stepper:
-    """The instructions of a frame while a process is stepped: the second one that is asked for stops the loop."""
-
-    __slots__ = ("_instructions", "_used")
-
-    def __init__(self) -> None:
-        self._instructions: list[tuple[Any, ...]] = []
-        self._used = False
-
-    def over(self, instructions: list[tuple[Any, ...]]) -> _Stepper:
-        """Itself, for the instructions of another frame."""
-        self._instructions = instructions
-        return self
-
-    def __getitem__(self, index: int) -> tuple[Any, ...]:
-        if self._used:
-            raise _Stopped
-        self._used = True
-        return plain(self._instructions[index])
-
-    def __setitem__(self, index: int, instruction: tuple[Any, ...]) -> None:
-        self._instructions[index] = instruction
-
-
-class _Stopped(Exception):
-    """A stepped process has come to its next instruction."""
-
-
 def _run_fiber(process: Process, fiber: Fiber) -> bool:
-    """Runs one fiber until it suspends or ends.  False: the fuel is used up and it is the next to run."""
+    """Runs one fiber until it suspends or ends.  False: its fuel, or a step, is over; it is the next to run."""
     frames = fiber.frames
-    stepper = _Stepper() if process.stepping else None
+    stepping = process.stepping
+    stepped = False
     process.mark(fiber)
     kind, value = fiber.resume
     fiber.resume = ENTER
     code: Any = None
     registers: Any = []
-    instructions: Any = ()
+    following: Any = None  # the instruction to be run next; behind a call or effect the index of the one behind
+    running: Any = None  # the instruction that is run
     pc = 0
-    op = 0
     fuel = process.fuel
     process.slice_end = fuel - process.slice_left
     floor = max(process.slice_end, 0)  # the fuel below which there is something to look at
@@ -164,7 +145,7 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                             # The body of a lazy sequence gave another one, and so on: that takes fuel as a loop does.
                             fuel -= 1
                             if fuel < floor:
-                                floor = _pause(process, fiber, None, fuel)
+                                floor = _pause(process, fiber, None, [], 0, fuel)
                                 if floor < 0:
                                     fiber.resume = (Resume.VALUE, value)
                                     return False
@@ -178,10 +159,8 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                             code, registers, pc, destination = frames.pop()
                             if destination >= 0:
                                 registers[destination] = value
-                            instructions = code.instructions
                 elif mode == Mode.ENTER:
                     code, registers, pc, _ = frames.pop()
-                    instructions = code.instructions
                 if mode == Mode.STOP:
                     process.fuel = fuel
                     process.slice_left = fuel - process.slice_end
@@ -189,57 +168,177 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                 if code is None:
                     continue
                 mode = Mode.ENTER
-                if stepper is not None:
-                    instructions = stepper.over(instructions)
+                if not stepping:
+                    following = code.instructions[pc]
+                else:
+                    following = stopped(pc) if stepped else code.single(pc)
+                    stepped = True
                 while True:
-                    op, a, b, c, d = instructions[pc]
-                    pc += 1
-                    if op < 30:
-                        if op < 20:
-                            if op == 6:  # move
+                    op, a, b, c, d, following = running = following
+                    if op < 22:
+                        if op < 10:
+                            if op == 0:  # LESS_CONSTANT_JUMP
+                                x = registers[a]
+                                if x.__class__ is int:
+                                    if x < b:
+                                        continue
+                                    following = d
+                                elif not numbers.less(x, b):
+                                    following = d
+                            elif op == 1:  # LESS_JUMP
+                                x = registers[a]
+                                y = registers[b]
+                                if x.__class__ is int and y.__class__ is int:
+                                    if x < y:
+                                        continue
+                                    following = d
+                                elif not numbers.less(x, y):
+                                    following = d
+                            elif op == 2:  # EQUAL_CONSTANT_JUMP
+                                x = registers[a]
+                                if x.__class__ is int:
+                                    if x == b:
+                                        continue
+                                    following = d
+                                elif not equal(x, b):
+                                    following = d
+                            elif op == 6:  # BUILTIN_ONE_JUMP
+                                value = b(registers[c])
+                                if value is False or value is None:
+                                    following = d
+                            elif op == 5:  # JUMP_IF_FALSE
+                                value = registers[a]
+                                if value is False or value is None:
+                                    following = d
+                            elif op == 3:  # EQUAL_JUMP
+                                x = registers[a]
+                                y = registers[b]
+                                if x.__class__ is int and y.__class__ is int:
+                                    if x == y:
+                                        continue
+                                    following = d
+                                elif not equal(x, y):
+                                    following = d
+                            elif op == 7:  # BUILTIN_TWO_JUMP
+                                value = a(registers[b], registers[c])
+                                if value is False or value is None:
+                                    following = d
+                            elif op == 4:  # LESS_EQUAL_JUMP
+                                x = registers[a]
+                                y = registers[b]
+                                if x.__class__ is int and y.__class__ is int:
+                                    if x <= y:
+                                        continue
+                                    following = d
+                                elif not numbers.less_equal(x, y):
+                                    following = d
+                            elif op == 8:  # JUMP_IF_TRUE
+                                value = registers[a]
+                                if value is not None and value is not False:
+                                    following = d
+                            elif registers[a] is not None:  # 9 JUMP_IF_NOT_NIL
+                                following = d
+                            continue
+                        if op < 16:
+                            if op == 10:  # ADD_INTEGER
+                                x = registers[b]
+                                if x.__class__ is int:
+                                    value = x + c
+                                    if -0x20000000 < value < 0x20000000 or -SMALL < value < SMALL:
+                                        registers[a] = value
+                                        continue
+                                registers[a] = numbers.add(x, c)
+                            elif op == 14:  # MOVE
                                 registers[a] = registers[b]
-                            elif op == 5 or op == 4:  # constant
+                            elif op == 11:  # ADD
+                                x = registers[b]
+                                y = registers[c]
+                                if x.__class__ is int and y.__class__ is int:
+                                    value = x + y
+                                    if -0x20000000 < value < 0x20000000 or -SMALL < value < SMALL:
+                                        registers[a] = value
+                                        continue
+                                registers[a] = numbers.add(x, y)
+                            elif op == 13:  # MULTIPLY
+                                x = registers[b]
+                                y = registers[c]
+                                if x.__class__ is int and y.__class__ is int:
+                                    value = x * y
+                                    if -0x20000000 < value < 0x20000000 or -SMALL < value < SMALL:
+                                        registers[a] = value
+                                        continue
+                                registers[a] = numbers.multiply(x, y)
+                            elif op == 15:  # CONSTANT
                                 registers[a] = b
-                            elif op == 1:  # nil
-                                registers[a] = None
-                            elif op == 9:  # closure
-                                count, getter = c
-                                if count == 0:
-                                    registers[a] = Closure(b, ())
-                                elif count == 1:
-                                    registers[a] = Closure(b, (getter(registers),))
-                                else:
-                                    registers[a] = Closure(b, getter(registers))
-                            elif op == 7:  # global
-                                value, settled = global_value(process, code, b)
-                                if settled:
-                                    instructions[pc - 1] = (5, a, value, None, None)
-                                registers[a] = value
-                            elif op == 2:  # true
-                                registers[a] = True
-                            elif op == 3:  # false
-                                registers[a] = False
-                            elif op == 8:  # dynamic
-                                registers[a] = dynamic_value(process, fiber, code, b)
-                            else:  # 10 sibling
-                                registers[a] = Closure(c, registers[b].captures)
+                            else:  # 12 SUBTRACT
+                                x = registers[b]
+                                y = registers[c]
+                                if x.__class__ is int and y.__class__ is int:
+                                    value = x - y
+                                    if -0x20000000 < value < 0x20000000 or -SMALL < value < SMALL:
+                                        registers[a] = value
+                                        continue
+                                registers[a] = numbers.subtract(x, y)
                             continue
-                        if op == 21:  # jump_if_false
-                            value = registers[a]
-                            if value is None or value is False:
-                                pc = b
-                            continue
-                        if op == 27:  # BUILTIN_ONE
-                            registers[a] = b(registers[c])
-                            continue
-                        if op == 28:  # BUILTIN_TWO
+                        if op == 19:  # BUILTIN_TWO
                             registers[a] = b(registers[c], registers[d])
-                            continue
-                        if op == 20:  # jump
-                            pc = a
-                            continue
-                        if op == 26:  # return
-                            value = registers[a]
+                        elif op == 18:  # BUILTIN_ONE
+                            registers[a] = b(registers[c])
+                        elif op == 16:  # NTH
+                            x = registers[b]
+                            y = registers[c]
+                            if x.__class__ is Vector and y.__class__ is int and y >= 0:
+                                node = x.root
+                                if node is None:
+                                    if y < len(x.tail):
+                                        registers[a] = x.tail[y]
+                                        continue
+                                elif y < node.size:
+                                    shift = node.shift
+                                    while shift:
+                                        node = node.children[y >> shift & 31]
+                                        shift -= 5
+                                    registers[a] = node.children[y & 31]
+                                    continue
+                            registers[a] = d(x, y)
+                        elif op == 17:  # GET_CONSTANT
+                            x = registers[b]
+                            if x.__class__ is Map and x.table is not None:
+                                registers[a] = x.table.get(c)
+                            else:
+                                registers[a] = d(x, c)
+                        elif op == 20:  # BUILTIN_THREE
+                            x, y, z = c
+                            registers[a] = b(registers[x], registers[y], registers[z])
+                        else:  # 21 BUILTIN_MANY
+                            registers[a] = b(*c(registers))
+                        continue
+                    if op < 50:
+                        if op >= 40:
+                            if op == 40:  # RETURN
+                                value = registers[a]
+                            elif op == 41:  # ADD_RETURN
+                                x = registers[b]
+                                y = registers[c]
+                                if x.__class__ is not int or y.__class__ is not int:
+                                    value = numbers.add(x, y)
+                                else:
+                                    value = x + y
+                                    if not (-0x20000000 < value < 0x20000000 or -SMALL < value < SMALL):
+                                        value = numbers.add(x, y)
+                            elif op == 43:  # BUILTIN_ONE_RETURN
+                                value = b(registers[c])
+                            elif op == 44:  # BUILTIN_TWO_RETURN
+                                value = b(registers[c], registers[d])
+                            else:  # 42 MULTIPLY_RETURN
+                                x = registers[b]
+                                y = registers[c]
+                                if x.__class__ is not int or y.__class__ is not int:
+                                    value = numbers.multiply(x, y)
+                                else:
+                                    value = x * y
+                                    if not (-0x20000000 < value < 0x20000000 or -SMALL < value < SMALL):
+                                        value = numbers.multiply(x, y)
                             frame = frames.pop()  # there is one: every fiber stands on a scope
                             code = frame[0]
                             if code is None:
@@ -249,257 +348,231 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                             _, registers, pc, destination = frame
                             if destination >= 0:
                                 registers[destination] = value
-                            instructions = code.instructions
-                            if stepper is not None:
-                                instructions = stepper.over(instructions)
+                            following = code.instructions[pc]
                             continue
-                        if op == 25:  # jump_back
-                            fuel -= 1
+                        if op < 31:
+                            if op == 29:  # MAP
+                                items = b(registers)
+                                registers[a] = Map.of(zip(items[::2], items[1::2], strict=True))
+                            elif op == 28:  # VECTOR
+                                registers[a] = Vector.of(b(registers))
+                            elif op == 30:  # SET
+                                registers[a] = Set.of(b(registers))
+                            elif op == 22:  # BUILTIN_NONE
+                                registers[a] = b()
+                            elif op == 23:  # BUILTIN_CONTEXT
+                                registers[a] = b(process, *c(registers))
+                            elif op == 27:  # NOT
+                                value = registers[b]
+                                registers[a] = value is None or value is False
+                            else:
+                                x = registers[b]
+                                y = registers[c]
+                                if op == 24:  # LESS
+                                    registers[a] = numbers.less(x, y)
+                                elif op == 25:  # LESS_EQUAL
+                                    registers[a] = numbers.less_equal(x, y)
+                                else:  # 26 EQUAL
+                                    registers[a] = equal(x, y)
+                            continue
+                        if op == 32:  # CLOSURE_ONE
+                            registers[a] = Closure(b, (registers[c],))
+                        elif op == 33:  # CLOSURE
+                            registers[a] = Closure(b, c(registers))
+                        elif op == 31:  # CLOSURE_NONE
+                            registers[a] = Closure(b)
+                        elif op == 35:  # GLOBAL
+                            value, settled = global_value(process, code, b)
+                            registers[a] = value
+                            if settled and not stepping:
+                                running[:3] = [15, a, value]  # CONSTANT
+                        elif op == 34:  # SIBLING
+                            registers[a] = Closure(c, registers[b].captures)
+                        else:  # 36 DYNAMIC
+                            registers[a] = dynamic_value(process, fiber, code, b)
+                        continue
+                    if op < 60:
+                        fuel -= 1
+                        if op == 50:  # JUMP_BACK
                             if fuel < floor:
-                                floor = _pause(process, fiber, (code, registers, pc - 1, -1), fuel)
+                                floor = _pause(process, fiber, code, registers, d, fuel)
                                 if floor < 0:
                                     return False
-                            pc = a
-                            continue
-                        if op == 22:  # jump_if_true
-                            value = registers[a]
-                            if value is not None and value is not False:
-                                pc = b
-                            continue
-                        if op == 23:  # jump_if_not_nil
-                            if registers[a] is not None:
-                                pc = b
-                            continue
-                        continue  # 24 loop
-                    if op < 40:
-                        if op == 36:  # builtin
-                            count, getter = c
-                            if b.context:
-                                if count == 1:
-                                    registers[a] = b.function(process, getter(registers))
-                                elif count == 0:
-                                    registers[a] = b.function(process)
-                                else:
-                                    registers[a] = b.function(process, *getter(registers))
-                            elif count == 1:
-                                registers[a] = b.function(getter(registers))
-                            elif count == 0:
-                                registers[a] = b.function()
-                            else:
-                                registers[a] = b.function(*getter(registers))
-                            continue
+                        else:  # 51 MOVE_JUMP_BACK
+                            registers[b] = registers[c]
+                            if fuel < floor:
+                                running = code.instructions[d]
+                                floor = _pause(process, fiber, code, registers, d, fuel)
+                                if floor < 0:
+                                    return False
+                        following = a
+                        continue
+                    if op < 80:
                         # Calls.  Fuel first: a frame that is cut here runs the same instruction again.
                         fuel -= 1
-                        if fuel < floor:
-                            floor = _pause(process, fiber, (code, registers, pc - 1, -1), fuel)
+                        if fuel < floor and op != 61:
+                            floor = _pause(process, fiber, code, registers, following - 1, fuel)
                             if floor < 0:
                                 return False
-                        if op >= 37:  # CALL_KNOWN, TAIL_CALL_KNOWN
-                            if op == 37:
-                                frames.append((code, registers, pc, a))
-                            registers = [*c(registers), *d]
-                            code = b
-                            instructions = b.instructions
-                            pc = 0
-                            if stepper is not None:
-                                instructions = stepper.over(instructions)
+                        if op < 70:
+                            if op < 64:
+                                if op == 61:  # ADD_INTEGER_CALL_KNOWN
+                                    x, y, z = c
+                                    x = registers[x]
+                                    if x.__class__ is not int or not -0x20000000 < x < 0x20000000:
+                                        fuel += 1  # the call takes it when it is run by itself
+                                        registers[z] = numbers.add(x, y)
+                                        following = code.instructions[following - 1]
+                                        continue
+                                    if fuel < floor:
+                                        registers[z] = x + y
+                                        running = code.instructions[following - 1]
+                                        floor = _pause(process, fiber, code, registers, following - 1, fuel)
+                                        if floor < 0:
+                                            return False
+                                    frames.append((code, registers, following, a))
+                                    registers = [x + y, *d]
+                                else:
+                                    frames.append((code, registers, following, a))
+                                    if op == 60:  # CALL_KNOWN_ONE
+                                        registers = [registers[c], *d]
+                                    elif op == 62:  # CALL_KNOWN_TWO
+                                        x, y = c
+                                        registers = [registers[x], registers[y], *d]
+                                    else:  # 63 CALL_KNOWN
+                                        registers = [*c(registers), *d]
+                            elif op == 65:  # TAIL_CALL_KNOWN_TWO
+                                x, y = c
+                                registers = [registers[x], registers[y], *d]
+                            elif op == 64:  # TAIL_CALL_KNOWN_ONE
+                                registers = [registers[c], *d]
+                            else:  # 66 TAIL_CALL_KNOWN
+                                registers = [*c(registers), *d]
+                            code = b  # entry
+                            following = b.entry
                             continue
-                        if op == 30:  # call
+                        if op < 74:
                             function = registers[b]
-                            count, getter = c
-                            tail = False
-                        elif op == 32 or op == 33:  # call_global, tail_call_global
-                            tail = op == 33
-                            count, getter = b if tail else c
-                            function, settled = global_value(process, code, a if tail else b)
-                            if settled:
-                                stored = code.code.instructions[pc - 1][-1]
-                                known = known_call(-1 if tail else a, function, stored)
-                                if known is not None:
-                                    instructions[pc - 1] = known
-                        elif op == 31:  # tail_call
-                            function = registers[a]
-                            count, getter = b
-                            tail = True
-                        else:  # 34 apply, 35 tail_apply
-                            tail = op == 35
-                            function = registers[a if tail else b]
-                            arguments = apply_arguments(registers[b if tail else c])
-                            count = -1
-                        if count == 1:
-                            arguments = [getter(registers)]
-                        elif count > 1:
-                            arguments = list(getter(registers))
-                        elif count == 0:
-                            arguments = []
-                    elif op < 50:
-                        x, y = registers[b], c
-                        if op < 44:
-                            if op == 43:  # add_integer
-                                if x.__class__ is int and -SMALL < x < SMALL:
-                                    registers[a] = x + y
-                                else:
-                                    registers[a] = numbers.add(x, y)
-                                continue
-                            y = registers[c]
-                            if op == 40:  # add
-                                if x.__class__ is int and y.__class__ is int and -SMALL < (value := x + y) < SMALL:
-                                    registers[a] = value
-                                else:
-                                    registers[a] = numbers.add(x, y)
-                            elif op == 41:  # subtract
-                                if x.__class__ is int and y.__class__ is int and -SMALL < (value := x - y) < SMALL:
-                                    registers[a] = value
-                                else:
-                                    registers[a] = numbers.subtract(x, y)
-                            elif (  # 42 multiply
-                                x.__class__ is int and y.__class__ is int and -SMALL < x < SMALL and -SMALL < y < SMALL
-                            ):
-                                registers[a] = x * y
-                            else:
-                                registers[a] = numbers.multiply(x, y)
+                            if op == 70 or op == 72:  # CALL_ONE, TAIL_CALL_ONE
+                                x = registers[c]
+                                if function.__class__ is Closure:
+                                    ready = function.function.ready
+                                    if ready is not None and ready.one is not None:
+                                        if op == 70:
+                                            frames.append((code, registers, following, a))
+                                        code = ready.one  # entry
+                                        if code.takes_self:
+                                            registers = [x, *function.captures, function, *code.padding]
+                                        elif function.captures:
+                                            registers = [x, *function.captures, *code.padding]
+                                        else:
+                                            registers = [x, *code.padding]
+                                        following = code.entry
+                                        continue
+                                elif function.__class__ is BuiltinFn and op == 70:
+                                    builtin = OF_ONE.get(function.number)
+                                    if builtin is not None:
+                                        registers[a] = builtin(x)
+                                        following = code.instructions[following]
+                                        continue
+                                arguments = [x]
+                            else:  # 71 CALL_TWO, 73 TAIL_CALL_TWO
+                                x = registers[c]
+                                y = registers[d]
+                                if function.__class__ is Closure:
+                                    ready = function.function.ready
+                                    if ready is not None and ready.two is not None:
+                                        if op == 71:
+                                            frames.append((code, registers, following, a))
+                                        code = ready.two  # entry
+                                        if code.takes_self:
+                                            registers = [x, y, *function.captures, function, *code.padding]
+                                        elif function.captures:
+                                            registers = [x, y, *function.captures, *code.padding]
+                                        else:
+                                            registers = [x, y, *code.padding]
+                                        following = code.entry
+                                        continue
+                                elif function.__class__ is BuiltinFn and op == 71:
+                                    builtin = OF_TWO.get(function.number)
+                                    if builtin is not None:
+                                        registers[a] = builtin(x, y)
+                                        following = code.instructions[following]
+                                        continue
+                                arguments = [x, y]
+                        elif op < 76:  # 74 CALL, 75 TAIL_CALL
+                            function = registers[b]
+                            arguments = [*c(registers)]
+                        elif op < 78:  # 76 CALL_GLOBAL, 77 TAIL_CALL_GLOBAL
+                            function, settled = global_value(process, code, b)
+                            arguments = [*c(registers)]
+                            if settled and not stepping:
+                                code.link(following - 1, function)
+                        else:  # 78 APPLY, 79 TAIL_APPLY
+                            function = registers[b]
+                            arguments = apply_arguments(registers[c])
+                        # A call of `function` with `arguments`; a tail call has no register for its result.
+                        if function.__class__ is Closure:
+                            call = entry_frame(function, arguments)
+                            if a >= 0:
+                                frames.append((code, registers, following, a))
+                            if stepping:
+                                frames.append(call)
+                                break
+                            code, registers, _, _ = call  # entry
+                            following = code.entry
                             continue
-                        if op == 47:  # not
-                            registers[a] = x is None or x is False
+                        if a < 0:
+                            mode, value = call_value(process, fiber, function, arguments)
+                            break
+                        if function.__class__ is not Resumption:
+                            _, registers[a] = call_value(process, fiber, function, arguments)
+                            following = code.instructions[following] if not stepping else stopped(following)
                             continue
-                        y = registers[c]
-                        if op == 48 or op == 44:  # LESS_JUMP, less
-                            if x.__class__ is int and y.__class__ is int:
-                                value = x < y
-                            else:
-                                value = numbers.less(x, y)
-                        elif op == 49 or op == 46:  # EQUAL_JUMP, equal
-                            if x.__class__ is int and y.__class__ is int:
-                                value = x == y
-                            else:
-                                value = equal(x, y)
-                        elif x.__class__ is int and y.__class__ is int:  # 45 less_equal
-                            value = x <= y
-                        else:
-                            value = numbers.less_equal(x, y)
-                        registers[a] = value
-                        if op >= 48:
-                            pc = pc + 1 if value else d
-                        continue
-                    elif op < 60:
-                        count, getter = b
-                        items = () if count == 0 else (getter(registers),) if count == 1 else getter(registers)
-                        if op == 50:  # vector
-                            registers[a] = Vector.of(items)
-                        elif op == 51:  # map
-                            registers[a] = Map.of(zip(items[::2], items[1::2], strict=True))
-                        else:  # 52 set
-                            registers[a] = Set.of(items)
-                        continue
-                    else:
-                        if op == 60:  # throw
+                        frames.append((code, registers, following, a))
+                        try:
+                            mode, value = call_value(process, fiber, function, arguments)
+                        except LanguageError:
+                            frames.pop()
+                            raise
+                        break
+                    if op < 90:
+                        if op == 80:  # THROW
                             raise LanguageError(check_error(registers[a]))
-                        if op == 61:  # end_finally
-                            value = registers[a]
-                            if value is not None:
-                                raise LanguageError(value)
-                            continue
+                        if registers[a] is not None:  # 81 END_FINALLY
+                            raise LanguageError(registers[a])
+                        continue
+                    if op < 100:
                         # The others take fuel as calls do: each can be all there is to a loop.
                         fuel -= 1
                         if fuel < floor:
-                            floor = _pause(process, fiber, (code, registers, pc - 1, -1), fuel)
+                            floor = _pause(process, fiber, code, registers, following - 1, fuel)
                             if floor < 0:
                                 return False
-                        if op == 70 or op == 71:  # perform, request
-                            fibers.check_cancelled(fiber, code, pc - 1)
-                            frame = (code, registers, pc, a)
-                            mode, value = handlers.perform(
-                                process, fiber, frame, registers[b], registers[c], registers[d], op == 70
-                            )
+                        mode, value = run_effect(process, fiber, code, registers, running)
+                        if mode != Mode.ON:
                             break
-                        if op == 74:  # await
-                            fibers.check_cancelled(fiber, code, pc - 1)
-                            promise = fibers.check_promise(registers[b])
-                            frame = (code, registers, pc - 1, -1)
-                            settled, value = fibers.await_promise(process, fiber, frame, promise)
-                            if settled:
-                                registers[a] = value
-                                continue
-                            mode = Mode.STOP
-                            break
-                        if op == 72:  # region
-                            data = registers[c]
-                            if b in (Region.HANDLE, Region.BIND) and data.__class__ is not Map:
-                                fail("type", "a region of handlers or bindings takes a map")
-                            call = entry_frame(check_closure(registers[d], "the body of a region"), [])
-                            if b == Region.SCOPE:
-                                data = fibers.new_scope(process, fiber)
-                            frames.append((code, registers, pc, a))
-                            push_region(fiber, b, data)
-                            frames.append(call)
-                            break
-                        if op == 73:  # async
-                            registers[a] = fibers.start_fiber(process, fiber, registers[b], [])
-                            continue
-                        if op == 75:  # await_any
-                            fibers.check_cancelled(fiber, code, pc - 1)
-                            index = fibers.await_any(process, fiber, (code, registers, pc - 1, -1), registers[b])
-                            if index >= 0:
-                                registers[a] = index
-                                continue
-                            mode = Mode.STOP
-                            break
-                        # 76 cancel
-                        promise = fibers.check_promise(registers[b])
-                        reason = ErrorValue(KIND_CANCELLED, "cancelled by the program", None)
-                        fibers.cancel_promise(process, promise, reason)
-                        registers[a] = None
-                        if process.outbox:  # what is to be cancelled outside is told before the program goes on
-                            frames.append((code, registers, pc, a))
-                            fiber.resume = (Resume.VALUE, None)
-                            process.ready.appendleft(fiber.id)
-                            mode = Mode.STOP
-                            break
+                        mode = Mode.ENTER
+                        following = code.instructions[following] if not stepping else stopped(following)
                         continue
-                    # A call of `function` with `arguments`, from the branches above.
-                    if function.__class__ is Closure:
-                        ready = function.function.ready
-                        if ready is None:
-                            ready = run_function(function.function)
-                        body = ready.fixed.get(len(arguments))
-                        if body is None:
-                            body = ready.select(len(arguments))
-                            arguments = call_registers(body, function, arguments)
-                        else:
-                            if function.captures:
-                                arguments += function.captures
-                            if body.takes_self:
-                                arguments.append(function)
-                            arguments += body.padding
-                        if not tail:
-                            frames.append((code, registers, pc, a))
-                        code = body
-                        registers = arguments
-                        instructions = body.instructions
-                        pc = 0
-                        if stepper is not None:
-                            instructions = stepper.over(instructions)
-                        continue
-                    if tail:
-                        mode, value = call_value(process, fiber, function, arguments)
+                    if op == 101:  # STEP_RETURN
+                        value = registers[a]
+                        mode = Mode.DELIVER
                         break
-                    if function.__class__ is not Resumption:
-                        _, registers[a] = call_value(process, fiber, function, arguments)
-                        continue
-                    frames.append((code, registers, pc, a))
-                    try:
-                        mode, value = call_value(process, fiber, function, arguments)
-                    except LanguageError:
-                        frames.pop()
-                        raise
-                    break
+                    # 100 STOPPED
+                    frames.append((code, registers, a, -1))
+                    process.ready.appendleft(fiber.id)
+                    process.fuel = fuel
+                    process.slice_left = fuel - process.slice_end
+                    return False
         except NeedsRealize as need:
-            frame = (code, registers, pc - 1, -1)
+            index = code.places[id(running)]
+            frame = (code, code.settle(registers, index), index, -1)
             try:
-                if op < 70 and not 30 <= op < 36:  # the others have taken fuel already
+                if running[0] < 60 or op == 81:  # the others have taken fuel already
                     fuel -= 1
                     if fuel < floor:
-                        floor = _pause(process, fiber, frame, fuel)
+                        floor = _pause(process, fiber, code, registers, index, fuel)
                         if floor < 0:
                             return False
                 mode = unwinding.realize(process, fiber, frame, need.seq, need.whole)
@@ -507,17 +580,12 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                 raised = problem.error
         except LanguageError as problem:
             floor = max(process.slice_end, 0)
+            index = code.places[id(running)] if code is not None else -1
             try:
-                error = with_trace(fiber, code, pc - 1, problem.error)
-                mode, value = unwinding.unwind(process, fiber, code, registers, pc - 1, error)
+                error = with_trace(fiber, code, index, problem.error)
+                mode, value = unwinding.unwind(process, fiber, code, registers, index, error)
             except LanguageError as other:  # leaving a scope can raise in its own right
                 raised, code = other.error, None
-        except _Stopped:
-            frames.append((code, registers, pc, -1))
-            process.ready.appendleft(fiber.id)
-            process.fuel = fuel
-            process.slice_left = fuel - process.slice_end
-            return False
         except FlowmetalError:
             raise
         except Exception as problem:

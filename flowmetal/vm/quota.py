@@ -104,7 +104,8 @@ def _frame(frame: Frame, pending: list[Any]) -> int:
     _, registers, pc, destination = frame
     live = live_after_call(code.code, pc) if destination >= 0 else live_retry(code.code, pc)
     pending.extend([registers[register] for register in live])
-    return 1 + len(registers) // REGISTERS_PER_OBJECT
+    weight: int = 1 + code.code.registers // REGISTERS_PER_OBJECT
+    return weight
 
 
 def unrealized_inside(value: Any) -> LazySeq | None:

@@ -336,7 +336,9 @@ class _Restorer:
         registers: list[Any] = [None] * code.registers
         for register, atom in zip(live, atoms, strict=True):
             registers[register] = value(atom)
-        return (run_code(code), registers, pc, destination)
+        ready = run_code(code)
+        registers += ready.slots
+        return (ready, registers, pc, destination)
 
 
 def read_segment(data: bytes) -> dict[int, Any]:

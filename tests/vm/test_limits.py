@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 from flowmetal import vm
-from flowmetal.bytecode.opcodes import BY_NUMBER
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import LazySeq
-from flowmetal.vm import load
 from flowmetal.vm.builtins.registry import BUILTINS, BY_NAME
 from flowmetal.vm.frames import push_region
 from flowmetal.vm.state import Region
@@ -339,12 +337,6 @@ def _start(source: str, limits: vm.Limits | None = None) -> vm.Process:
     assert found is not None
     vm.start(process, found.value, [])
     return process
-
-
-def test_the_loops_own_instructions_are_no_opcodes() -> None:
-    own = {name: number for name, number in vars(load).items() if name.isupper() and isinstance(number, int)}
-    assert len(own) == 6 and len(set(own.values())) == 6
-    assert not set(own.values()) & set(BY_NUMBER)
 
 
 def test_a_builtin_this_version_has_not() -> None:
