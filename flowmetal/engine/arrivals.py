@@ -86,7 +86,7 @@ def _answer(draft: Draft, number: int, attempt: int, data: bytes) -> None:
         if not isinstance(decision, Throw):
             _decide(draft, opened, attempt, error, decision)
             return
-    draft.settle(number, value, events.Answered(draft.now, number, data))
+    draft.answer(number, value, data)
 
 
 def _error(draft: Draft, number: int, attempt: int, data: bytes) -> None:

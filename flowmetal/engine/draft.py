@@ -43,11 +43,11 @@ class Setting:
     cut_slices: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A request for a function of this interpreter, to be made once the turn is committed.
 
-    `not_before`: nanoseconds by the store's clock; `attempt` counts from 1.
+    `not_before`: nanoseconds by the store's clock; `attempt` counts from 1.  Not frozen, as one is made for every step.
     """
 
     pid: int
@@ -77,6 +77,11 @@ def call_of(request: Request, attempt: int, table: ProgramTable | None = None) -
 class Draft:
     """A turn on its way: entries, requests, timers and the rest, in the order in which they came up."""
 
+    __slots__ = (
+        "_local", "base_sequence", "calls", "checkpoint", "closed", "entries", "live", "messages", "now", "requests",
+        "result", "setting", "status_before", "taken", "taken_answers", "timers", "tokens", "unsaved",
+    )  # fmt: skip
+
     def __init__(self, live: Live, setting: Setting) -> None:
         self.live = live
         self.setting = setting
@@ -92,10 +97,24 @@ class Draft:
         self.tokens: list[tuple[str, int]] = []
         self.calls: list[Call] = []
         self.messages: list[InboxEvent] = []  # arrived, and nobody receives yet
-        self.local = effects.Local(live.pid, setting.surroundings, live.attributes, self._token)
+        self._local: effects.Local | None = None
         self.unsaved = False  # something from outside went into the process since its last segment
         self.checkpoint: bytes | None = None
         self.result: bytes | None = None
+
+    @property
+    def local(self) -> effects.Local:
+        """What the local effects of the turn have changed."""
+        local = self._local
+        if local is None:
+            live = self.live
+            local = self._local = effects.Local(live.pid, self.setting.surroundings, live.attributes, self._token)
+        return local
+
+    @property
+    def used_local(self) -> effects.Local | None:
+        """`local` where the turn had local effects."""
+        return self._local
 
     def encode(self, value: Any) -> bytes:
         """A value's bytes; functions are named by the program's modules.
@@ -112,16 +131,22 @@ class Draft:
 
     def entry(self, event: Event, segment: bytes = b"") -> None:
         """Adds an event to the log."""
-        self.entries.append((self.live.sequence, 0, events.encode_event(event), segment))
-        self.live.sequence += 1
-        self.live.part = 0
+        self.encoded_entry(events.encode_event(event), segment)
+
+    def encoded_entry(self, event: bytes, segment: bytes = b"") -> None:
+        """Adds an event that is encoded already."""
+        live = self.live
+        self.entries.append((live.sequence, 0, event, segment))
+        live.sequence += 1
+        live.part = 0
 
     def segment(self, process: Process) -> bytes:
         """What has changed in the process since its last segment."""
         segment: bytes = process.image.segment()
-        self.live.segment_bytes += len(segment)
-        self.live.segments += 1
-        self.live.slices = 0
+        live = self.live
+        live.segment_bytes += len(segment)
+        live.segments += 1
+        live.slices = 0
         self.unsaved = False
         return segment
 
@@ -147,20 +172,29 @@ class Draft:
 
     def settle(self, number: int, value: Any, event: Event) -> None:
         """Hands a value to the program and closes the request."""
+        if self._settled(number, value, event.__class__):
+            self.entry(event)
+
+    def answer(self, number: int, value: Any, data: bytes) -> None:
+        """`settle` for an answer, which `data` are the bytes of."""
+        if self._settled(number, value, events.Answered):
+            self.encoded_entry(events.encode_answered(self.now, number, data))
+
+    def _settled(self, number: int, value: Any, kind: type[Event]) -> bool:
         self.close(number)
         process = self.live.process
         if process is None or not settle(process, number, value):
-            self.late(number, events.kind_of(event))
-            return
+            self.late(number, events.name_of(kind))
+            return False
         self.unsaved = True
-        self.entry(event)
+        return True
 
     def settle_error(self, number: int, error: ErrorValue, event: Event) -> None:
         """Hands an error to the program and closes the request."""
         self.close(number)
         process = self.live.process
         if process is None or not settle_error(process, number, error):
-            self.late(number, events.kind_of(event))
+            self.late(number, events.name_of(event.__class__))
             return
         self.unsaved = True
         self.entry(event)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from flowmetal.dataclass import dataclass, field
@@ -163,6 +164,7 @@ def checked_size(data: bytes) -> bytes:
     return data
 
 
+@lru_cache(1024)
 def check_effect(effect: str) -> None:
     """LanguageError :argument for the name of an effect that no store can keep."""
     try:

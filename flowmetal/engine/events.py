@@ -18,6 +18,7 @@ import msgpack
 from flowmetal.dataclass import dataclass, fields
 from flowmetal.store.limits import MAX_EVENT_BYTES
 from flowmetal.values import CodecError, decode_value, print_string
+from flowmetal.values.wire import pack
 
 #: An event larger than this is refused when read; the store refuses larger ones when written.
 EVENT_BYTES_MAX = MAX_EVENT_BYTES
@@ -239,16 +240,24 @@ _BY_NUMBER = {number: _Shape(number, name, make) for number, (name, make) in KIN
 _BY_CLASS = {shape.make: shape for shape in _BY_NUMBER.values()}
 
 
+_REQUESTED = _BY_CLASS[Requested].number
+_ANSWERED = _BY_CLASS[Answered].number
+
+
 def encode_event(event: Event) -> bytes:
     """The event's bytes."""
     shape = _BY_CLASS[event.__class__]
-    return _packb((shape.number, *shape.read(event)))
+    return pack((shape.number, *shape.read(event)))
 
 
-def _packb(items: tuple[Any, ...]) -> bytes:
-    """One msgpack array."""
-    data: bytes = msgpack.packb(items, use_bin_type=True)
-    return data
+def encode_requested(time: int, number: int, effect: str, payload: bytes, options: str, key: str) -> bytes:
+    """The bytes of a `Requested`, without making one; every step has one."""
+    return pack((_REQUESTED, time, number, effect, payload, options, key))
+
+
+def encode_answered(time: int, number: int, value: bytes) -> bytes:
+    """The bytes of an `Answered`, without making one; nearly every step has one."""
+    return pack((_ANSWERED, time, number, value))
 
 
 def decode_event(data: bytes) -> Event:
@@ -276,7 +285,12 @@ def decode_event(data: bytes) -> Event:
 
 def kind_of(event: Event) -> str:
     """The kind's name: "start", "request" ..."""
-    return _BY_CLASS[event.__class__].name
+    return name_of(event.__class__)
+
+
+def name_of(kind: type[Event]) -> str:
+    """The name of a class of events."""
+    return _BY_CLASS[kind].name
 
 
 def value_text(data: bytes, limit: int | None = TEXT_MAX) -> str:

@@ -61,23 +61,28 @@ class Functions:
         """When the next delayed call is to be made, ns since 1970."""
         return self._delayed[0][0] if self._delayed else None
 
-    def call(self, call: Call, now: int) -> None:
-        """Makes a call, at once or when it is due; one that is under way already is left alone."""
+    def call(self, call: Call, now: int) -> InboxEvent | None:
+        """Makes a call, at once or when it is due; one that is under way already is left alone.
+
+        Gives the answer of a function that runs on this thread; those of others are to be taken.
+        """
         key = (call.pid, call.number)
         if key in self._under_way:
-            return
+            return None
         if call.not_before > now:
             self._waiting[key] = call
             heapq.heappush(self._delayed, (call.not_before, *key))
-            return
-        self._waiting.pop(key, None)
-        self._under_way.add(key)
+            return None
+        if self._waiting:
+            self._waiting.pop(key, None)
         if call.effect in self.inline:
-            self._perform(call)
-            return
+            kind, data = self._answer(call)
+            return InboxEvent(NOT_IN_STORE, kind, call.number, call.attempt, data)
+        self._under_way.add(key)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "flowmetal-function")
         self._pool.submit(self._perform, call)
+        return None
 
     def call_due(self, now: int, mine: Callable[[int], bool] = lambda pid: True) -> bool:
         """Makes the delayed calls that are due; True if there were any.  Those of pids that are not `mine` are dropped:
@@ -90,13 +95,17 @@ class Functions:
                 continue  # it was made already, or is due at another time
             del self._waiting[call.pid, call.number]
             if mine(call.pid):
-                self.call(call, now)
+                answer = self.call(call, now)
+                if answer is not None:
+                    self._answered(call, answer.kind, answer.data)
                 made = True
         return made
 
     def take(self) -> list[tuple[int, InboxEvent]]:
         """Pid and event of every answer since the last call."""
         taken: list[tuple[int, InboxEvent]] = []
+        if not self._answers:
+            return taken
         while True:
             with self._lock:
                 if not self._answers:
@@ -111,14 +120,18 @@ class Functions:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _perform(self, call: Call) -> None:
-        kind = "error"
+        self._answered(call, *self._answer(call))
+
+    def _answer(self, call: Call) -> tuple[str, bytes]:
+        """Runs a function: ("answer", value) or ("error", error value), encoded."""
         try:
-            data = encode_value(self.functions[call.effect](call))
-            kind = "answer"
+            return "answer", encode_value(self.functions[call.effect](call))
         except LanguageError as error:
-            data = encode_value(plain_error(error.error))
+            return "error", encode_value(plain_error(error.error))
         except Exception as error:  # whatever a function does must end as an error of its process
-            data = encode_value(ErrorValue(KIND_FUNCTION, f"{type(error).__name__}: {error}", None))
+            return "error", encode_value(ErrorValue(KIND_FUNCTION, f"{type(error).__name__}: {error}", None))
+
+    def _answered(self, call: Call, kind: str, data: bytes) -> None:
         with self._lock:
             self._answers.append((call, kind, data))
         self._arrived()

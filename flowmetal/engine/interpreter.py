@@ -105,9 +105,11 @@ class Interpreter:
         self._joining: Future[list[Any]] | None = None
         self._renew_at = 0
         self._hot: OrderedDict[int, Live] = OrderedDict()
-        self._queue: dict[int, None] = {}  # pids that are to have a turn; first in, first out
+        # Pids that are to have a turn, first in, first out, and whether there may be something in their inbox: one that
+        # has but an answer of this process is not looked up there.
+        self._queue: dict[int, bool] = {}
         self._flying: set[int] = set()  # pids in a commit
-        self._again: set[int] = set()  # pids that became ready while they were in a commit
+        self._again: dict[int, bool] = {}  # as _queue, of pids that became ready while they were in a commit
         self._unreadable: dict[int, float] = {}  # pid -> when to look at it again
         self._sent: deque[_Sent] = deque()
         self._answers: dict[int, list[InboxEvent]] = {}
@@ -350,30 +352,33 @@ class Interpreter:
                 self._refused(sent, error)
                 continue
             self._out_of_trouble()
+            now = self.store.now()
             for (live, outcome), kept in zip(sent.items, results, strict=True):
-                self._committed(live, outcome, bool(kept))
+                self._committed(live, outcome, bool(kept), now)
         return progress
 
-    def _committed(self, live: Live, outcome: Outcome, kept: bool) -> None:
+    def _committed(self, live: Live, outcome: Outcome, kept: bool, now: int) -> None:
         pid = live.pid
         self._flying.discard(pid)
+        looked = self._again.pop(pid, None)
         if not kept:
             self._drop(pid)
-            self._again.discard(pid)
-            self._queue[pid] = None  # if it is still ours it is loaded, and its calls are made again
+            self._queue[pid] = True  # if it is still ours it is loaded, and its calls are made again
             self._claims_hint = True
             return
         if live.status in FINAL_STATUSES:
             self._drop(pid)
-            self._again.discard(pid)
             return
         for call in outcome.calls:
-            self.functions.call(call, self.store.now())
-        if pid in self._again:
-            self._again.discard(pid)
-            self._queue[pid] = None
-        elif outcome.more or (pid in self._answers and live.status != "paused"):
-            self._queue.setdefault(pid)
+            answer = self.functions.call(call, now)
+            if answer is not None:
+                self._answers.setdefault(pid, []).append(answer)
+        if outcome.more:
+            looked = True  # what arrives for a process that is ready already tells nobody
+        if looked is not None:
+            self._queue[pid] = looked
+        elif pid in self._answers and live.status != "paused":
+            self._queue.setdefault(pid, False)
 
     def _refused(self, sent: _Sent, error: StoreError) -> None:
         """A list of commands fails as a whole: each turn is tried alone, so that one bad turn stops nobody else."""
@@ -394,7 +399,7 @@ class Interpreter:
             self._cannot_read(pids[0], error)
             return
         for pid in pids:
-            self._queue.setdefault(pid)  # to be loaded, so that the calls whose answers were in those turns are made
+            self._queue[pid] = True  # to be loaded, so that the calls whose answers were in those turns are made
         self._in_trouble(error)
 
     def _submit(self, items: list[tuple[Live, Outcome]]) -> None:
@@ -412,7 +417,7 @@ class Interpreter:
                 continue  # whoever has the partition now makes the call again
             self._answers.setdefault(pid, []).append(answer)
             if pid not in self._flying:
-                self._queue.setdefault(pid)
+                self._queue.setdefault(pid, False)
         return bool(taken)
 
     def _find_requests(self) -> bool:
@@ -433,7 +438,7 @@ class Interpreter:
             pids = list(range(after + 1, after + RECOVER_PAGE + 1))  # one of them is damaged; the others are not
         for pid in pids:
             if pid % PARTITIONS in partitions and self._has_calls(pid):
-                self._queue.setdefault(pid)
+                self._queue[pid] = True
         if len(pids) == RECOVER_PAGE:
             self._recover.append((pids[-1], partitions))
         return bool(pids)
@@ -485,9 +490,9 @@ class Interpreter:
         pids = self.store.ready(self.partitions, READY_PAGE, self._queue.keys() | self._unreadable.keys())
         for pid in pids:
             if pid in self._flying:
-                self._again.add(pid)
+                self._again[pid] = True
             else:
-                self._queue[pid] = None
+                self._queue[pid] = True
         if len(pids) == READY_PAGE:
             self._ready_hint = True
 
@@ -503,12 +508,12 @@ class Interpreter:
         worked = False
         try:
             for pid in list(self._queue):
-                del self._queue[pid]
+                look = self._queue.pop(pid)
                 worked = True
                 if pid in self._flying:
-                    self._again.add(pid)
+                    self._again[pid] = look or self._again.get(pid, False)
                     continue
-                ran = self._try_one(pid)
+                ran = self._try_one(pid, look)
                 if ran is not None:
                     items.append(ran)
                 if len(items) >= config.batch_turns:
@@ -523,14 +528,14 @@ class Interpreter:
                 self._submit(items)
         return worked
 
-    def _try_one(self, pid: int) -> tuple[Live, Outcome] | None:
+    def _try_one(self, pid: int, look: bool) -> tuple[Live, Outcome] | None:
         """_run_one; what cannot be read of one process must not stop the others."""
         self._running = (pid, time.monotonic())
         try:
-            return self._run_one(pid)
+            return self._run_one(pid, look)
         except StoreError as error:
             if error.code != DAMAGED:
-                self._queue.setdefault(pid)
+                self._queue[pid] = True
                 raise
             self._cannot_read(pid, error)
             return None
@@ -549,8 +554,8 @@ class Interpreter:
         except StoreError as problem:
             logger.debug("process %d cannot be paused: %s", pid, problem)
 
-    def _run_one(self, pid: int) -> tuple[Live, Outcome] | None:
-        """One turn of one process; None where there is nothing to commit."""
+    def _run_one(self, pid: int, look: bool) -> tuple[Live, Outcome] | None:
+        """One turn of one process; None where there is nothing to commit.  `look`: whether to look into its inbox."""
         claim = self._claim
         epoch = claim.epochs.get(pid % PARTITIONS) if claim is not None else None
         if epoch is None:
@@ -576,10 +581,12 @@ class Interpreter:
                 return None
             self._keep_hot(live)
             self._call_open(live)
+            look = True
         else:
             self._hot.move_to_end(pid)
-        inbox = self.store.inbox(pid, messages=live.receiver != 0)
-        inbox[:0] = self._answers.pop(pid, ())
+        inbox = self._answers.pop(pid, [])
+        if look:
+            inbox += self.store.inbox(pid, messages=live.receiver != 0)
         try:
             outcome = take_turn(live, inbox, epoch, self._setting)
         except Exception as error:
@@ -595,7 +602,7 @@ class Interpreter:
             self._answers[pid] = list(outcome.left)
         if outcome.turn is None:
             if outcome.more:
-                self._queue[pid] = None
+                self._queue[pid] = True
             return None
         return live, outcome
 
@@ -610,7 +617,9 @@ class Interpreter:
             if number not in answered and in_process(request) and not exhausted(request):
                 if request.effect in self.functions:
                     call = call_of(request, request.attempt + 1, live.program.table)
-                    self.functions.call(call, self.store.now())
+                    answer = self.functions.call(call, self.store.now())
+                    if answer is not None:
+                        self._answers.setdefault(live.pid, []).append(answer)
 
     def _make_setting(self) -> Setting:
         config = self.config

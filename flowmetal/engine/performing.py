@@ -9,7 +9,7 @@ from flowmetal.engine import effects, events
 from flowmetal.engine.draft import Call, Draft
 from flowmetal.engine.lines import LINE_MAX, plain_error
 from flowmetal.engine.live import Open
-from flowmetal.engine.policies import read_options, with_deadline
+from flowmetal.engine.policies import NO_POLICY, read_options, with_deadline
 from flowmetal.store.interface import Request, Timer
 from flowmetal.values import LanguageError, encode_value, fail, print_string
 from flowmetal.vm import Performed, Process, answer_now, answer_now_error
@@ -54,42 +54,51 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
 
     Whoever answers it does not have the program, so functions cannot go along.
     """
-    effects.check_effect(performed.effect)
-    if len(draft.live.open) >= effects.OPEN_MAX:
+    live, setting = draft.live, draft.setting
+    number, effect = performed.number, performed.effect
+    effects.check_effect(effect)
+    if len(live.open) >= effects.OPEN_MAX:
         fail("limit", f"a process has at most {effects.OPEN_MAX} requests open at once")
     payload = effects.checked_size(encode_value(performed.payload))
-    surroundings, pid = draft.setting.surroundings, draft.live.pid
-    number, effect = performed.number, performed.effect
-    policy = read_options(performed.options)
-    sent, limit = with_deadline(performed.options, policy, draft.now)
-    options = NIL if sent is None else effects.checked_size(encode_value(sent))
+    surroundings, pid = setting.surroundings, live.pid
+    if performed.options is None:
+        policy, sent, limit, options, text = NO_POLICY, None, 0, NIL, ""
+    else:
+        policy = read_options(performed.options)
+        sent, limit = with_deadline(performed.options, policy, draft.now)
+        options = NIL if sent is None else effects.checked_size(encode_value(sent))
+        text = print_string(performed.options, limit=LINE_MAX)
     key = policy.key or f"{surroundings.store_id}-{pid}-{number}"
-    timers = [Timer(limit, number, "timeout")] if limit else []
+    timers = [Timer(limit, number, "timeout")] if limit else None
     until = limit  # the time a person is told
     state, queued, not_before = "queued", True, 0
-    tokens: list[tuple[str, int]] = []
+    call: Call | None = None
+    token = ""
     if effect in effects.HELD:
         if policy.retry is not None:
             fail("argument", f"{effect} is not attempted by anybody, so it takes no :retry")
         state, queued = "held", False
         if effect == effects.SLEEP:
             due = effects.sleep_until(performed.payload, draft.now)
-            timers.append(Timer(due, number, "sleep"))
+            timers = [*(timers or ()), Timer(due, number, "sleep")]
             until = min(until, due) if until else due
         elif effect == effects.CALLBACK:
             # The token stands in for the idempotency key: it is what a delivery is recognised by.
-            key = effects.new_token(surroundings)
-            tokens.append((key, number))
+            key = token = effects.new_token(surroundings)
         not_before = until
-    elif effect in draft.setting.functions:
+    elif effect in setting.functions:
         state, queued = "held", False
-    request = Request(pid, number, effect, payload, options, key, not_before=not_before, state=state, queued=queued)
-    if not queued and effect not in effects.HELD:
-        draft.calls.append(Call(pid, number, effect, performed.payload, sent, key))
-    draft.live.open[number] = Open(request, replace(policy, deadline=limit) if limit else policy, until)
+        call = Call(pid, number, effect, performed.payload, sent, key)
+    # What follows must not fail halfway, and writing the segment is the last thing that can fail.
+    draft.encoded_entry(
+        events.encode_requested(draft.now, number, effect, payload, text, policy.key or ""), draft.segment(process)
+    )
+    request = Request(pid, number, effect, payload, options, key, not_before, 0, state, "", 0, queued)
+    live.open[number] = Open(request, replace(policy, deadline=limit) if limit else policy, until)
     draft.requests[number] = request
-    draft.timers.extend(timers)
-    draft.tokens.extend(tokens)
-    text = "" if performed.options is None else print_string(performed.options, limit=LINE_MAX)
-    event = events.Requested(draft.now, number, effect, payload, text, policy.key or "")
-    draft.entry(event, draft.segment(process))
+    if call is not None:
+        draft.calls.append(call)
+    if timers is not None:
+        draft.timers.extend(timers)
+    if token:
+        draft.tokens.append((token, number))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flowmetal.dataclass import dataclass, replace
+from flowmetal.dataclass import dataclass
 from flowmetal.engine import events
 from flowmetal.engine.arrivals import CONTROL_KINDS, apply
 from flowmetal.engine.draft import Call, Draft, Setting
@@ -36,14 +36,14 @@ CHECKPOINT_BYTES_MIN = 64 * 1024
 CHECKPOINT_SEGMENTS_MIN = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What came of a turn.  `turn` None: there is nothing to commit (the process was cut, or nothing was new)."""
 
     turn: Turn | None
-    calls: tuple[Call, ...]
+    calls: Sequence[Call]
     more: bool  # it has more to do at once
-    left: tuple[InboxEvent, ...] = ()  # events that are not in the store and wait in memory until it is resumed
+    left: Sequence[InboxEvent] = ()  # events that are not in the store and wait in memory until it is resumed
 
 
 def take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Setting) -> Outcome:
@@ -52,12 +52,14 @@ def take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Sett
     more = False
     if live.catching_up and live.status != "paused":
         more = _catch_up(draft)
-    _apply_all(draft, inbox)
-    if live.status not in FINAL_STATUSES and live.status != "paused" and live.process is not None:
+    if inbox:
+        _apply_all(draft, inbox)
+    if live.process is not None and live.status != "paused" and live.status not in FINAL_STATUSES:
         more = _run(draft)
     outcome = _outcome(draft, epoch, more)
-    left = tuple(item for item in inbox if item.key < 0 and item not in draft.taken_answers)
-    return replace(outcome, left=left) if left else outcome
+    if len(draft.taken) + len(draft.taken_answers) < len(inbox):
+        outcome.left = [item for item in inbox if item.key < 0 and item not in draft.taken_answers]
+    return outcome
 
 
 def pause_turn(record: ProcessRecord, inbox: Sequence[InboxEvent], epoch: int, now: int, error: ErrorValue) -> Turn:
@@ -136,6 +138,9 @@ def _run(draft: Draft) -> bool:
         match outcome:
             case Performed():
                 perform(draft, process, outcome)
+                if not process.ready and not process.outbox and process.end is None and not draft.messages:
+                    live.status = "waiting"  # what running on would find out, for nearly every step
+                    return False
             case CancelRequest(number):
                 draft.close(number)
                 draft.entry(events.RequestCancelled(draft.now, number), draft.segment(process))
@@ -211,26 +216,38 @@ def _outcome(draft: Draft, epoch: int, more: bool) -> Outcome:
         live.process = None
     if not draft.entries and not draft.taken and draft.checkpoint is None and live.status == draft.status_before:
         return Outcome(None, (), more)
-    live.attributes = draft.local.attributes
+    opened, closed = live.open, draft.closed
     turn = Turn(
-        pid=live.pid,
-        epoch=epoch,
-        base_sequence=draft.base_sequence,
-        status=live.status,
-        entries=tuple(draft.entries),
-        next_sequence=live.sequence,
-        taken=tuple(draft.taken),
-        requests=tuple(request for number, request in draft.requests.items() if number in live.open),
-        closed=tuple(dict.fromkeys(draft.closed)),
-        timers=tuple(timer for timer in draft.timers if timer.number in live.open or not (timer.number or final)),
-        tokens=tuple(pair for pair in draft.tokens if pair[1] in live.open),
-        posts=tuple(draft.local.posts),
+        live.pid,
+        epoch,
+        draft.base_sequence,
+        live.status,
+        tuple(draft.entries),
+        live.sequence,
+        tuple(draft.taken) if draft.taken else (),
+        tuple([request for number, request in draft.requests.items() if number in opened]),
+        tuple(closed) if len(closed) < 2 else tuple(dict.fromkeys(closed)),
         checkpoint=draft.checkpoint,
         result=draft.result,
         waits=waits_line(live),
         error=live.error,
-        attributes=live.attributes if draft.local.annotated else None,
         receives=live.receiver != 0,
+        **_rare(draft, final),
     )
-    calls = tuple(call for call in draft.calls if call.number in live.open)
+    calls = [call for call in draft.calls if call.number in opened]
     return Outcome(turn, calls, more and not final)
+
+
+def _rare(draft: Draft, final: bool) -> dict[str, Any]:
+    """The fields of a turn that most turns leave empty."""
+    opened, local = draft.live.open, draft.used_local
+    found: dict[str, Any] = {}
+    if draft.timers:
+        found["timers"] = tuple(one for one in draft.timers if one.number in opened or not (one.number or final))
+    if draft.tokens:
+        found["tokens"] = tuple(pair for pair in draft.tokens if pair[1] in opened)
+    if local is not None:
+        draft.live.attributes = local.attributes
+        found["posts"] = tuple(local.posts)
+        found["attributes"] = local.attributes if local.annotated else None
+    return found

@@ -19,12 +19,15 @@ from flowmetal.values.seqs import Cons, LazySeq, List, Range
 from flowmetal.values.vector import VectorSeq
 from flowmetal.values.wire import (
     DEFAULT_LIMITS,
+    ONE_ATOM,
+    PLAIN_CLASSES,
     HashedModules,
     Limits,
     ModuleOwner,
     ModuleTable,
     Reader,
     Tag,
+    lone_atom,
     pack,
     unpack,
 )
@@ -110,6 +113,9 @@ def encode_value(value: Value, modules: HashedModules | None = None) -> bytes:
     NeedsRealize for an unrealized lazy sequence; a realized one is written as a list.  Owner slots are neither read
     nor written.
     """
+    kind = value.__class__
+    if kind in PLAIN_CLASSES or (kind is int and -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF):
+        return pack((value,))
     encoder = EventEncoder(modules)
     root = encoder.atom(value)
     data = [root, *encoder.records]
@@ -151,6 +157,8 @@ def decode_value(data: bytes, modules: HashedModules | None = None, limits: Limi
     """The value of these bytes.  Raises CodecError for anything that `encode_value` does not write."""
     if len(data) > limits.bytes_max:
         raise CodecError(f"an encoded value of more than {limits.bytes_max} bytes")
+    if data[:1] == ONE_ATOM:
+        return lone_atom(data)
     reader = Reader(data)
     count = reader.header()
     if count < 1:

@@ -125,9 +125,12 @@ class Scope:
 # ---- outcomes: why the machine handed control back ----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Performed:
-    """An effect that no handler of the program took.  It stays open until settled, or is answered at once."""
+    """An effect that no handler of the program took.  It stays open until settled, or is answered at once.
+
+    Not frozen, though nothing changes it: one is made for every step, and a frozen one takes five times as long.
+    """
 
     number: int
     effect: str

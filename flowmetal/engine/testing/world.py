@@ -313,7 +313,7 @@ class _TestFunctions(Functions):
         self._world = world
 
     def call(self, call: Call, now: int) -> None:
-        """Hands a call to the world."""
+        """Hands a call to the world, which answers it later."""
         self._world.call(call)
 
 
