@@ -20,22 +20,22 @@ from typing import Any
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.artifacts import Programs
+from flowmetal.engine.claims import Claims, gained, lost
 from flowmetal.engine.config import Config
 from flowmetal.engine.draft import Setting, call_of
 from flowmetal.engine.effects import Surroundings
 from flowmetal.engine.functions import Function, Functions
 from flowmetal.engine.live import Live, Loaded, exhausted, in_process, load
+from flowmetal.engine.trouble import Trouble
 from flowmetal.engine.turns import Outcome, pause_turn, take_turn
+from flowmetal.engine.watchdog import Watchdog
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import (
     FINAL_STATUSES,
     PARTITIONS,
-    Claim,
     Fire,
     Hint,
     InboxEvent,
-    Join,
-    Leave,
     ProcessRecord,
     Store,
 )
@@ -48,14 +48,6 @@ BATCHES_IN_FLIGHT = 2
 
 #: Pids read from the ready marks at once.
 READY_PAGE = 1024
-
-#: After a store refused (a full disk), nothing is tried for this long; twice as long after each further refusal, up to
-#: the maximum, and at once when something was accepted again.
-TROUBLE_SECONDS = 0.5
-TROUBLE_SECONDS_MAX = 10.0
-
-#: A turn that takes longer than this is noted in the store, as one that may end the interpreter.
-LONG_TURN_SECONDS = 2.0
 
 #: A process in whose turns this many interpreters ended, one after the other, is paused.
 DEATHS_MAX = 3
@@ -101,9 +93,9 @@ class Interpreter:
         self.turns = 0  # taken since the start, for figures
         self.commits = 0  # batches sent
         self._setting = self._make_setting()
-        self._claim: Claim | None = None
-        self._joining: Future[list[Any]] | None = None
-        self._renew_at = 0
+        self._claims = Claims(store, self.config, self._wake)
+        self._trouble = Trouble()
+        self._watchdog = Watchdog(store, self.config, self._join_again)
         self._hot: OrderedDict[int, Live] = OrderedDict()
         # Pids that are to have a turn, first in, first out, and whether there may be something in their inbox: one that
         # has but an answer of this process is not looked up there.
@@ -116,11 +108,8 @@ class Interpreter:
         self._firing: Future[list[Any]] | None = None
         self._next_due: int | None = None
         self._recover: deque[tuple[int, frozenset[int]]] = deque()  # (after pid, partitions) still to be looked through
-        self._trouble_until = 0.0
-        self._troubles = 0  # refusals since the store last accepted something
         self._full_look_at = 0.0
         self._thread: threading.Thread | None = None
-        self._running: tuple[int, float] | None = None  # the pid whose turn it is, and since when
         self._unwatch: Callable[[], None] | None = None
         # What other threads write, under the condition.
         self._condition = threading.Condition()
@@ -143,7 +132,7 @@ class Interpreter:
         """Starts the interpreter's thread."""
         self._thread = threading.Thread(target=self._loop, name="flowmetal-interpreter", daemon=True)
         self._thread.start()
-        threading.Thread(target=self._watch_turns, name="flowmetal-watchdog", daemon=True).start()
+        self._watchdog.start(self._thread)
 
     def stop(self, timeout: float = 10.0) -> bool:
         """Finishes the turns under way, gives the partitions back and ends the thread.  False if that took too long."""
@@ -160,7 +149,7 @@ class Interpreter:
     @property
     def partitions(self) -> frozenset[int]:
         """The partitions this interpreter may run now."""
-        return frozenset(self._claim.epochs) if self._claim is not None else frozenset()
+        return frozenset(self._claims.epochs)
 
     def _loop(self) -> None:
         try:
@@ -177,22 +166,10 @@ class Interpreter:
         finally:
             self._close(time.monotonic() + 8.0)
 
-    def _watch_turns(self) -> None:
-        """Notes in the store, from a thread of its own, which process is in a turn for too long."""
-        noted: tuple[int, float] | None = None
-        thread = self._thread
-        while thread is not None and thread.is_alive():
-            running = self._running
-            if running is not None and running is not noted and time.monotonic() - running[1] > LONG_TURN_SECONDS:
-                noted = running
-                logger.warning("a turn of process %d takes long", running[0])
-                self.store.submit([Join(self.config.name, self.config.lease_ms, running[0])])
-            elif noted is not None and running is not noted:
-                noted = None
-                with self._condition:
-                    self._claims_hint = self._news = True  # joins again, and takes the note back
-                    self._condition.notify_all()
-            thread.join(LONG_TURN_SECONDS / 4)
+    def _join_again(self) -> None:
+        with self._condition:
+            self._claims_hint = self._news = True
+            self._condition.notify_all()
 
     def _close(self, deadline: float) -> None:
         for sent in list(self._sent):
@@ -204,13 +181,10 @@ class Interpreter:
         if self._unwatch is not None:
             self._unwatch()
             self._unwatch = None
-        if self._claim is not None:
-            self._claim = None
-            try:
-                left = self.store.submit([Leave(self.config.name)])
-                left.result(max(0.1, deadline - time.monotonic()))
-            except Exception as error:  # the lease runs out by itself
-                logger.warning("the partitions could not be given back: %s", error)
+        try:
+            self._claims.leave(max(0.1, deadline - time.monotonic()))
+        except Exception as error:  # the lease runs out by itself
+            logger.warning("the partitions could not be given back: %s", error)
 
     def _wait(self) -> None:
         with self._condition:
@@ -224,10 +198,10 @@ class Interpreter:
         """Seconds until something is due without a hint."""
         seconds = self.config.fallback_seconds
         now = self.store.now()
-        trouble = self._trouble_until - time.monotonic()
+        trouble = self._trouble.seconds
         if trouble > 0:
-            return max(0.0, min(trouble, (self._renew_at - now) / 1e9))
-        for due in (self._next_due, self.functions.next_due, self._renew_at):
+            return max(0.0, min(trouble, (self._claims.renew_at - now) / 1e9))
+        for due in (self._next_due, self.functions.next_due, self._claims.renew_at):
             if due is not None:
                 seconds = min(seconds, (due - now) / 1e9)
         if self._recover:
@@ -261,15 +235,16 @@ class Interpreter:
         if self._unwatch is None:
             self._unwatch = self.store.watch(self._hinted)
         progress = self._take_commits()
-        progress |= self._keep_claim()
+        now = self.store.now()
+        progress |= self._keep_claim(now)
         progress |= self._take_answers()
-        if time.monotonic() < self._trouble_until:
+        if self._trouble.seconds > 0:
             return progress
-        progress |= self._fire()
-        if self._claim is None:
+        progress |= self._fire(now)
+        if not self._claims:
             return progress
         progress |= self._find_requests()
-        progress |= self.functions.call_due(self.store.now(), self._is_mine)
+        progress |= self.functions.call_due(now, self._claims.holds)
         self._look_for_ready()
         return self._run_batch() or progress
 
@@ -280,59 +255,41 @@ class Interpreter:
     @property
     def busy(self) -> bool:
         """Whether commits or functions are under way, so that more will come without anything from outside."""
-        return bool(self._sent or self._joining or self._firing or self.functions.busy)
+        return bool(self._sent or self._claims.joining or self._firing or self.functions.busy)
 
     def _in_trouble(self, error: Exception) -> float:
         """Leaves the store alone for a while; the seconds."""
-        seconds = min(TROUBLE_SECONDS * 2.0 ** min(self._troubles, 16), TROUBLE_SECONDS_MAX)
-        # The first of a row is told, and then the row goes on in silence until it is over.
-        logger.log(logging.DEBUG if self._troubles else logging.ERROR, "the store refused: %s", error)
-        self._troubles += 1
-        self._trouble_until = time.monotonic() + seconds
         self._ready_hint = self._timer_hint = True
-        return seconds
-
-    def _out_of_trouble(self) -> None:
-        if self._troubles:
-            logger.warning("the store accepts again, after %d refusals", self._troubles)
-            self._troubles = 0
-            self._trouble_until = 0.0
-
-    def _is_mine(self, pid: int) -> bool:
-        return self._claim is not None and pid % PARTITIONS in self._claim.epochs
+        return self._trouble.refused(error)
 
     # ---- claims
 
-    def _keep_claim(self) -> bool:
-        if self._joining is not None:
-            if not self._joining.done():
-                return False
-            future, self._joining = self._joining, None
+    def _keep_claim(self, now: int) -> bool:
+        claims = self._claims
+        if claims.joining:
             try:
-                self._claimed(future.result()[0])
+                answer = claims.answer()
             except StoreError as error:
-                seconds = min(self._in_trouble(error), self.config.lease_ms / 3000)
-                self._renew_at = self.store.now() + int(seconds * 1e9)
-            return True
-        if not self._claims_hint and self.store.now() < self._renew_at:
+                claims.retry_in(self._in_trouble(error))
+                return True
+            if answer is not None:
+                self._claimed(*answer)
+            return answer is not None
+        if not self._claims_hint and now < claims.renew_at:
             return False
         self._claims_hint = False
-        self._renew_at = self.store.now() + self.config.lease_ms * 1_000_000 // 3
-        self._joining = self.store.submit([Join(self.config.name, self.config.lease_ms)])
-        self._joining.add_done_callback(lambda _: self._wake())
+        claims.ask(now)
         return True
 
-    def _claimed(self, claim: Claim) -> None:
-        before = self._claim.epochs if self._claim is not None else {}
-        self._claim = claim
-        gained = frozenset(p for p, epoch in claim.epochs.items() if before.get(p) != epoch)
-        if gained:
+    def _claimed(self, before: dict[int, int], epochs: dict[int, int]) -> None:
+        new = gained(before, epochs)
+        if new:
             self._ready_hint = True
             if self.functions:
-                self._recover.append((0, gained))
-        if gained or len(before) != len(claim.epochs):
+                self._recover.append((0, new))
+        if new or len(before) != len(epochs):
             # What was in memory under another epoch may have been run by somebody else since.
-            for pid in [pid for pid in self._hot if before.get(pid % PARTITIONS) != claim.epochs.get(pid % PARTITIONS)]:
+            for pid in [pid for pid in self._hot if lost(before, epochs, pid)]:
                 self._drop(pid)
 
     def _drop(self, pid: int) -> None:
@@ -351,7 +308,7 @@ class Interpreter:
             except StoreError as error:
                 self._refused(sent, error)
                 continue
-            self._out_of_trouble()
+            self._trouble.accepted()
             now = self.store.now()
             for (live, outcome), kept in zip(sent.items, results, strict=True):
                 self._committed(live, outcome, bool(kept), now)
@@ -413,7 +370,7 @@ class Interpreter:
     def _take_answers(self) -> bool:
         taken = self.functions.take()
         for pid, answer in taken:
-            if not self._is_mine(pid):
+            if not self._claims.holds(pid):
                 continue  # whoever has the partition now makes the call again
             self._answers.setdefault(pid, []).append(answer)
             if pid not in self._flying:
@@ -455,7 +412,7 @@ class Interpreter:
 
     # ---- timers and ready marks
 
-    def _fire(self) -> bool:
+    def _fire(self, now: int) -> bool:
         if self._firing is not None:
             if not self._firing.done():
                 return False
@@ -466,11 +423,11 @@ class Interpreter:
             except StoreError as error:
                 self._in_trouble(error)
                 return True
-            self._out_of_trouble()
+            self._trouble.accepted()
         if self._timer_hint:
             self._timer_hint = False
             self._next_due = self.store.next_due()
-        if self._next_due is None or self._next_due > self.store.now():
+        if self._next_due is None or self._next_due > now:
             return False
         self._next_due = None
         self._firing = self.store.submit([Fire()])
@@ -530,7 +487,7 @@ class Interpreter:
 
     def _try_one(self, pid: int, look: bool) -> tuple[Live, Outcome] | None:
         """_run_one; what cannot be read of one process must not stop the others."""
-        self._running = (pid, time.monotonic())
+        self._watchdog.running = (pid, time.monotonic())
         try:
             return self._run_one(pid, look)
         except StoreError as error:
@@ -540,7 +497,7 @@ class Interpreter:
             self._cannot_read(pid, error)
             return None
         finally:
-            self._running = None
+            self._watchdog.running = None
 
     def _cannot_read(self, pid: int, error: StoreError) -> None:
         """Leaves a process with a damaged record alone for a while, paused if that can be written."""
@@ -556,8 +513,7 @@ class Interpreter:
 
     def _run_one(self, pid: int, look: bool) -> tuple[Live, Outcome] | None:
         """One turn of one process; None where there is nothing to commit.  `look`: whether to look into its inbox."""
-        claim = self._claim
-        epoch = claim.epochs.get(pid % PARTITIONS) if claim is not None else None
+        epoch = self._claims.epoch(pid)
         if epoch is None:
             self._drop(pid)
             return None
@@ -640,7 +596,7 @@ class Interpreter:
 
     def _pause(self, record: ProcessRecord, problem: Exception) -> None:
         """Pauses a process that cannot be run, with what the matter is, for a person to look at."""
-        epoch = self._claim.epochs.get(record.pid % PARTITIONS) if self._claim is not None else None
+        epoch = self._claims.epoch(record.pid)
         if epoch is None:
             return
         if isinstance(problem, LanguageError):

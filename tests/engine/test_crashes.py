@@ -255,7 +255,7 @@ def test_a_store_that_fails_for_a_while() -> None:
     pid = world.begin(3)
     world.store.fault = fault
     for _ in range(100):
-        world.interpreter._trouble_until = 0.0
+        world.interpreter._trouble.until = 0.0
         try:
             if not world.interpreter.step():
                 world._answer_some()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flowmetal.engine import interpreter as engine
+from flowmetal.engine import trouble, watchdog
 from flowmetal.engine.config import Config
 from flowmetal.engine.draft import Call
 from flowmetal.engine.functions import Functions
@@ -175,7 +176,7 @@ def test_a_call_of_a_process_that_is_ready_at_once_is_made_by_the_next_holder() 
 
 
 def test_an_answer_in_a_refused_turn_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "TROUBLE_SECONDS", 0.0)
+    monkeypatch.setattr(trouble, "TROUBLE_SECONDS", 0.0)
     calls: list[Call] = []
     world = World(ONCE, [k("own"), 1, None])
 
@@ -276,7 +277,7 @@ def test_a_full_disk_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     assert 1 <= len(tried) <= 3
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
     world.store.fault = None
-    world.interpreter._trouble_until = 0.0
+    world.interpreter._trouble.until = 0.0
     world.run(pid)
     assert world.status(pid) == "done"
 
@@ -292,7 +293,7 @@ def test_a_full_queue_is_not_the_fault_of_a_process() -> None:
     world.store.fault = busy
     rounds(world.interpreter, 5)
     world.store.fault = None
-    world.interpreter._trouble_until = 0.0
+    world.interpreter._trouble.until = 0.0
     world.settle()
     assert world.status(pid) == "waiting"
 
@@ -331,7 +332,7 @@ def test_a_process_that_ends_its_interpreters_is_paused_in_the_end() -> None:
 
 
 def test_an_interpreter_notes_a_long_turn_and_takes_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "LONG_TURN_SECONDS", 0.1)
+    monkeypatch.setattr(watchdog, "LONG_TURN_SECONDS", 0.1)
     world = World(ONCE, [k("charge"), 1, None])
     go = threading.Event()
     joins: list[int] = []

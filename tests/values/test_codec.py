@@ -45,6 +45,7 @@ from flowmetal.values import (
     with_meta,
     with_span,
 )
+from flowmetal.values.encoder import EventEncoder
 from tests.values.strategies import TEXT_LONG, VALUES
 
 K = keyword
@@ -357,3 +358,36 @@ def test_leaves_of_colliding_keys() -> None:
     decoder.add(1, unpack(pack(encoder.records)))
     found = decoder.value(atom)
     assert list(found.values()) == list(range(1000)) and found.get(decoder.objects[cells[7].oid]) == 7
+
+
+@given(VALUES)
+def test_the_short_way_of_scalars_writes_and_reads_the_same(value: Any) -> None:
+    encoder = EventEncoder()
+    atom = encoder.atom(value)
+    data = encode_value(value)
+    assert data == pack([atom, *encoder.records])
+    decoder = Decoder(None)
+    decoder.add(1, unpack(data)[1:])
+    assert equal(decoder.value(unpack(data)[0]), decode_value(data))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x91",
+        b"\x91\x91",
+        b"\x91\x91\x01",
+        b"\x91\x93\x00\xa1g\x00",
+        b"\x91\x80",
+        b"\x91\x01\x01",
+        b"\x91" * 5000 + b"\x01",
+        b"\x91\xc1",
+        b"\x91\xdb\xff\xff\xff\xff",
+        b"\x91\xc7\x00\x63",
+        b"\x91\xa1\xff",
+    ],
+)
+def test_hostile_scalars(data: bytes) -> None:
+    with pytest.raises(CodecError):
+        decode_value(data)

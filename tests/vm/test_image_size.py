@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from flowmetal import vm
+from flowmetal.vm import image
 from tests.vm import kit
 
 STEPS = "(loop [i 0 total 0] (if (< i 50) (recur (inc i) (+ total (perform :step i))) total))"
@@ -110,3 +111,32 @@ def test_a_ready_queue_is_written_as_what_moved() -> None:
     sizes = segments_of(source)
     print(f"first steps of 500 fibers: {sizes[1]} to {max(sizes[1:])} bytes")
     assert max(sizes[1:]) < 40
+
+
+@pytest.mark.parametrize("name", [*SIZES, "a ready queue"])
+def test_the_short_way_of_a_step_writes_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = "(defn main [] (all (mapv (fn [n] (async (perform :step n))) (range 50))))"
+    source = SIZES[name][0] if name in SIZES else queue
+    short = segments_written(source)
+    monkeypatch.setattr(image.Image, "segment", lambda self: self._write(1))
+    assert segments_written(source) == short
+
+
+def segments_written(source: str) -> list[bytes]:
+    """The segment after each effect, and after each answer where no effect came of it at once."""
+    linked, table = kit.program(source)
+    process = vm.new_process(linked, table)
+    found = linked.lookup(linked.main, "main")
+    assert found is not None
+    vm.start(process, found.value, [])
+    segments: list[bytes] = []
+    waiting: list[tuple[int, Any]] = []
+    while not isinstance(outcome := vm.run(process), vm.Finished):
+        if isinstance(outcome, vm.Performed):
+            waiting.append((outcome.number, outcome.payload))
+            segments.append(process.image.segment())
+        else:
+            assert isinstance(outcome, vm.Idle), outcome
+            vm.settle(process, *waiting.pop(0))
+            segments.append(process.image.segment())
+    return segments
