@@ -95,7 +95,7 @@ from flowmetal.values.sets import EMPTY_SET, Set
 from flowmetal.values.sorted import EMPTY_SORTED_MAP, EMPTY_SORTED_SET, SortedMap, SortedNode, SortedSet
 from flowmetal.values.time_text import duration_text, instant_text, parse_duration, parse_instant
 from flowmetal.values.transients import TransientMap, TransientSet, TransientVector
-from flowmetal.values.vector import EMPTY_VECTOR, Vector, VectorNode, VectorSeq
+from flowmetal.values.vector import EMPTY_VECTOR, Vector, VectorNode, VectorSeq, entry, is_entry
 
 __all__ = [
     "DECIMAL_DIGITS_MAX",
@@ -176,6 +176,7 @@ __all__ = [
     "empty",
     "encode_value",
     "encoder_after",
+    "entry",
     "equal",
     "fail",
     "first",
@@ -190,6 +191,7 @@ __all__ = [
     "int_text",
     "into",
     "is_empty",
+    "is_entry",
     "is_keyword_text",
     "is_lookup",
     "is_number",

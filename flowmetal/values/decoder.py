@@ -36,7 +36,7 @@ from flowmetal.values.scalars import Keyword, Symbol
 from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
 from flowmetal.values.sorted import SortedMap, SortedNode, SortedSet, balanced
-from flowmetal.values.vector import WIDTH, Vector, VectorNode, VectorSeq
+from flowmetal.values.vector import WIDTH, Vector, VectorNode, VectorSeq, entry
 from flowmetal.values.wire import ATOM_CLASSES, FIELDS_MAX, IMAGE_LIMITS, Limits, ModuleTable, Tag, read_ext
 
 _INNER = frozenset({VectorNode, HashLeaf, HashNode, SortedNode})
@@ -410,5 +410,6 @@ _BUILDERS: dict[int, tuple[int, int, Callable[[Decoder, _Fields], Any]]] = {
     Tag.RECORD: (2, 2 * SMALL_MAX + 2, Decoder.record),
     Tag.RECORD_TRIE: (3, 3, Decoder.record_trie),
     Tag.INSTANCE: (2, 2, Decoder.instance),
+    Tag.ENTRY: (2, 2, lambda decoder, fields: entry(decoder.value(fields[0]), decoder.value(fields[1]))),
     Tag.RESUMPTION: (0, 0, lambda decoder, fields: Resumption()),
 }

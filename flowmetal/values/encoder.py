@@ -22,7 +22,7 @@ from flowmetal.values.scalars import Keyword, Symbol
 from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
 from flowmetal.values.sorted import SortedMap, SortedNode, SortedSet
-from flowmetal.values.vector import Vector, VectorNode, VectorSeq
+from flowmetal.values.vector import Pair, Vector, VectorNode, VectorSeq
 from flowmetal.values.wire import (
     EMPTY_ATOMS,
     SCALAR_ATOMS,
@@ -271,6 +271,8 @@ def _refuse(value: Any) -> NoReturn:
 
 
 def _write_vector(encoder: Encoder, value: Vector, missing: _Missing) -> _Record:
+    if value.tail.__class__ is Pair:
+        return [Tag.ENTRY, *encoder.parts(value.tail, missing)]
     return [Tag.VECTOR, encoder.node(value.root, missing), *encoder.parts(value.tail, missing)]
 
 

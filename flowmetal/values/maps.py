@@ -12,7 +12,7 @@ from flowmetal.values import hash_trie
 from flowmetal.values.base import MISSING, Collection, Value
 from flowmetal.values.hash_trie import SMALL_MAX, HashLeaf, Trie, hash_key
 from flowmetal.values.keys import WRAPPERS, Boxed, identical
-from flowmetal.values.vector import Vector
+from flowmetal.values.vector import Pair, Vector
 
 
 class Map(Collection):
@@ -145,9 +145,15 @@ class Map(Collection):
             yield value
 
     def __iter__(self) -> Iterator[Vector]:
-        """The entries as vectors of two, as the language sees them."""
+        """The entries, as the language sees them."""
+        table = self.table
+        if table is not None and Boxed not in map(type, table):
+            return map(Vector, map(Pair, table.items()))  # type: ignore[arg-type]
+        return self._unboxed()
+
+    def _unboxed(self) -> Iterator[Vector]:
         for key, value in self.entries():
-            yield Vector(((key.value if key.__class__ is Boxed else key), value))
+            yield Vector(Pair((key.value if key.__class__ is Boxed else key, value)))
 
 
 EMPTY_MAP = Map({})

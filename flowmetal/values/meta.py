@@ -15,7 +15,7 @@ from flowmetal.values.maps import Map
 from flowmetal.values.scalars import Symbol
 from flowmetal.values.seqs import LazySeq, List
 from flowmetal.values.sorted import SortedMap
-from flowmetal.values.vector import Vector
+from flowmetal.values.vector import Vector, is_entry
 
 _MAPS = (Map, SortedMap)
 
@@ -39,7 +39,7 @@ def span_of(value: Value) -> Any:
 def takes_meta(value: Value) -> bool:
     """Whether a value can have metadata."""
     kind = value.__class__
-    return kind is Symbol or kind is Closure or issubclass(kind, Collection)
+    return kind is Symbol or kind is Closure or (issubclass(kind, Collection) and not is_entry(value))
 
 
 def _slots(kind: type) -> tuple[str, ...]:

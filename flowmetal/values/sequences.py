@@ -1,7 +1,7 @@
 """Operations that treat every type alike: sequences, look-up, adding to collections.
 
 All are leaves: where they meet an unrealized lazy sequence they raise NeedsRealize and are run again.  Strings are
-sequences of characters, maps of entries (vectors of two), nil is empty.
+sequences of characters, maps of entries, nil is empty.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from typing import Any, NoReturn
 from flowmetal.values.base import MISSING, Value
 from flowmetal.values.errors import NeedsRealize, fail
 from flowmetal.values.maps import EMPTY_MAP, Map
+from flowmetal.values.meta import meta_of, with_meta
 from flowmetal.values.records import Record
 from flowmetal.values.scalars import Char
 from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sets import EMPTY_SET, Set
 from flowmetal.values.sorted import EMPTY_SORTED_MAP, EMPTY_SORTED_SET, SortedMap, SortedSet
-from flowmetal.values.vector import EMPTY_VECTOR, Vector, VectorSeq
+from flowmetal.values.vector import EMPTY_VECTOR, Vector, VectorSeq, is_entry
 
 _SEQS = frozenset({List, Cons, LazySeq, Range, VectorSeq})
 _ITERABLE = frozenset({List, Cons, LazySeq, Range, VectorSeq, Vector, Map, Record, Set, SortedMap, SortedSet})
 _MAPS = frozenset({Map, SortedMap, Record})
+_SEQABLE = _ITERABLE | {str, bytes}
 _COUNTED = frozenset({List, VectorSeq, Vector, Map, Record, Set, SortedMap, SortedSet, Range, str, bytes})
 
 
@@ -240,10 +242,19 @@ def _is_map(value: Value) -> bool:
     return value.__class__ in _MAPS
 
 
-def _entry(item: Value) -> tuple[Value, Value]:
-    if item.__class__ is Vector and len(item) == 2:
-        return item.tail
-    fail("type", "a map takes entries (vectors of two) or maps", item)
+def _added(value: Any, item: Value) -> Any:
+    """A map with what an item adds to it: an entry, a vector of two, or a collection of entries."""
+    if item.__class__ is Vector:
+        if len(item) != 2:
+            fail("argument", "a map takes entries, vectors of two and collections of entries", item)
+        return value.assoc(*item.tail)
+    if item.__class__ not in _SEQABLE and item is not None:
+        fail("type", "a map takes entries, vectors of two and collections of entries", item)
+    for each in iterate(item):
+        if not is_entry(each):
+            fail("type", "a map takes entries, vectors of two and collections of entries", item)
+        value = value.assoc(*each.tail)
+    return value
 
 
 def conj(value: Value, item: Value) -> Any:
@@ -258,8 +269,7 @@ def conj(value: Value, item: Value) -> Any:
             return value
         if _is_map(item):
             return into(value, item)
-        key, content = _entry(item)
-        return value.assoc(key, content)
+        return _added(value, item)
     if kind in _SEQS:
         return Cons(item, value)
     fail("type", "`conj` takes a collection", value)
@@ -271,17 +281,20 @@ def into(target: Value, source: Value) -> Any:
     items = iterate(source)
     if kind is Vector:
         if source.__class__ is Vector and not target.tail and target.meta is None and source.meta is None:
-            return source
+            return source if source.tail.__class__ is tuple else Vector(tuple(source.tail))
         return target.extend(items)
     if kind is Map or kind is Record:
         if _is_map(source):
             return target.merge(source.items())
         pairs: list[tuple[Value, Value]] = []
         for item in items:
-            if _is_map(item):
+            if item.__class__ is Vector and len(item) == 2:
+                pairs.append(item.tail)
+            elif _is_map(item):
                 pairs.extend(item.items())
-            elif item is not None:
-                pairs.append(_entry(item))
+            else:
+                target = _added(target.merge(pairs), item)
+                pairs.clear()
         return target.merge(pairs)
     if kind is Set:
         return target.union(items)
@@ -378,11 +391,19 @@ _EMPTY: dict[type, Any] = {
 }
 
 
+_EMPTY_WITH_META = frozenset({Vector, Map, Set, SortedMap, SortedSet, List, Cons})
+
+
 def empty(value: Value) -> Any:
-    """An empty collection of the same kind, nil for what is none."""
-    if value.__class__ is Record:
+    """An empty collection of the same kind, with the same metadata; nil for what is none, and for an entry of a map."""
+    kind = value.__class__
+    if kind is Record:
         fail("type", f"there is no empty record of type {value.type.text}")
-    return _EMPTY.get(value.__class__)
+    if is_entry(value):
+        return None
+    made = _EMPTY.get(kind)
+    meta = meta_of(value) if kind in _EMPTY_WITH_META else None
+    return made if meta is None else with_meta(made, meta)
 
 
 def to_vector(value: Value) -> Vector:

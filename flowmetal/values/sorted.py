@@ -11,7 +11,7 @@ from typing import Any
 from flowmetal.values.base import Collection, Heap, Value
 from flowmetal.values.compare import compare
 from flowmetal.values.keys import identical, key_of
-from flowmetal.values.vector import Vector
+from flowmetal.values.vector import Pair, Vector
 
 _DELTA, _RATIO = 3, 2  # the balance parameters of Hirai and Yamamoto, proven to work together
 
@@ -244,8 +244,8 @@ class SortedMap(_Sorted):
         return (node.value for node in _walk(self.root))
 
     def __iter__(self) -> Iterator[Vector]:
-        """The entries as vectors of two."""
-        return (Vector((node.key, node.value)) for node in _walk(self.root))
+        """The entries."""
+        return (Vector(Pair((node.key, node.value))) for node in _walk(self.root))
 
 
 class SortedSet(_Sorted):

@@ -167,7 +167,7 @@ class Vector(Collection):
             return self.conj(value)
         if not 0 <= index < end:
             fail("index", f"index {index} is outside a vector of {end}", index)
-        if identical(self.get(index), value):
+        if identical(self.get(index), value) and self.tail.__class__ is tuple:
             return self
         if index >= start:
             tail = list(self.tail)
@@ -247,6 +247,26 @@ class Vector(Collection):
 
 
 EMPTY_VECTOR = Vector(())
+
+
+class Pair(tuple[Any, Any]):
+    """The tail of a map entry.
+
+    An entry is a vector of two in every way; this class alone tells the two apart.  Whatever makes another vector of it
+    makes a plain tuple, so only the entry itself is one.
+    """
+
+    __slots__ = ()
+
+
+def entry(key: Value, value: Value) -> Vector:
+    """The entry of a map."""
+    return Vector(Pair((key, value)))
+
+
+def is_entry(value: Value) -> bool:
+    """Whether the value is an entry of a map, not just a vector of two."""
+    return value.__class__ is Vector and value.tail.__class__ is Pair
 
 
 class VectorSeq(Collection):

@@ -78,6 +78,7 @@ class Tag:
     RECORD = 29  # [type, fields atom, key, value...]: a small record
     RECORD_TRIE = 30  # [type, fields atom, root node]
     INSTANCE = 31  # [type, methods atom]
+    ENTRY = 32  # [key, value]: an entry of a map
 
 
 class Ext:

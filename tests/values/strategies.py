@@ -28,6 +28,7 @@ from flowmetal.values import (
     Symbol,
     Vector,
     VectorSeq,
+    entry,
     keyword,
     with_meta,
 )
@@ -70,6 +71,7 @@ def _collections(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(
         st.lists(values, max_size=40).map(Vector.of),
         st.lists(values, max_size=6).map(List.of),
+        st.tuples(values, values).map(lambda both: entry(*both)),
         st.lists(st.tuples(values, values), max_size=40).map(Map.of),
         st.lists(values, max_size=40).map(Set.of),
     )

@@ -21,7 +21,9 @@ from flowmetal.values import (
     SortedSet,
     TransientMap,
     Vector,
+    entry,
     fail,
+    is_entry,
     iterate,
     keyword,
     meta_of,
@@ -44,11 +46,16 @@ def vector(*items: Any) -> Vector:
     return Vector.of(items)
 
 
+def _plain(value: Any) -> Any:
+    """A collection without metadata; a form keeps its place."""
+    return value if meta_of(value) is None else with_meta(value, None)
+
+
 @builtin(401, "vec", 1)
 def vec(value: Any) -> Vector:
-    """A vector of the items of a collection."""
+    """A vector of the items of a collection, without metadata."""
     if value.__class__ is Vector:
-        return value
+        return Vector(tuple(value.tail)) if is_entry(value) else _plain(value)
     return Vector.of(list(iterate(value)))
 
 
@@ -73,8 +80,8 @@ def hash_set(*items: Any) -> Set:
 
 @builtin(404, "set", 1)
 def to_set(value: Any) -> Set:
-    """A set of the items of a collection."""
-    return value if value.__class__ is Set else Set.of(list(iterate(value)))
+    """A set of the items of a collection, without metadata."""
+    return _plain(value) if value.__class__ is Set else Set.of(list(iterate(value)))
 
 
 @builtin(405, "list", 0, None)
@@ -136,7 +143,7 @@ add(
 def find(coll: Any, key: Any) -> Vector | None:
     """The entry of a map (or index and item of a vector) at a key, or nil."""
     found = lookup(coll, key, _MISSING)
-    return None if found is _MISSING else Vector.of((key, found))
+    return None if found is _MISSING else entry(key, found)
 
 
 @builtin(412, "assoc", 3, None)
@@ -216,21 +223,21 @@ def entries(who: str, coll: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _pair(who: str, item: Any) -> tuple[Any, Any]:
-    if item.__class__ is Vector and len(item) == 2:
-        return item.get(0), item.get(1)
+    if is_entry(item):
+        return item.tail  # type: ignore[no-any-return]
     wrong_type(who, "a map, or an entry of one", item)
 
 
 @builtin(420, "key", 1)
-def key_of_entry(entry: Any) -> Any:
+def key_of_entry(value: Any) -> Any:
     """The key of a map's entry."""
-    return _pair("key", entry)[0]
+    return _pair("key", value)[0]
 
 
 @builtin(421, "val", 1)
-def value_of_entry(entry: Any) -> Any:
+def value_of_entry(value: Any) -> Any:
     """The value of a map's entry."""
-    return _pair("val", entry)[1]
+    return _pair("val", value)[1]
 
 
 add(422, "peek", 1, 1, values.peek, doc="The last item of a vector, the first of a list; nil of an empty one.")
@@ -319,6 +326,18 @@ def set_meta(value: Any, data: Any) -> Any:
     if not takes_meta(value):
         wrong_type("with-meta", "a collection, a function or a symbol", value)
     return with_meta(value, data)
+
+
+@builtin(434, "map-entry?", 1)
+def is_map_entry(value: Any) -> bool:
+    """Whether the value is an entry of a map, not just a vector of two."""
+    return is_entry(value)
+
+
+@builtin(435, "map-entry", 2)
+def map_entry(key: Any, value: Any) -> Vector:
+    """An entry of a map."""
+    return entry(key, value)
 
 
 @builtin(440, "with-place", 2)
