@@ -39,10 +39,14 @@ def parts_of(value: Any) -> list[Any]:
         found = list(value.captures)
     elif kind in _PAIRS:
         found = [part for pair in value.items() for part in pair]
+        if kind is SortedMap:
+            found.append(value.order)
     elif kind is Instance:
         found = [value.methods]
     elif kind in _ITEMS:
         found = list(value)
+        if kind is SortedSet:
+            found.append(value.order)
     elif kind is Cons:
         found = [value.first, value.rest]
     elif kind is LazySeq:

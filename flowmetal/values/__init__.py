@@ -26,7 +26,7 @@ from flowmetal.values.decoder import Decoder
 from flowmetal.values.deep_hash import settle
 from flowmetal.values.encoder import Encoder
 from flowmetal.values.equality import equal
-from flowmetal.values.errors import CodecError, ErrorValue, LanguageError, NeedsRealize, fail
+from flowmetal.values.errors import CodecError, ErrorValue, LanguageError, NeedsOrder, NeedsRealize, fail
 from flowmetal.values.functions import BuiltinFn, Closure, Reduced
 from flowmetal.values.hash_trie import HashLeaf, HashNode
 from flowmetal.values.hashing import hash_of
@@ -92,7 +92,17 @@ from flowmetal.values.sequences import (
     to_vector,
 )
 from flowmetal.values.sets import EMPTY_SET, Set
-from flowmetal.values.sorted import EMPTY_SORTED_MAP, EMPTY_SORTED_SET, SortedMap, SortedNode, SortedSet
+from flowmetal.values.sorted import (
+    EMPTY_SORTED_MAP,
+    EMPTY_SORTED_SET,
+    SortedMap,
+    SortedNode,
+    SortedSet,
+    insert_at,
+    node_at,
+    remove_at,
+    replace_at,
+)
 from flowmetal.values.time_text import duration_text, instant_text, parse_duration, parse_instant
 from flowmetal.values.transients import TransientMap, TransientSet, TransientVector
 from flowmetal.values.vector import EMPTY_VECTOR, Vector, VectorNode, VectorSeq, entry, is_entry
@@ -135,6 +145,7 @@ __all__ = [
     "ModuleOwner",
     "ModuleTable",
     "Mutable",
+    "NeedsOrder",
     "NeedsRealize",
     "Pid",
     "Promise",
@@ -187,6 +198,7 @@ __all__ = [
     "hash_of",
     "identical",
     "increment",
+    "insert_at",
     "instant_text",
     "int_text",
     "into",
@@ -208,6 +220,7 @@ __all__ = [
     "multiply",
     "negate",
     "next_",
+    "node_at",
     "normal",
     "nth",
     "num_equal",
@@ -222,6 +235,8 @@ __all__ = [
     "quotient",
     "rationalize",
     "remainder",
+    "remove_at",
+    "replace_at",
     "rest",
     "seq",
     "set_state",

@@ -13,7 +13,7 @@ from flowmetal.values.mutable import Cell, Promise, Resumption
 from flowmetal.values.records import Instance, Record
 from flowmetal.values.seqs import Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
-from flowmetal.values.sorted import SortedMap, SortedNode, SortedSet
+from flowmetal.values.sorted import OrderedNode, SortedMap, SortedNode, SortedSet
 from flowmetal.values.vector import Vector, VectorNode, VectorSeq
 
 
@@ -45,9 +45,10 @@ _CHILDREN: dict[type, Callable[[Any], Iterable[Any]]] = {
     Instance: lambda value: (value.methods,),
     HashNode: lambda value: value.children,
     HashLeaf: lambda value: (*value.table, *value.table.values()),
-    SortedMap: lambda value: (value.root,),
-    SortedSet: lambda value: (value.root,),
+    SortedMap: lambda value: (value.root, value.order),
+    SortedSet: lambda value: (value.root, value.order),
     SortedNode: lambda value: (value.key, value.value, value.left, value.right),
+    OrderedNode: lambda value: (value.key, value.value, value.left, value.right),
     Closure: lambda value: value.captures,
     ErrorValue: lambda value: (value.data, value.cause, value.trace),
     Reduced: lambda value: (value.value,),

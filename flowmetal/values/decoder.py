@@ -35,11 +35,11 @@ from flowmetal.values.records import Instance, Record
 from flowmetal.values.scalars import Keyword, Symbol
 from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
-from flowmetal.values.sorted import SortedMap, SortedNode, SortedSet, balanced
+from flowmetal.values.sorted import OrderedNode, SortedMap, SortedNode, SortedSet, balanced
 from flowmetal.values.vector import WIDTH, Vector, VectorNode, VectorSeq, entry
 from flowmetal.values.wire import ATOM_CLASSES, FIELDS_MAX, IMAGE_LIMITS, Limits, ModuleTable, Tag, read_ext
 
-_INNER = frozenset({VectorNode, HashLeaf, HashNode, SortedNode})
+_INNER = frozenset({VectorNode, HashLeaf, HashNode, SortedNode, OrderedNode})
 _RESTS = frozenset({List, Cons, LazySeq, Range, VectorSeq, Vector})
 _NODE_SHIFTS = range(5, 31, 5)  # of vector nodes; the highest holds 2**35 items
 
@@ -355,6 +355,23 @@ class Decoder:
         _check(side is None or compare(key, side.key) < 0, "a sorted tree is not in order")
         return SortedNode(key, self.value(fields[1]), left, right)
 
+    def _ordered(self, field: Any) -> OrderedNode | None:
+        node = None if field is None else self._node(field)
+        _check(node is None or node.__class__ is OrderedNode, "an ordered tree has a wrong node")
+        return node
+
+    def ordered_node(self, fields: _Fields) -> OrderedNode:
+        """ORDERED_NODE"""
+        left, right = self._ordered(fields[2]), self._ordered(fields[3])
+        _check(balanced(left, right), "an ordered tree is not balanced")
+        return OrderedNode(self.value(fields[0]), self.value(fields[1]), left, right)
+
+    def ordered(self, fields: _Fields, kind: type[Any]) -> Any:
+        """ORDERED_MAP and ORDERED_SET"""
+        order = self.value(fields[0])
+        _check(order.__class__ is Closure, "the order of a collection is no function")
+        return kind(self._ordered(fields[1]), None, order)
+
     def closure(self, fields: _Fields) -> Closure:
         """CLOSURE"""
         module, number = fields[0], fields[1]
@@ -410,6 +427,9 @@ _BUILDERS: dict[int, tuple[int, int, Callable[[Decoder, _Fields], Any]]] = {
     Tag.RECORD: (2, 2 * SMALL_MAX + 2, Decoder.record),
     Tag.RECORD_TRIE: (3, 3, Decoder.record_trie),
     Tag.INSTANCE: (2, 2, Decoder.instance),
+    Tag.ORDERED_MAP: (2, 2, lambda decoder, fields: decoder.ordered(fields, SortedMap)),
+    Tag.ORDERED_SET: (2, 2, lambda decoder, fields: decoder.ordered(fields, SortedSet)),
+    Tag.ORDERED_NODE: (4, 4, Decoder.ordered_node),
     Tag.ENTRY: (2, 2, lambda decoder, fields: entry(decoder.value(fields[0]), decoder.value(fields[1]))),
     Tag.RESUMPTION: (0, 0, lambda decoder, fields: Resumption()),
 }

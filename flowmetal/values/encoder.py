@@ -21,7 +21,7 @@ from flowmetal.values.records import Instance, Record
 from flowmetal.values.scalars import Keyword, Symbol
 from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
-from flowmetal.values.sorted import SortedMap, SortedNode, SortedSet
+from flowmetal.values.sorted import OrderedNode, SortedMap, SortedNode, SortedSet
 from flowmetal.values.vector import Pair, Vector, VectorNode, VectorSeq
 from flowmetal.values.wire import (
     EMPTY_ATOMS,
@@ -115,7 +115,7 @@ class Encoder:
         found = self._known(value)
         if found is not None:
             return found
-        if kind in _EMPTY_CODES and (value.count == 0 if kind is List else not len(value)) and meta_of(value) is None:
+        if kind in _EMPTY_CODES and not _plain_size(value):
             return _EMPTY_CODES[kind]
         if kind in _BARE:
             return self._mutable(value)
@@ -265,6 +265,13 @@ class EventEncoder(Encoder):
         return value
 
 
+def _plain_size(value: Any) -> int:
+    """The number of a collection's items; more than none if it is more than its items."""
+    if meta_of(value) is not None or getattr(value, "order", None) is not None:
+        return 1
+    return value.count if value.__class__ is List else len(value)
+
+
 def _refuse(value: Any) -> NoReturn:
     name = {Cell: "a cell", Promise: "a promise", Resumption: "a resumption"}[value.__class__]
     fail("type", f"{name} cannot leave its process")
@@ -356,12 +363,18 @@ def _write_error(encoder: Encoder, value: ErrorValue, missing: _Missing) -> _Rec
 
 def _write_sorted_node(encoder: Encoder, value: SortedNode, missing: _Missing) -> _Record:
     return [
-        Tag.SORTED_NODE,
+        Tag.SORTED_NODE if value.__class__ is SortedNode else Tag.ORDERED_NODE,
         encoder.part(value.key, missing),
         encoder.part(value.value, missing),
         encoder.node(value.left, missing),
         encoder.node(value.right, missing),
     ]
+
+
+def _write_sorted(encoder: Encoder, value: Any, missing: _Missing, natural: int, ordered: int) -> _Record:
+    if value.order is None:
+        return [natural, encoder.node(value.root, missing)]
+    return [ordered, encoder.part(value.order, missing), encoder.node(value.root, missing)]
 
 
 _WRITERS: dict[type, Callable[[Encoder, Any, _Missing], _Record]] = {
@@ -380,13 +393,14 @@ _WRITERS: dict[type, Callable[[Encoder, Any, _Missing], _Record]] = {
         Tag.RANGE,
         *[e.part(number, missing) for number in (value.start, value.end, value.step)],
     ],
-    SortedMap: lambda e, value, missing: [Tag.SORTED_MAP, e.node(value.root, missing)],
-    SortedSet: lambda e, value, missing: [Tag.SORTED_SET, e.node(value.root, missing)],
+    SortedMap: lambda e, value, missing: _write_sorted(e, value, missing, Tag.SORTED_MAP, Tag.ORDERED_MAP),
+    SortedSet: lambda e, value, missing: _write_sorted(e, value, missing, Tag.SORTED_SET, Tag.ORDERED_SET),
     SortedNode: _write_sorted_node,
+    OrderedNode: _write_sorted_node,
     Closure: _write_closure,
     ErrorValue: _write_error,
     Reduced: lambda e, value, missing: [Tag.REDUCED, e.part(value.value, missing)],
     Symbol: lambda e, value, missing: [Tag.SYMBOL, value.namespace, value.name],
 }
-_WITH_META = frozenset(_WRITERS) - {VectorNode, HashLeaf, HashNode, SortedNode, Reduced}
+_WITH_META = frozenset(_WRITERS) - {VectorNode, HashLeaf, HashNode, SortedNode, OrderedNode, Reduced}
 _HEAP = frozenset(_WRITERS) | frozenset(_BARE)

@@ -139,9 +139,13 @@ def _pairs(a: Any, b: Any, nesting: int) -> _Pairs | None:
         return _map_pairs(a, b, nesting) if a.type == b.type else None
     if shape == MAP:
         if a.__class__ is b.__class__ is SortedMap:
+            if a.order is not b.order:
+                return _map_pairs(a, Map.of(b.items()), nesting)
             return _flatten(zip(a.items(), b.items(), strict=True))
         return _map_pairs(a, b, nesting) if b.__class__ is Map else _map_pairs(b, a, nesting)
     if a.__class__ is b.__class__ is SortedSet:
+        if a.order is not b.order:
+            return _set_pairs(a, Set.of(b), nesting)
         return zip(a, b, strict=True)
     return _set_pairs(a, b, nesting) if b.__class__ is Set else _set_pairs(b, a, nesting)
 

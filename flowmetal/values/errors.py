@@ -1,7 +1,8 @@
 """Error values and the Python exceptions that carry them.
 
 `LanguageError` is an error of the program (it can catch it); `NeedsRealize` asks the machine to realize a lazy sequence
-and to run the instruction again; `CodecError` refuses bytes that are not a valid encoding.
+and to run the instruction again, `NeedsOrder` to let the program do the operation; `CodecError` refuses bytes that are
+not a valid encoding.
 """
 
 from __future__ import annotations
@@ -70,6 +71,18 @@ class NeedsRealize(Exception):
         self.seq = seq
         self.whole = whole
         self.cells = cells
+
+
+class NeedsOrder(LanguageError):
+    """An operation met a sorted collection whose order is a function of the program, which no operation may call.
+
+    The machine lets `order`, a closure, do the operation instead; anywhere else it is an error of the program.
+    """
+
+    def __init__(self, order: Any) -> None:
+        message = "the order of this collection is a function of the program, which cannot be asked here"
+        super().__init__(ErrorValue(keyword("type"), message))
+        self.order = order
 
 
 class CodecError(Exception):

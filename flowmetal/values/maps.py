@@ -148,7 +148,7 @@ class Map(Collection):
         """The entries, as the language sees them."""
         table = self.table
         if table is not None and Boxed not in map(type, table):
-            return map(Vector, map(Pair, table.items()))  # type: ignore[arg-type]
+            return map(Vector, map(Pair, table.items()))
         return self._unboxed()
 
     def _unboxed(self) -> Iterator[Vector]:

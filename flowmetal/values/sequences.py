@@ -17,7 +17,7 @@ from flowmetal.values.records import Record
 from flowmetal.values.scalars import Char
 from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sets import EMPTY_SET, Set
-from flowmetal.values.sorted import EMPTY_SORTED_MAP, EMPTY_SORTED_SET, SortedMap, SortedSet
+from flowmetal.values.sorted import SortedMap, SortedSet
 from flowmetal.values.vector import EMPTY_VECTOR, Vector, VectorSeq, is_entry
 
 _SEQS = frozenset({List, Cons, LazySeq, Range, VectorSeq})
@@ -381,8 +381,6 @@ _EMPTY: dict[type, Any] = {
     Vector: EMPTY_VECTOR,
     Map: EMPTY_MAP,
     Set: EMPTY_SET,
-    SortedMap: EMPTY_SORTED_MAP,
-    SortedSet: EMPTY_SORTED_SET,
     List: EMPTY_LIST,
     Cons: EMPTY_LIST,
     LazySeq: EMPTY_LIST,
@@ -391,7 +389,7 @@ _EMPTY: dict[type, Any] = {
 }
 
 
-_EMPTY_WITH_META = frozenset({Vector, Map, Set, SortedMap, SortedSet, List, Cons})
+_EMPTY_WITH_META = frozenset({Vector, Map, Set, List, Cons})
 
 
 def empty(value: Value) -> Any:
@@ -401,6 +399,8 @@ def empty(value: Value) -> Any:
         fail("type", f"there is no empty record of type {value.type.text}")
     if is_entry(value):
         return None
+    if kind is SortedMap or kind is SortedSet:
+        return kind(None, meta_of(value), value.order)
     made = _EMPTY.get(kind)
     meta = meta_of(value) if kind in _EMPTY_WITH_META else None
     return made if meta is None else with_meta(made, meta)

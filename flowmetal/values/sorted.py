@@ -1,6 +1,8 @@
-"""Sorted maps and sets: persistent weight-balanced trees with visible nodes, in the natural order of `compare`.
+"""Sorted maps and sets: persistent weight-balanced trees with visible nodes.
 
-Two keys are the same key when `compare` gives 0 for them.  The recursion is bounded by the height of a balanced tree.
+The order is that of `compare`: two keys are the same key when it gives 0 for them.  A collection with an `order` is
+ordered by a function of the program instead.  It knows its keys by place only: what looks for one raises NeedsOrder,
+and the program finds the place.  The recursion is bounded by the height of a balanced tree.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from typing import Any
 
 from flowmetal.values.base import Collection, Heap, Value
 from flowmetal.values.compare import compare
+from flowmetal.values.errors import NeedsOrder
 from flowmetal.values.keys import identical, key_of
 from flowmetal.values.vector import Pair, Vector
 
@@ -32,6 +35,12 @@ class SortedNode(Heap):
         self.owner = None
 
 
+class OrderedNode(SortedNode):
+    """A node of a tree whose order is the program's."""
+
+    __slots__ = ()
+
+
 _Tree = SortedNode | None
 
 
@@ -45,34 +54,34 @@ def balanced(left: _Tree, right: _Tree) -> bool:
     return _DELTA * a >= b and _DELTA * b >= a
 
 
-def _join(key: Value, value: Value, left: _Tree, right: _Tree) -> SortedNode:
-    """A node over two trees of which one has changed by one key; rotates where needed."""
+def _join(key: Value, value: Value, left: _Tree, right: _Tree, node: type[SortedNode] = SortedNode) -> SortedNode:
+    """A node of a class over two trees of which one has changed by one key; rotates where needed."""
     a, b = _weight(left), _weight(right)
     if _DELTA * a < b:
         assert right is not None
         inner = right.left
         if _weight(inner) < _RATIO * _weight(right.right):
-            return SortedNode(right.key, right.value, SortedNode(key, value, left, inner), right.right)
+            return node(right.key, right.value, node(key, value, left, inner), right.right)
         assert inner is not None
-        return SortedNode(
+        return node(
             inner.key,
             inner.value,
-            SortedNode(key, value, left, inner.left),
-            SortedNode(right.key, right.value, inner.right, right.right),
+            node(key, value, left, inner.left),
+            node(right.key, right.value, inner.right, right.right),
         )
     if _DELTA * b < a:
         assert left is not None
         inner = left.right
         if _weight(inner) < _RATIO * _weight(left.left):
-            return SortedNode(left.key, left.value, left.left, SortedNode(key, value, inner, right))
+            return node(left.key, left.value, left.left, node(key, value, inner, right))
         assert inner is not None
-        return SortedNode(
+        return node(
             inner.key,
             inner.value,
-            SortedNode(left.key, left.value, left.left, inner.left),
-            SortedNode(key, value, inner.right, right),
+            node(left.key, left.value, left.left, inner.left),
+            node(key, value, inner.right, right),
         )
-    return SortedNode(key, value, left, right)
+    return node(key, value, left, right)
 
 
 def _put(node: _Tree, key: Value, value: Value) -> SortedNode:
@@ -112,6 +121,58 @@ def _drop(node: _Tree, key: Value) -> _Tree:
         return node.left
     first, right = _take_first(node.right)
     return _join(first.key, first.value, node.left, right)
+
+
+def node_at(node: SortedNode, index: int) -> SortedNode:
+    """The node at a place of the tree, which must be within it."""
+    while True:
+        before = 0 if node.left is None else node.left.size
+        if index == before:
+            return node
+        if index < before:
+            node = node.left  # type: ignore[assignment]
+        else:
+            node = node.right  # type: ignore[assignment]
+            index -= before + 1
+
+
+def insert_at(node: _Tree, index: int, key: Value, value: Value) -> SortedNode:
+    """The tree with one more key at a place; of ordered nodes."""
+    if node is None:
+        return OrderedNode(key, value, None, None)
+    before = 0 if node.left is None else node.left.size
+    if index <= before:
+        return _join(node.key, node.value, insert_at(node.left, index, key, value), node.right, OrderedNode)
+    right = insert_at(node.right, index - before - 1, key, value)
+    return _join(node.key, node.value, node.left, right, OrderedNode)
+
+
+def replace_at(node: SortedNode, index: int, value: Value) -> SortedNode:
+    """The tree with another value at a place; of ordered nodes."""
+    left, right = node.left, node.right
+    before = 0 if left is None else left.size
+    if index == before:
+        return OrderedNode(node.key, value, left, right)
+    if left is not None and index < before:
+        left = replace_at(left, index, value)
+    else:
+        assert right is not None
+        right = replace_at(right, index - before - 1, value)
+    return OrderedNode(node.key, node.value, left, right)
+
+
+def remove_at(node: SortedNode, index: int) -> _Tree:
+    """The tree without the key at a place; of ordered nodes."""
+    left, right = node.left, node.right
+    before = 0 if left is None else left.size
+    if left is not None and index < before:
+        return _join(node.key, node.value, remove_at(left, index), right, OrderedNode)
+    if right is not None and index > before:
+        return _join(node.key, node.value, left, remove_at(right, index - before - 1), OrderedNode)
+    if left is None or right is None:
+        return right if left is None else left
+    first = node_at(right, 0)
+    return _join(first.key, first.value, left, remove_at(right, 0), OrderedNode)
 
 
 def _search(node: _Tree, key: Value) -> _Tree:
@@ -165,12 +226,13 @@ def _walk_from(node: _Tree, key: Value, ascending: bool) -> Iterator[SortedNode]
 
 
 class _Sorted(Collection):
-    """What sorted maps and sets have in common: a tree, or None."""
+    """What sorted maps and sets have in common: a tree, or None; the function that orders it, or None."""
 
-    __slots__ = ("root",)
+    __slots__ = ("order", "root")
 
-    def __init__(self, root: SortedNode | None = None, meta: Any = None) -> None:
+    def __init__(self, root: SortedNode | None = None, meta: Any = None, order: Any = None) -> None:
         self.root = root
+        self.order = order
         self.meta = meta
         self.hash = None
         self.owner = None
@@ -180,11 +242,13 @@ class _Sorted(Collection):
 
     def find(self, key: Value) -> SortedNode | None:
         """The node of a key, or None."""
+        if self.order is not None:
+            raise NeedsOrder(self.order)
         return _search(self.root, key)
 
     def contains(self, key: Value) -> bool:
         """Whether the key is there."""
-        return _search(self.root, key) is not None
+        return self.find(key) is not None
 
     __contains__ = contains
 
@@ -198,6 +262,8 @@ class _Sorted(Collection):
 
     def nodes_from(self, key: Value, ascending: bool = True) -> Iterator[SortedNode]:
         """The nodes from a key on (it included), in order or in the opposite one."""
+        if self.order is not None:
+            raise NeedsOrder(self.order)
         return _walk_from(self.root, key, ascending)
 
 
@@ -216,11 +282,13 @@ class SortedMap(_Sorted):
 
     def get(self, key: Value, default: Value = None) -> Value:
         """The value of a key, or the default."""
-        node = _search(self.root, key)
+        node = self.find(key)
         return default if node is None else node.value
 
     def assoc(self, key: Value, value: Value) -> SortedMap:
         """The map with an entry added or changed."""
+        if self.order is not None:
+            raise NeedsOrder(self.order)
         if self.root is None:
             compare(key, key)
         root = _put(self.root, settled(key), value)
@@ -228,6 +296,8 @@ class SortedMap(_Sorted):
 
     def dissoc(self, key: Value) -> SortedMap:
         """The map without a key."""
+        if self.order is not None:
+            raise NeedsOrder(self.order)
         root = _drop(self.root, key)
         return self if root is self.root else SortedMap(root, self.meta)
 
@@ -263,11 +333,13 @@ class SortedSet(_Sorted):
 
     def get(self, item: Value, default: Value = None) -> Value:
         """The item of the set that compares equal, or the default."""
-        node = _search(self.root, item)
+        node = self.find(item)
         return default if node is None else node.key
 
     def conj(self, item: Value) -> SortedSet:
         """The set with an item added."""
+        if self.order is not None:
+            raise NeedsOrder(self.order)
         if self.root is None:
             compare(item, item)
         root = _put(self.root, settled(item), None)
@@ -275,6 +347,8 @@ class SortedSet(_Sorted):
 
     def disj(self, item: Value) -> SortedSet:
         """The set without an item."""
+        if self.order is not None:
+            raise NeedsOrder(self.order)
         root = _drop(self.root, item)
         return self if root is self.root else SortedSet(root, self.meta)
 

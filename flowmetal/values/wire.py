@@ -79,6 +79,9 @@ class Tag:
     RECORD_TRIE = 30  # [type, fields atom, root node]
     INSTANCE = 31  # [type, methods atom]
     ENTRY = 32  # [key, value]: an entry of a map
+    ORDERED_MAP = 33  # [function, root node or nil]: a map in the order of a function
+    ORDERED_SET = 34  # [function, root node or nil]
+    ORDERED_NODE = 35  # as SORTED_NODE
 
 
 class Ext:

@@ -22,6 +22,7 @@ from flowmetal.values import (
     LanguageError,
     LazySeq,
     Map,
+    NeedsOrder,
     NeedsRealize,
     Resumption,
     Set,
@@ -29,7 +30,7 @@ from flowmetal.values import (
     equal,
     numbers,
 )
-from flowmetal.vm import fibers, unwinding
+from flowmetal.vm import fibers, ordering, unwinding
 from flowmetal.vm.calls import (
     OF_ONE,
     OF_TWO,
@@ -576,6 +577,12 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                         if floor < 0:
                             return False
                 mode = unwinding.realize(process, fiber, frame, need.seq, need.whole)
+            except LanguageError as problem:
+                raised = problem.error
+        except NeedsOrder as need:
+            index = code.places[id(running)]
+            try:
+                mode = ordering.redirect(process, fiber, code, code.settle(registers, index), index, need)
             except LanguageError as problem:
                 raised = problem.error
         except LanguageError as problem:

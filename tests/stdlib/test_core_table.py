@@ -199,6 +199,56 @@ TABLE = r"""
 (keep identity [nil 1]) => (1)
 (random-sample 0 [1]) => ()
 (vec (lazy-cat [1] [2])) => [1 2]
+(conj {:a 1} (list (first {:b 2}))) => {:a 1, :b 2}
+(conj {} (list [1 2])) => !
+(conj {} "ab") => !
+(conj {} [1 2 3]) => !
+(into {} [nil [1 2] {:c 3} (list (first {:a 1}))]) => {1 2, :c 3, :a 1}
+(keys (list (first {:a 1}))) => (:a)
+(keys [[1 2]]) => !
+(with-meta (first {:a 1}) {}) => !
+(map-entry? (into (first {:a 1}) [])) => true
+(map-entry? (pop (conj (first {:a 1}) 1))) => false
+(map-entry? (update (first {:a 1}) 1 identity)) => false
+(map map-entry? {:a 1 1.0 2 "k" 3}) => (true true true)
+(map-entry? (first (rseq (sorted-map 1 2)))) => true
+(meta (empty ^{:a 1} {1 2})) => {:a 1}
+(meta (empty (with-meta (seq [1]) {:a 1}))) => nil
+(meta (vec ^{:a 1} [1])) => nil
+(meta (set ^{:a 1} #{1})) => nil
+(meta (sort ^{:a 1} [2 1])) => {:a 1}
+(meta (sort-by - ^{:a 1} [2 1])) => {:a 1}
+(meta (sort ^{:a 1} [])) => nil
+(meta (replace {1 2} ^{:a 1} [1])) => {:a 1}
+(meta (merge-with + ^{:a 1} {} {:b 1})) => {:a 1}
+(merge-with + false {:a 1}) => {:a 1}
+(merge-with + {:a 1} (list (first {:a 2}))) => {:a 3}
+(merge-with + {:a 1} [:b 2]) => !
+(assoc (sorted-map-by > 1 :a 2 :b) 3 :c 0 :d) => {3 :c, 2 :b, 1 :a, 0 :d}
+((sorted-map-by > 1 :a 2 :b) 5 :none) => :none
+(conj (sorted-map-by > 1 :a) [2 :b] {3 :c} nil) => {3 :c, 2 :b, 1 :a}
+(conj (sorted-map-by > 1 :a) [1 2 3]) => !
+(into (sorted-map-by >) (map (fn [x] [x x])) (range 5)) => {4 4, 3 3, 2 2, 1 1, 0 0}
+(into (sorted-set-by >) (range 40)) => #{39 38 37 36 35 34 33 32 31 30 29 28 27 26 25 24 23 22 21 20 19 18 17 16 15 14 13 12 11 10 9 8 7 6 5 4 3 2 1 0}
+(reduce disj (into (sorted-set-by >) (range 60)) (range 0 60 3)) => #{59 58 56 55 53 52 50 49 47 46 44 43 41 40 38 37 35 34 32 31 29 28 26 25 23 22 20 19 17 16 14 13 11 10 8 7 5 4 2 1}
+(reduce dissoc (into (sorted-map-by >) (map (fn [x] [x x])) (range 60)) (range 0 60 2)) => {59 59, 57 57, 55 55, 53 53, 51 51, 49 49, 47 47, 45 45, 43 43, 41 41, 39 39, 37 37, 35 35, 33 33, 31 31, 29 29, 27 27, 25 25, 23 23, 21 21, 19 19, 17 17, 15 15, 13 13, 11 11, 9 9, 7 7, 5 5, 3 3, 1 1}
+(disj (sorted-set-by > 1 2 3) 2 7) => #{3 1}
+(rseq (sorted-map-by > 1 :a 2 :b)) => ([1 :a] [2 :b])
+(subseq (sorted-set-by > 1 2 3 4) > 4 < 1) => (3 2)
+(rsubseq (sorted-set-by > 1 2 3 4) >= 4 <= 1) => (1 2 3 4)
+(= (sorted-map-by > 1 :a 2 :b) (sorted-map-by < 1 :a 2 :b)) => true
+(= (sorted-set-by > 1 2) #{1 2}) => true
+(= (hash (sorted-map-by > 1 2)) (hash {1 2})) => true
+(merge (sorted-map-by > 1 :a) {2 :b} {3 :c}) => {3 :c, 2 :b, 1 :a}
+(assoc-in {:m (sorted-map-by > 1 {:a 5})} [:m 2 :a] 6) => {:m {2 {:a 6}, 1 {:a 5}}}
+(select-keys (sorted-map-by > 1 5 2 6) [1 3]) => {1 5}
+(into (empty (sorted-map-by > 1 2)) {5 6 7 8}) => {7 8, 5 6}
+(meta (assoc (with-meta (sorted-map-by > 1 2) {:m 1}) 2 3)) => {:m 1}
+(let [{:keys [a b]} (sorted-map-by (fn [x y] (compare y x)) :a 1 :b 2)] [a b]) => [1 2]
+(sorted-set-by (fn [a b] (* 0.5 (- a b))) 3 1 2) => #{1 3}
+(sorted-set-by (fn [a b] (compare (count a) (count b))) "aaa" "b" "cc" "dd") => #{"b" "cc" "aaa"}
+(into (sorted-map-by (fn [a b] (compare (:n a) (:n b)))) [[{:n 2} :b] [{:n 1} :a] [{:n 2 :x 1} :c]]) => {{:n 1} :a, {:n 2} :c}
+(assoc (sorted-map-by > 1 2) :a 3) => !
 """
 
 ROWS = [line.rsplit(" => ", 1) for line in TABLE.splitlines() if line]

@@ -24,6 +24,7 @@ from flowmetal.values import (
     List,
     Map,
     ModuleOwner,
+    NeedsOrder,
     NeedsRealize,
     Promise,
     Resumption,
@@ -35,6 +36,8 @@ from flowmetal.values import (
     encode_value,
     encoder_after,
     equal,
+    insert_at,
+    is_entry,
     keyword,
     meta_of,
     pack,
@@ -239,6 +242,35 @@ def test_functions() -> None:
     data = encode_value(closure, modules).replace(b"\1" * 32, b"\7" * 32)
     with pytest.raises(CodecError):
         decode_value(data, modules)
+
+
+def test_entries_stay_entries() -> None:
+    for value in Map.of([(1, 2), (2.0, "a")]):
+        found, _ = through(value)
+        assert is_entry(found) and found == value == Vector.of(list(value))
+        assert is_entry(decode_value(encode_value(value)))
+        assert not is_entry(decode_value(encode_value(Vector.of(list(value)))))
+
+
+def test_collections_keep_an_order_of_the_program() -> None:
+    modules = Modules()
+    order = Closure(modules.functions[0][0], ())
+    tree = None
+    for place in range(50):
+        tree = insert_at(tree, 0, place, None)  # from the last to the first, which no natural order allows
+    for value in (SortedSet(tree, None, order), SortedMap(tree, None, order), SortedSet(None, None, order)):
+        found, _ = through(value, modules)
+        assert found.__class__ is value.__class__ and found.order.function is order.function
+        assert list(found) == list(value)
+        for act in (lambda found=found: found.get(1), lambda found=found: found.contains(1)):
+            with pytest.raises(NeedsOrder):
+                act()
+        again = decode_value(encode_value(value, modules), modules)
+        assert again.order.function is order.function and list(again) == list(value)
+    with pytest.raises(CodecError):  # a tree of one kind is none of the other
+        encoder = Encoder(object(), 1, modules)
+        encoder.atom(SortedSet(tree, None, order))
+        Decoder(object(), modules).add(1, [*encoder.records[:-1], [18, encoder.records[-1][2]]])
 
 
 def test_mutables_are_bare_and_may_stand_in_cycles() -> None:

@@ -28,6 +28,7 @@ from flowmetal.values import (
     encode_value,
     equal,
     hash_of,
+    insert_at,
     keyword,
     pack,
     print_string,
@@ -38,7 +39,7 @@ from tests.values.strategies import VALUES
 from tests.values.test_codec import Modules
 from tests.values.test_equality import sample
 
-TAGS = range(-1, 35)
+TAGS = range(-1, 38)
 
 
 def use(value: Any) -> None:
@@ -90,11 +91,13 @@ def test_every_truncation_is_refused() -> None:
 def test_mutated_bytes() -> None:
     modules = Modules()
     randoms = random.Random(7)
+    closure = Closure(modules.functions[0][0], (1, 2))
     sources = [
         encode_value(sample()),
-        encode_value(Vector.of([Closure(modules.functions[0][0], (1, 2)), Vector.of(range(100))]), modules),
+        encode_value(Vector.of([closure, Vector.of(range(100))]), modules),
         encode_value(SortedSet.of(range(50))),
         encode_value(Map.of((number, str(number)) for number in range(60))),
+        encode_value(SortedSet(insert_at(insert_at(None, 0, 2, 3), 0, 5, 6), None, closure), modules),
     ]
     for source in sources:
         for _ in range(1500 if len(source) < 2000 else 250):

@@ -12,6 +12,7 @@ from flowmetal.vm.builtins import (  # noqa: F401 - importing a file registers w
     names,
     numbers,
     octets,
+    ordered,
     predicates,
     printing,
     protocols,

@@ -59,6 +59,7 @@ BLOCKS: dict[str, int] = {
     "sets": 1300,
     "dispatch": 1700,
     "protocols": 1800,
+    "ordered": 1900,
 }
 
 _F = TypeVar("_F", bound=Callable[..., Any])
