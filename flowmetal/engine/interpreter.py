@@ -380,35 +380,29 @@ class Interpreter:
     def _find_requests(self) -> bool:
         """Has processes of newly claimed partitions loaded whose calls the last holder had under way; a page a round.
 
-        Whoever loads a process makes its open calls.  Those that are paused are loaded when they are resumed.
+        Whoever loads a process makes its open calls.  The store lists those that have some, so that a start does not
+        look at what is parked; those that are paused are loaded when they are resumed.
         """
         if not self._recover:
             return False
-        after, partitions = self._recover.popleft()
-        try:
-            page = self.store.processes(after=after, limit=RECOVER_PAGE, statuses=("ready", "waiting"))
-            pids = [record.pid for record in page]
-        except StoreError as error:
-            if error.code != DAMAGED:
-                self._recover.appendleft((after, partitions))
-                raise
-            pids = list(range(after + 1, after + RECOVER_PAGE + 1))  # one of them is damaged; the others are not
+        after, partitions = self._recover[0]
+        pids = self.store.calls(after, RECOVER_PAGE)
+        self._recover.popleft()
         for pid in pids:
-            if pid % PARTITIONS in partitions and self._has_calls(pid):
+            if pid % PARTITIONS in partitions and not self._is_paused(pid):
                 self._queue[pid] = True
         if len(pids) == RECOVER_PAGE:
             self._recover.append((pids[-1], partitions))
         return bool(pids)
 
-    def _has_calls(self, pid: int) -> bool:
-        """Whether a process has open requests for functions of this interpreter."""
+    def _is_paused(self, pid: int) -> bool:
         try:
-            requests = self.store.open_requests(pid)
+            record = self.store.process(pid)
         except StoreError as error:
             if error.code != DAMAGED:
                 raise
-            return True  # a turn finds out what is the matter
-        return any(in_process(request) and request.effect in self.functions for request in requests)
+            return False  # a turn finds out what is the matter
+        return record is None or record.status == "paused"
 
     # ---- timers and ready marks
 

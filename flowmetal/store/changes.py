@@ -1,7 +1,11 @@
 """Changes: the write transaction of a group of commands, with what they share.
 
-The time, the hints, counters kept in memory until the group ends, and the operations that several commands need:
-saving a process with its indexes, marking it ready, putting an event into an inbox, ending a request.
+The time, the hints, the rows of the processes that were touched, and the operations that several commands need: marking
+a process ready, putting an event into an inbox, timers, ending a request.
+
+Rows are read once and stay in memory (`Cache`), also between groups: nobody else writes the store.  What changed in a
+row, and what is only ever appended, is written in one go at the end of the group, by `flush`.  A group that is not
+committed must be followed by `Cache.clear`.
 """
 
 from __future__ import annotations
@@ -15,16 +19,12 @@ from flowmetal.store.codec import (
     LIVE,
     MESSAGES,
     PAUSED,
-    ProcessRow,
-    RequestRow,
     decode_number,
-    decode_process,
-    decode_request,
+    decode_partition,
     decode_token,
     encode_inbox,
     encode_number,
-    encode_process,
-    encode_request,
+    encode_partition,
     encode_token,
     inbox_number,
 )
@@ -32,29 +32,51 @@ from flowmetal.store.errors import StoreError, check_size
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
 from flowmetal.store.interface import Hint
 from flowmetal.store.layout import (
+    CALLS,
     DUE,
     FORGET,
     INBOX,
+    MAX_NUMBER,
     META,
+    PARTITIONS,
+    PID_BYTES,
     PROCESSES,
     QUEUE,
     READY,
     REQUESTS,
+    STATES,
     STATUSES,
     TIMERS,
     TOKENS,
     due_key,
+    inbox_key,
+    pair_key,
+    pid_key,
     queue_key,
-    read_due_key,
+    read_pid,
     read_timer_key,
     read_u64,
     ready_key,
     status_key,
     timer_key,
+    u16,
     u64,
-    u64_pair,
 )
 from flowmetal.store.limits import MAX_MESSAGES
+from flowmetal.store.rows import (
+    NEAR_REQUESTS,
+    NEAR_TIMERS,
+    NEW,
+    BornRow,
+    ProcessRow,
+    RequestRow,
+    decode_born,
+    decode_request,
+    decode_state,
+    encode_born,
+    encode_request,
+    encode_state,
+)
 from flowmetal.store.transaction import WriteTransaction
 
 #: How long a token that is over is remembered, so that a repeated delivery is known for one.
@@ -64,84 +86,107 @@ TOMBSTONE_NS = 72 * 3600 * 1_000_000_000
 WAKING_KINDS = frozenset({"cancel", "resume", "retry"})
 WAKING_CODES = frozenset(KIND_CODES[kind] for kind in WAKING_KINDS)
 
+#: Rows that stay in memory between groups: the processes that had something to do last, about 1 KB each.
+MAX_CACHED_ROWS = 10_000
+
 
 def always_alive(interpreter: str) -> bool:
     """For engines that cannot tell whether an interpreter's process still runs: leases alone decide."""
     return True
 
 
+class Cache:
+    """What stays in memory from one group of commands to the next: rows, epochs and counters as they were committed.
+
+    Belongs to the one that commits; used by one thread at a time.
+    """
+
+    __slots__ = ("counters", "epochs", "rows", "store_id")
+
+    def __init__(self, store_id: str) -> None:
+        self.store_id = store_id
+        self.rows: dict[int, ProcessRow] = {}
+        self.epochs: dict[int, int] = {}
+        self.counters: dict[str, int] = {}
+
+    def clear(self) -> None:
+        """Forgets everything: what was applied is not going to be committed, or somebody else wrote."""
+        self.rows.clear()
+        self.epochs.clear()
+        self.counters.clear()
+
+    def trim(self) -> None:
+        """Keeps the newest rows only.  Between groups."""
+        excess = len(self.rows) - MAX_CACHED_ROWS
+        if excess > 0:
+            for pid in list(self.rows)[: excess + MAX_CACHED_ROWS // 4]:
+                del self.rows[pid]
+
+
 class Changes:
     """What a group of commands changes.  `now` is the same for all of them."""
 
-    __slots__ = ("_changed", "_counters", "alive", "hints", "nearly_full", "now", "transaction")
+    __slots__ = ("_appended", "_counted", "_rows", "_touched", "alive", "cache", "hints", "nearly_full", "now",
+                 "transaction")  # fmt: skip
 
     def __init__(
         self,
         transaction: WriteTransaction,
         now: int,
+        cache: Cache,
         alive: Callable[[str], bool] = always_alive,
         nearly_full: Callable[[], None] | None = None,
     ) -> None:
         self.transaction = transaction
         self.now = now
+        self.cache = cache
         self.alive = alive
         self.nearly_full = nearly_full  # raises S304 where no new process should start
         self.hints: set[Hint] = set()
-        self._counters: dict[str, int] = {}
-        self._changed: set[str] = set()
+        self._rows = cache.rows
+        self._touched: dict[int, ProcessRow] = {}
+        self._appended: dict[str, dict[bytes, bytes]] = {}
+        self._counted: set[str] = set()
 
-    # ---- counters ------------------------------------------------------------------------------------------------
+    # ---- the end of a group --------------------------------------------------------------------------------------
 
-    def next_number(self, counter: str) -> int:
-        """The next number of a counter."""
-        return self.add(counter, 1)
-
-    def add(self, counter: str, amount: int) -> int:
-        """Adds to a counter and returns its value."""
-        counters = self._counters
-        value = counters.get(counter)
-        if value is None:
-            data = self.transaction.get(META, b"counter:" + counter.encode())
-            value = 0 if data is None else decode_number(data)
-        value += amount
-        counters[counter] = value
-        self._changed.add(counter)
-        return value
-
-    def write_counters(self) -> None:
-        """Puts the counters that changed; called once, before the commit."""
-        for counter in self._changed:
-            self.transaction.put(META, b"counter:" + counter.encode(), encode_number(self._counters[counter]))
-        self._changed.clear()
-
-    def counters(self) -> tuple[dict[str, int], set[str]]:
-        """The counters as they are, for restore_counters."""
-        return dict(self._counters), set(self._changed)
-
-    def restore_counters(self, saved: tuple[dict[str, int], set[str]]) -> None:
-        """Takes back what was counted since; together with all that was written since."""
-        self._counters, self._changed = saved
-
-    # ---- processes -----------------------------------------------------------------------------------------------
-
-    def load_process(self, pid: int) -> ProcessRow | None:
-        """The row of a process, or None."""
-        data = self.transaction.get(PROCESSES, u64(pid)) if 0 < pid < 1 << 63 else None
-        return None if data is None else decode_process(data)
-
-    def save_process(self, pid: int, row: ProcessRow, old_status: int | None, old_mark: int) -> None:
-        """Writes a process with its status index, ready mark and counts.
-
-        `old_status` (None: it is new) and `old_mark` are what the store has; `row.mark` 0 takes the mark away.
-        """
+    def flush(self) -> None:
+        """Writes the rows that were touched, with their indexes, and what was appended and counted."""
         transaction = self.transaction
-        status, mark = row.status, row.mark
+        if self._touched:
+            store_id = self.cache.store_id
+            states = []
+            for pid in sorted(self._touched):
+                row = self._touched[pid]
+                if row.old_status != row.status or row.old_mark != row.mark or row.old_calls != (row.calls > 0):
+                    self._write_indexes(pid, row)
+                states.append((pid_key(pid), encode_state(pid, row, store_id)))
+            transaction.put_all(STATES, states)
+            self._touched.clear()
+        for space, items in self._appended.items():
+            transaction.put_all(space, sorted(items.items()))
+        self._appended.clear()
+        for counter in sorted(self._counted):
+            transaction.put(META, b"counter:" + counter.encode(), encode_number(self.cache.counters[counter]))
+        self._counted.clear()
+
+    def forget(self) -> None:
+        """Drops what is not written yet, and all that is known of the store; with the writes, which are taken back."""
+        self._touched.clear()
+        self._appended.clear()
+        self._counted.clear()
+        self.cache.clear()
+
+    def _write_indexes(self, pid: int, row: ProcessRow) -> None:
+        transaction = self.transaction
+        status, mark, calls = row.status, row.mark, row.calls > 0
+        old_status, old_mark = row.old_status, row.old_mark
         if old_status != status:
-            if old_status is not None:
+            if old_status != NEW:
                 transaction.delete(STATUSES, status_key(old_status, pid))
-                self.add(f"status:{old_status}", -1)
+                self.count(f"status:{old_status}", -1)
             transaction.put(STATUSES, status_key(status, pid), b"")
-            self.add(f"status:{status}", 1)
+            self.count(f"status:{status}", 1)
             if status != LIVE:
                 self.hints.add(("process", pid))
         if old_mark != mark:
@@ -149,35 +194,105 @@ class Changes:
             if old_mark:
                 transaction.delete(READY, ready_key(partition, old_mark))
             if mark:
-                transaction.put(READY, ready_key(partition, mark), u64(pid))
+                transaction.put(READY, ready_key(partition, mark), pid_key(pid))
                 self.hints.add(("ready", partition))
         was_ready = old_status == LIVE and old_mark != 0
         is_ready = status == LIVE and mark != 0
         if was_ready != is_ready:
-            self.add("ready", 1 if is_ready else -1)
-        transaction.put(PROCESSES, u64(pid), encode_process(row))
+            self.count("ready", 1 if is_ready else -1)
+        if row.old_calls != calls:
+            if calls:
+                transaction.put(CALLS, pid_key(pid), b"")
+            else:
+                transaction.delete(CALLS, pid_key(pid))
+        row.old_status, row.old_mark, row.old_calls = status, mark, calls
+
+    def append(self, space: str, key: bytes, value: bytes) -> None:
+        """Writes at the end of the group; not seen by `transaction.get` before."""
+        items = self._appended.get(space)
+        if items is None:
+            items = self._appended[space] = {}
+        items[key] = value
+        self.transaction.writes += 1
+
+    # ---- counters and epochs -------------------------------------------------------------------------------------
+
+    def count(self, counter: str, amount: int) -> int:
+        """Adds to a counter and returns its value."""
+        counters = self.cache.counters
+        value = counters.get(counter)
+        if value is None:
+            data = self.transaction.get(META, b"counter:" + counter.encode())
+            value = 0 if data is None else decode_number(data)
+        value += amount
+        counters[counter] = value
+        self._counted.add(counter)
+        self.transaction.writes += 1
+        return value
+
+    def epoch_of(self, partition: int) -> int:
+        """The epoch of a partition; 0 if no interpreter ever had it."""
+        epoch = self.cache.epochs.get(partition)
+        if epoch is None:
+            data = self.transaction.get(PARTITIONS, u16(partition))
+            epoch = self.cache.epochs[partition] = 0 if data is None else decode_partition(data)[1]
+        return epoch
+
+    def put_partition(self, partition: int, holder: str, epoch: int) -> None:
+        """Gives a partition to an interpreter."""
+        self.transaction.put(PARTITIONS, u16(partition), encode_partition(holder, epoch))
+        self.cache.epochs[partition] = epoch
+
+    # ---- processes -----------------------------------------------------------------------------------------------
+
+    def load_process(self, pid: int) -> ProcessRow | None:
+        """The row of a process, or None.  It is shared: `touch` it before it is changed."""
+        row = self._rows.get(pid)
+        if row is None and 0 < pid <= MAX_NUMBER:
+            data = self.transaction.get(STATES, pid_key(pid))
+            if data is not None:
+                row = self._rows[pid] = decode_state(pid, data, self.cache.store_id)
+        return row
+
+    def touch(self, pid: int, row: ProcessRow) -> None:
+        """Has a row written at the end of the group."""
+        self._touched[pid] = row
+        self.transaction.writes += 1
+
+    def add_process(self, pid: int, born: BornRow, row: ProcessRow) -> None:
+        """Adds a new process."""
+        self.append(PROCESSES, pid_key(pid), encode_born(born))
+        self._rows[pid] = row
+        self.touch(pid, row)
+
+    def load_born(self, pid: int) -> BornRow | None:
+        """What a process was started as."""
+        key = pid_key(pid)
+        data = self._appended.get(PROCESSES, {}).get(key) or self.transaction.get(PROCESSES, key)
+        return None if data is None else decode_born(data)
 
     def new_mark(self) -> int:
         """A number for a ready mark: behind all that are waiting."""
-        return self.next_number("arrivals")
+        return self.count("arrivals", 1)
 
     def put_inbox(
         self, pid: int, row: ProcessRow, kind: str, data: bytes, *, number: int = 0, attempt: int = 0
     ) -> None:
         """Puts an event into the inbox of a process that has not ended, and marks it ready if it is to run for it."""
         check_size("an event", data)
-        key = inbox_number(kind, self.next_number("arrivals"))
-        is_message = key >= MESSAGES
+        is_message = kind == "message"
         if is_message and row.messages >= MAX_MESSAGES:
             raise StoreError("S208", pid=pid, limit=MAX_MESSAGES)
-        self.transaction.put(INBOX, u64_pair(pid, key), encode_inbox(kind, number, attempt, data))
-        old_mark = row.mark
-        row.messages += is_message
+        self.touch(pid, row)
+        key = inbox_number(kind, self.count("arrivals", 1))
+        self.transaction.put(INBOX, inbox_key(pid, key), encode_inbox(kind, number, attempt, data))
+        if is_message:
+            row.messages += 1
+        else:
+            row.events += 1
         wakes = kind in WAKING_KINDS or (row.status != PAUSED and (row.receives or not is_message))
-        if wakes and not old_mark:
+        if wakes and not row.mark:
             row.mark = self.new_mark()
-        if is_message or row.mark != old_mark:
-            self.save_process(pid, row, row.status, old_mark)
 
     def deliver(self, pid: int, kind: str, number: int, attempt: int, data: bytes) -> bool:
         """put_inbox for a pid; False where there is no such process or it has ended."""
@@ -188,27 +303,41 @@ class Changes:
         return True
 
     def take_inbox(self, pid: int, row: ProcessRow, key: int) -> None:
-        """Removes an event from the inbox; the caller saves the row."""
-        if self.transaction.delete(INBOX, u64_pair(pid, key)) and key >= MESSAGES:
-            row.messages -= 1
+        """Removes an event from the inbox of a touched process."""
+        if self.transaction.delete(INBOX, inbox_key(pid, key)):
+            if key >= MESSAGES:
+                row.messages -= 1
+            else:
+                row.events -= 1
 
     def wants_turn(self, pid: int, row: ProcessRow) -> bool:
         """Whether a process has events in its inbox that it should run for."""
-        stop = u64_pair(pid, MESSAGES)
         if row.status == LIVE:
-            if row.receives and row.messages:
-                return True
-            return bool(self.transaction.scan(INBOX, u64(pid), stop=stop, limit=1))
+            return row.events > 0 or (row.receives and row.messages > 0)
         start = b""
-        stop = u64_pair(pid, ANSWERS)
-        while row.status == PAUSED:
-            page = self.transaction.scan(INBOX, u64(pid), start=start, stop=stop, limit=256)
+        stop = inbox_key(pid, ANSWERS)
+        while row.status == PAUSED and row.events > 0:
+            page = self.transaction.scan(INBOX, pid_key(pid), start=start, stop=stop, limit=256)
             if any(value[1] in WAKING_CODES for _, value in page):  # the byte after the array's head is the kind
                 return True
             if len(page) < 256:
                 return False
             start = page[-1][0] + b"\x00"
         return False
+
+    def end_process(self, pid: int, row: ProcessRow) -> None:
+        """Removes what only a living process needs: inbox, requests, queue entries, timers; buries its tokens."""
+        prefix = pid_key(pid)
+        for number in list(row.requests):
+            self.close_request(pid, row, number)
+        if row.far_requests:
+            for key, _ in self.transaction.scan(REQUESTS, prefix):
+                self.close_request(pid, row, read_pid(key, PID_BYTES))
+        self.drop_timers(pid, row)
+        if row.events or row.messages:
+            for key, _ in self.transaction.scan(INBOX, prefix):
+                self.transaction.delete(INBOX, key)
+        row.mark = row.messages = row.events = 0
 
     # ---- timers --------------------------------------------------------------------------------------------------
 
@@ -217,61 +346,102 @@ class Changes:
         first = self.transaction.scan(DUE, limit=1)
         if not first or due < read_u64(first[0][0]):
             self.hints.add(("timer", 0))
-        self.transaction.put(DUE, due_key(due, pid, number, kind), u64(attempt))
+        self.transaction.put(DUE, due_key(due, pid, number, kind), encode_number(attempt) if attempt else b"")
 
-    def set_timer(self, due: int, pid: int, number: int, kind: int) -> None:
-        """Sets a timer of a process; one of the same number and kind is replaced."""
-        key = timer_key(pid, number, kind)
-        old = self.transaction.get(TIMERS, key)
-        if old is not None:
-            self.transaction.delete(DUE, due_key(read_u64(old), pid, number, kind))
-        self.transaction.put(TIMERS, key, u64(due))
+    def set_timer(self, pid: int, row: ProcessRow, due: int, number: int, kind: int) -> None:
+        """Sets a timer of a touched process; one of the same number and kind is replaced."""
+        self.drop_timer(pid, row, number, kind)
+        if len(row.timers) < NEAR_TIMERS:
+            row.timers[number, kind] = due
+        else:
+            self.transaction.put(TIMERS, timer_key(pid, number, kind), u64(due))
+            row.far_timers += 1
         self.put_due(due, pid, number, kind)
 
-    def drop_timers(self, prefix: bytes) -> None:
-        """Drops the timers of a process or a request (prefix: pid, or pid and number)."""
-        for key, value in self.transaction.scan(TIMERS, prefix):
-            pid, number, kind = read_timer_key(key)
-            self.transaction.delete(DUE, due_key(read_u64(value), pid, number, kind))
-            self.transaction.delete(TIMERS, key)
+    def drop_timer(self, pid: int, row: ProcessRow, number: int, kind: int) -> None:
+        """Drops one timer of a touched process, if there is such a one."""
+        due = row.timers.pop((number, kind), None)
+        if due is None and row.far_timers:
+            key = timer_key(pid, number, kind)
+            old = self.transaction.get(TIMERS, key)
+            if old is not None:
+                due = read_u64(old)
+                self.transaction.delete(TIMERS, key)
+                row.far_timers -= 1
+        if due is not None:
+            self.transaction.delete(DUE, due_key(due, pid, number, kind))
+
+    def drop_timers(self, pid: int, row: ProcessRow, number: int | None = None) -> None:
+        """Drops the timers of a request of a touched process, or all."""
+        if row.timers:
+            for key in [key for key in row.timers if number is None or key[0] == number]:
+                self.transaction.delete(DUE, due_key(row.timers.pop(key), pid, *key))
+        if row.far_timers:
+            prefix = pid_key(pid) if number is None else pair_key(pid, number)
+            for stored, value in self.transaction.scan(TIMERS, prefix):
+                self.transaction.delete(DUE, due_key(read_u64(value), *read_timer_key(stored)))
+                self.transaction.delete(TIMERS, stored)
+                row.far_timers -= 1
 
     # ---- requests ------------------------------------------------------------------------------------------------
 
-    def load_request(self, pid: int, number: int) -> RequestRow | None:
-        """The row of a request that is not over, or None."""
-        if not (0 < pid < 1 << 63 and 0 <= number < 1 << 63):
-            return None
-        data = self.transaction.get(REQUESTS, u64_pair(pid, number))
-        return None if data is None else decode_request(data)
+    def load_request(self, pid: int, row: ProcessRow, number: int) -> RequestRow | None:
+        """The row of a request that is not over, or None.  Shared like that of its process."""
+        request = row.requests.get(number)
+        if request is None and row.far_requests and 0 <= number <= MAX_NUMBER:
+            data = self.transaction.get(REQUESTS, pair_key(pid, number))
+            if data is not None:
+                return decode_request(pid, number, data, self.cache.store_id)
+        return request
 
-    def save_request(self, pid: int, number: int, row: RequestRow) -> None:
-        """Writes a request."""
-        self.transaction.put(REQUESTS, u64_pair(pid, number), encode_request(row))
+    def find_request(self, pid: int, number: int) -> tuple[ProcessRow, RequestRow] | None:
+        """A request that is not over, with its process; None where there is none."""
+        row = self.load_process(pid)
+        request = self.load_request(pid, row, number) if row is not None else None
+        return None if row is None or request is None else (row, request)
 
-    def enqueue(self, pid: int, number: int, row: RequestRow) -> None:
+    def save_request(self, pid: int, row: ProcessRow, number: int, request: RequestRow) -> None:
+        """Writes a request: into the record of its process, which is touched, while it is small and there are few."""
+        near = row.requests
+        if not request.far:
+            if request.is_small and (number in near or len(near) < NEAR_REQUESTS):
+                near[number] = request
+                return
+            near.pop(number, None)
+            request.far = True
+            row.far_requests += 1
+        self.transaction.put(REQUESTS, pair_key(pid, number), encode_request(pid, number, request, self.cache.store_id))
+
+    def enqueue(self, pid: int, number: int, request: RequestRow) -> None:
         """Puts a request at the end of its queue; the caller saves the row."""
-        row.place = self.next_number("arrivals")
-        self.transaction.put(QUEUE, queue_key(row.effect.encode(), row.place), u64_pair(pid, number))
-        self.hints.add(("request", row.effect))
+        request.place = self.count("arrivals", 1)
+        self.transaction.put(QUEUE, queue_key(request.effect.encode(), request.place), pair_key(pid, number))
+        self.hints.add(("request", request.effect))
 
-    def withdraw(self, pid: int, number: int, row: RequestRow) -> None:
+    def withdraw(self, pid: int, number: int, request: RequestRow) -> None:
         """Takes a request out of its queue and ends its lease; the caller saves the row, or deletes it."""
-        if row.place:
-            self.transaction.delete(QUEUE, queue_key(row.effect.encode(), row.place))
-            row.place = 0
-        if row.lease_until:
-            self.transaction.delete(DUE, due_key(row.lease_until, pid, number, LEASE))
-            row.lease_until = 0
+        if request.place:
+            self.transaction.delete(QUEUE, queue_key(request.effect.encode(), request.place))
+            request.place = 0
+        if request.lease_until:
+            self.transaction.delete(DUE, due_key(request.lease_until, pid, number, LEASE))
+            request.lease_until = 0
 
-    def close_request(self, pid: int, number: int) -> None:
-        """Ends a request with its place in the queue, lease, timers and tokens.  Nothing where there is none."""
-        row = self.load_request(pid, number)
-        if row is not None:
-            self.withdraw(pid, number, row)
-            for token in row.tokens:
+    def close_request(self, pid: int, row: ProcessRow, number: int) -> None:
+        """Ends a request of a touched process with its place in the queue, lease, timers and tokens."""
+        request = self.load_request(pid, row, number)
+        if request is not None:
+            self.withdraw(pid, number, request)
+            for token in request.tokens:
                 self.bury_token(token, pid, number)
-            self.transaction.delete(REQUESTS, u64_pair(pid, number))
-        self.drop_timers(u64_pair(pid, number))
+            row.calls -= request.called
+            if request.far:
+                self.transaction.delete(REQUESTS, pair_key(pid, number))
+                row.far_requests -= 1
+            else:
+                del row.requests[number]
+        if row.timers or row.far_timers:
+            self.drop_timers(pid, row, number)
 
     def bury_token(self, token: str, pid: int, number: int) -> None:
         """Marks a token as over, unless it was; it is remembered for TOMBSTONE_NS."""
@@ -281,18 +451,3 @@ class Changes:
             return
         self.transaction.put(TOKENS, name, encode_token(pid, number, self.now))
         self.transaction.put(FORGET, u64(self.now + TOMBSTONE_NS) + name, b"")
-
-    def end_process(self, pid: int) -> None:
-        """Removes what only a living process needs: inbox, requests, queue entries, timers; buries its tokens."""
-        prefix = u64(pid)
-        for key, _ in self.transaction.scan(REQUESTS, prefix):
-            self.close_request(pid, read_u64(key, 8))
-        self.drop_timers(prefix)
-        for key, _ in self.transaction.scan(INBOX, prefix):
-            self.transaction.delete(INBOX, key)
-
-
-def due_timers(changes: Changes, limit: int) -> list[tuple[int, int, int, int, int]]:
-    """(due, pid, number, kind, attempt) of timers that are due, in order of time."""
-    items = changes.transaction.scan(DUE, stop=u64(changes.now + 1), limit=limit)
-    return [(*read_due_key(key), read_u64(value)) for key, value in items]

@@ -7,11 +7,11 @@ hands gets a new epoch, so that nothing of its last holder is accepted any more.
 from __future__ import annotations
 
 from flowmetal.store.changes import Changes
-from flowmetal.store.codec import PAUSED, decode_interpreter, decode_partition, encode_interpreter, encode_partition
+from flowmetal.store.codec import PAUSED, decode_interpreter, decode_partition, encode_interpreter
 from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
 from flowmetal.store.interface import Claim, Join, Leave
-from flowmetal.store.layout import INTERPRETERS, PARTITIONS, u16
+from flowmetal.store.layout import INTERPRETERS, PARTITIONS
 from flowmetal.store.limits import MAX_TIME
 from flowmetal.store.requests import MILLISECOND_NS, check_lease
 
@@ -80,8 +80,8 @@ def _count_death(changes: Changes, interpreter: bytes) -> None:
     pid = decode_interpreter(interpreter)[2]
     row = changes.load_process(pid)
     if row is not None and row.status <= PAUSED:
+        changes.touch(pid, row)
         row.deaths += 1
-        changes.save_process(pid, row, row.status, row.mark)
 
 
 def _assign(changes: Changes, living: set[str]) -> dict[int, tuple[str, int]]:
@@ -95,7 +95,7 @@ def _assign(changes: Changes, living: set[str]) -> dict[int, tuple[str, int]]:
         new_holder = order[partition % len(order)] if order else ""
         if new_holder != holder:
             holder, epoch = new_holder, epoch + 1
-            changes.transaction.put(PARTITIONS, u16(partition), encode_partition(holder, epoch))
+            changes.put_partition(partition, holder, epoch)
             changes.hints.add(("claims", 0))
         holders[partition] = (holder, epoch)
     return holders

@@ -5,7 +5,8 @@ answers when they are durable, all of the list in one transaction; the commands 
 (group commit).  What a command does is written once, in commands.py, over ordered key spaces that each engine
 provides, so that engines differ only in how bytes are kept.
 
-Times are integer nanoseconds since 1970 by the store's clock (`Store.now`).  A pid is an integer from 1.
+Times are integer nanoseconds since 1970 by the store's clock (`Store.now`).  A pid is an integer from 1.  Pids,
+sequences and numbers of requests are below 2^40.
 
 Names (ids, programs, effects, tokens, interpreters, workers) are 1 to 200 bytes of printable text, S204 otherwise.
 Sizes have limits, S205 beyond: 64 MiB for an event, segment, payload, answer or result, 512 MiB for a checkpoint or
@@ -81,6 +82,7 @@ class Request:
     worker: str = ""
     lease_until: int = 0
     queued: bool = True  # False: nobody takes it from a queue (sleep, callbacks, in-process answers)
+    called: bool = False  # a function of the interpreter itself answers it; its process is among Store.calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,13 +311,16 @@ class Store(Protocol):
     url: str
 
     def now(self) -> int: ...
-    def submit(self, commands: Sequence[Command]) -> Future[list[Any]]:
+    def submit(self, commands: Sequence[Command], here: bool = False) -> Future[list[Any]]:
         """Results in the order of the commands, once all are durable.  One transaction for the list.
 
         Lists of one thread are applied in the order they were submitted.  What waits on the future by
         `add_done_callback` is called on a thread of the store: it must be short and must not wait for another result.
         The memory store is done when this returns.  S110 where the owner does not answer: whether the list was
         applied is then not known.
+
+        `here`: the caller has nothing else to do, so the commit is made on its thread where that can be: where this
+        process owns the store and is not committing at the moment.  The future is then done when this returns.
         """
 
     def watch(self, callback: Callable[[frozenset[Hint]], None]) -> Callable[[], None]:
@@ -364,6 +369,10 @@ class Store(Protocol):
         """When the earliest timer or lease is due."""
 
     def open_requests(self, pid: int) -> list[Request]: ...
+    def calls(self, after: int = 0, limit: int = 1000) -> list[int]:
+        """Pids beyond `after`, in order, of processes with open `called` requests, the paused ones included: what has
+        to be called again where an interpreter died.  Its cost does not hang on how many processes there are."""
+
     def queued(self, effects: Sequence[str]) -> bool:
         """Whether a Take of one of these effects would find something now."""
 

@@ -13,7 +13,7 @@ from typing import Final
 from flowmetal.dataclass import dataclass
 
 #: Written into every store; a store of another format is refused.
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,64 +45,83 @@ ARTIFACTS: Final = _space("artifacts", "content hash", "the artifact's bytes", "
 DEPLOYED: Final = _space("deployed", "name, text", "content hash", "What new processes of a name run.")
 PROCESSES: Final = _space(
     "processes",
-    "pid u64",
-    "[artifact, function, status, sequence, checkpoint, created_at, updated_at, id, parent, waits, error, mark, name, "
-    "digest, messages, receives, deaths]",
-    "One record a process. `mark`: the number of its ready mark, 0 for none. `name`, `digest`: the deployed name and "
-    "the SHA-256 of the arguments it was started with, to tell whether another start with its id is the same. "
-    "`messages`: how many are in its inbox. `receives`: whether it is to run for a message. "
-    "`deaths`: interpreters that ended in one of its turns since the last one that was committed.",
+    "pid u40",
+    "[artifact, function, created_at, id, parent, name, digest]",
+    "What a process is from its start on. `name`: the deployed name it was started with; `digest`, where it has an "
+    "id: the SHA-256 of its arguments. They tell whether another start with its id is the same.",
 )
-ATTRIBUTES: Final = _space("attributes", "pid u64", "a map", "Attributes of processes that have some.")
-IDS: Final = _space("ids", "id, text", "pid u64", "Processes by the id they were given at start.")
+STATES: Final = _space(
+    "states",
+    "pid u40",
+    "[status, sequence, checkpoint, updated_at, mark, messages, events, receives, deaths, calls, far_requests, "
+    "far_timers, waits, error, requests, timers]",
+    "What changes with every turn, all that a turn has to read. `mark`: the number of its ready mark, 0 for none. "
+    "`messages`, `events`: messages and other things in its inbox. `receives`: whether it is to run for a message. "
+    "`deaths`: interpreters that ended in one of its turns since the last one that was committed. `calls`: open "
+    "requests for functions of an interpreter. `requests`: the first small ones, each with its number before the "
+    "fields of `requests`; `timers`: the first few, [number, kind, due] one after the other; how many more there are "
+    "in the spaces `requests` and `timers`: `far_requests`, `far_timers`.",
+)
+ATTRIBUTES: Final = _space("attributes", "pid u40", "a map", "Attributes of processes that have some.")
+IDS: Final = _space("ids", "id, text", "pid u40", "Processes by the id they were given at start.")
 STATUSES: Final = _space(
     "statuses",
-    "group u8, pid u64",
+    "group u8, pid u40",
     "empty",
     "Processes by group: 0 live (ready or waiting), 1 paused, 2 done, 3 failed, 4 cancelled. A live process is "
     "ready while it has a ready mark.",
 )
+CALLS: Final = _space(
+    "calls",
+    "pid u40",
+    "empty",
+    "Processes with open requests for functions of an interpreter: what has to be called again after a crash.",
+)
 LOG: Final = _space(
     "log",
-    "pid u64, sequence u64, part u32",
-    "[event, segment]",
-    "The events of a process in order, each with what it changed in the image.",
+    "pid u40, sequence u40; for a part also part u24",
+    "[event, segment, event, segment, ...]",
+    "The events of a process in order, each with what it changed in the image; nil stands for no bytes. One record "
+    "has the entries of a turn from its sequence on, as far as they are small. A part, which is a cut saved within an "
+    "entry, has a record of its own.",
 )
 CHECKPOINTS: Final = _space(
-    "checkpoints", "pid u64, sequence u64", "image bytes", "Full images: the state before the entry of this sequence."
+    "checkpoints", "pid u40, sequence u40", "image bytes", "Full images: the state before the entry of this sequence."
 )
-RESULTS: Final = _space("results", "pid u64", "encoded value", "What ended processes returned, or their error.")
+RESULTS: Final = _space("results", "pid u40", "encoded value", "What ended processes returned, or their error.")
 INBOX: Final = _space(
     "inbox",
-    "pid u64, class and arrival u64",
+    "pid u40, class and arrival u64",
     "[kind u8, number, attempt, data]",
     "What has arrived for a process and was not yet taken. Arrivals are numbered over the whole store. Class, in the "
     "highest bits: 0 start, cancel, pause, resume, retry; 2^61 answers, errors, losses and timers; 2^62 messages.",
 )
 READY: Final = _space(
-    "ready", "partition u16, mark u64", "pid u64", "Processes that have something to do, the longest waiting first."
+    "ready", "partition u16, mark u64", "pid u40", "Processes that have something to do, the longest waiting first."
 )
 REQUESTS: Final = _space(
     "requests",
-    "pid u64, number u64",
-    "[effect, payload, options, idempotency_key, not_before, attempt, state, worker, lease_until, queued, place, "
+    "pid u40, number u40",
+    "[effect, payload, options, idempotency_key, not_before, attempt, state, worker, lease_until, flags, place, "
     "tokens]",
-    "Effects that are not over. `place`: the number under which it stands in its queue, 0 if it does not.",
+    "Effects that are not over and stand in no record of `states`, being large or many. `idempotency_key`: nil for "
+    "the usual one, which is the store's id, the pid and the number. `flags`: 1 queued, 2 called. `place`: the number "
+    "under which it stands in its queue, 0 if it does not.",
 )
 QUEUE: Final = _space(
-    "queue", "effect, text, 0 u8, place u64", "pid u64, number u64", "Requests that a worker may take, oldest first."
+    "queue", "effect, text, 0 u8, place u64", "pid u40, number u40", "Requests that a worker may take, oldest first."
 )
 TIMERS: Final = _space(
     "timers",
-    "pid u64, number u64, kind u8",
+    "pid u40, number u40, kind u8",
     "due u64",
-    "When each timer of a process is due. Kinds: 1 sleep, 2 timeout, 3 deadline, 4 retry.",
+    "When each timer is due that stands in no record of `states`. Kinds: 1 sleep, 2 timeout, 3 deadline, 4 retry.",
 )
 DUE: Final = _space(
     "due",
-    "due u64, pid u64, number u64, kind u8",
-    "attempt u64",
-    "All timers by time: those above, and 5, the leases of taken requests (whose attempt is the value).",
+    "due u64, pid u40, number u40, kind u8",
+    "attempt, empty for 0",
+    "All timers by time: those of processes, and 5, the leases of taken requests (whose attempt is the value).",
 )
 TOKENS: Final = _space(
     "tokens",
@@ -138,21 +157,54 @@ SPACE_NAMES: Final[tuple[str, ...]] = tuple(space.name for space in SPACES)
 
 _U16 = struct.Struct(">H")
 _U64 = struct.Struct(">Q")
-_U64_PAIR = struct.Struct(">QQ")
-_LOG_KEY = struct.Struct(">QQI")
-_TIMER_KEY = struct.Struct(">QQB")
-_DUE_KEY = struct.Struct(">QQQB")
 _READY_KEY = struct.Struct(">HQ")
-_STATUS_KEY = struct.Struct(">BQ")
+
+#: Pids, sequences and the numbers of requests have 40 bits: keys are in every page, and a process that makes 1,000
+#: steps a second makes them for 34 years.
+NUMBER_BITS: Final = 40
+MAX_NUMBER: Final = (1 << NUMBER_BITS) - 1
+PID_BYTES: Final = 5
+PAIR_BYTES: Final = 10
 
 u16 = _U16.pack
 u64 = _U64.pack
-u64_pair = _U64_PAIR.pack
-log_key = _LOG_KEY.pack
-timer_key = _TIMER_KEY.pack
-due_key = _DUE_KEY.pack
 ready_key = _READY_KEY.pack
-status_key = _STATUS_KEY.pack
+
+
+def pid_key(pid: int) -> bytes:
+    """The 5 bytes of a pid."""
+    return pid.to_bytes(5, "big")
+
+
+def pair_key(pid: int, number: int) -> bytes:
+    """A pid and a number (of a request, an entry), 5 bytes each."""
+    return (pid << 40 | number).to_bytes(10, "big")
+
+
+def log_key(pid: int, sequence: int, part: int) -> bytes:
+    """The key of a log record that begins with an entry."""
+    key = (pid << 40 | sequence).to_bytes(10, "big")
+    return key + part.to_bytes(3, "big") if part else key
+
+
+def inbox_key(pid: int, number: int) -> bytes:
+    """The key of an inbox event."""
+    return (pid << 64 | number).to_bytes(13, "big")
+
+
+def status_key(group: int, pid: int) -> bytes:
+    """The key of a process in the index by group."""
+    return (group << 40 | pid).to_bytes(6, "big")
+
+
+def timer_key(pid: int, number: int, kind: int) -> bytes:
+    """The key of a timer of a process."""
+    return (pid << 48 | number << 8 | kind).to_bytes(11, "big")
+
+
+def due_key(due: int, pid: int, number: int, kind: int) -> bytes:
+    """The key of a timer in the order of time."""
+    return (due << 88 | pid << 48 | number << 8 | kind).to_bytes(19, "big")
 
 
 def queue_key(effect: bytes, place: int) -> bytes:
@@ -165,28 +217,32 @@ def read_u64(data: bytes, offset: int = 0) -> int:
     return int.from_bytes(data[offset : offset + 8], "big")
 
 
-def read_u64_pair(data: bytes) -> tuple[int, int]:
-    """Two numbers of 8 bytes."""
-    pair: tuple[int, int] = _U64_PAIR.unpack(data)
-    return pair
+def read_pid(data: bytes, offset: int = 0) -> int:
+    """The pid, or other number, of 5 bytes at `offset`."""
+    return int.from_bytes(data[offset : offset + 5], "big")
+
+
+def read_pair(data: bytes) -> tuple[int, int]:
+    """Pid and number."""
+    both = int.from_bytes(data[:10], "big")
+    return both >> 40, both & MAX_NUMBER
 
 
 def read_log_key(key: bytes) -> tuple[int, int, int]:
     """(pid, sequence, part)."""
-    parts: tuple[int, int, int] = _LOG_KEY.unpack(key)
-    return parts
+    pid, sequence = read_pair(key)
+    return pid, sequence, int.from_bytes(key[10:], "big")
 
 
 def read_timer_key(key: bytes) -> tuple[int, int, int]:
     """(pid, number, kind)."""
-    parts: tuple[int, int, int] = _TIMER_KEY.unpack(key)
-    return parts
+    pid, number = read_pair(key)
+    return pid, number, key[10]
 
 
 def read_due_key(key: bytes) -> tuple[int, int, int, int]:
     """(due, pid, number, kind)."""
-    parts: tuple[int, int, int, int] = _DUE_KEY.unpack(key)
-    return parts
+    return read_u64(key), *read_timer_key(key[8:])
 
 
 def read_ready_key(key: bytes) -> tuple[int, int]:

@@ -40,6 +40,8 @@ MAX_READERS = 1022
 SPARE_READERS = 16
 #: Part of the limit that is full when no new processes start, in percent.
 NEARLY_FULL_PERCENT = 90
+#: Puts for which a cursor does not pay.
+FEW_PUTS = 3
 #: Keys of LMDB.
 MAX_KEY_BYTES = 511
 
@@ -101,6 +103,7 @@ class LmdbTransaction:
         stop: bytes = b"",
         limit: int = 1 << 62,
         reverse: bool = False,
+        values: bool = True,
     ) -> list[tuple[bytes, bytes]]:
         """See ReadTransaction."""
         found: list[tuple[bytes, bytes]] = []
@@ -109,15 +112,17 @@ class LmdbTransaction:
         cursor = self._transaction.cursor(self._handles[space])
         if not reverse:
             first = max(prefix, start)
-            items = cursor.iternext(True, True) if not first or cursor.set_range(first) else ()
+            found_any = not first or cursor.set_range(first)
+            items = cursor.iternext(True, values) if found_any else ()
         else:
             last = start or (prefix + b"\xff" * 64 if prefix else b"")
             if not last or not cursor.set_range(last):
-                items = cursor.iterprev(True, True) if cursor.last() else ()
-            elif cursor.key() != last and not cursor.prev():
-                items = ()
+                found_any = cursor.last()
             else:
-                items = cursor.iterprev(True, True)
+                found_any = cursor.key() == last or cursor.prev()
+            items = cursor.iterprev(True, values) if found_any else ()
+        if not values:
+            items = ((key, b"") for key in items)
         for key, value in items:
             if not key.startswith(prefix):
                 break
@@ -138,6 +143,17 @@ class LmdbTransaction:
         """See WriteTransaction."""
         self._transaction.put(key, value, db=self._handles[space])
         self.writes += 1
+
+    def put_all(self, space: str, items: list[tuple[bytes, bytes]]) -> None:
+        """See WriteTransaction.  In order and with one cursor a put costs a fifth of one alone."""
+        if len(items) < FEW_PUTS:
+            for key, value in items:
+                self._transaction.put(key, value, db=self._handles[space])
+        else:
+            consumed, _ = self._transaction.cursor(self._handles[space]).putmulti(items)
+            if consumed != len(items):
+                raise lmdb.Error(f"{consumed} of {len(items)} items were put")
+        self.writes += len(items)
 
     def delete(self, space: str, key: bytes) -> bool:
         """See WriteTransaction."""

@@ -88,8 +88,8 @@ class LmdbStore(StoreReads):
 
     # ---- writes --------------------------------------------------------------------------------------------------
 
-    def submit(self, commands: Sequence[Command]) -> Future[list[Any]]:
-        """The results once they are durable."""
+    def submit(self, commands: Sequence[Command], here: bool = False) -> Future[list[Any]]:
+        """The results once they are durable.  See Store."""
         future = make_future()
         try:
             for command in commands:
@@ -99,10 +99,13 @@ class LmdbStore(StoreReads):
                     self._drop_when_left(future, command.interpreter)
             with self._role_lock:
                 self._take_role()
-                if self._committer is not None:
-                    self._committer.submit(commands_unit(tuple(commands), partial(settle, future)))
-                elif self._link is not None:
+                committer = self._committer
+                if committer is None and self._link is not None:
                     self._link.submit(commands, future)
+                elif committer is not None and not here:
+                    committer.submit(commands_unit(tuple(commands), partial(settle, future)))
+            if committer is not None and here:  # others may submit meanwhile
+                committer.submit(commands_unit(tuple(commands), partial(settle, future)), here=True)
         except StoreError as error:
             settle(future, None, error)
         return future

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from flowmetal.store.changes import Changes
+from flowmetal.store.changes import Cache, Changes
 from flowmetal.store.clock import SteadyClock
 from flowmetal.store.codec import encode_about
 from flowmetal.store.commands import apply_all
@@ -54,6 +54,7 @@ class MemoryTransaction:
         stop: bytes = b"",
         limit: int = 1 << 62,
         reverse: bool = False,
+        values: bool = True,
     ) -> list[tuple[bytes, bytes]]:
         """See ReadTransaction."""
         table = self._tables[space]
@@ -82,6 +83,11 @@ class MemoryTransaction:
         self._undo.append((table, key, table.get(key)))
         table.put(key, value)
         self.writes += 1
+
+    def put_all(self, space: str, items: list[tuple[bytes, bytes]]) -> None:
+        """See WriteTransaction."""
+        for key, value in items:
+            self.put(space, key, value)
 
     def delete(self, space: str, key: bytes) -> bool:
         """See WriteTransaction."""
@@ -124,6 +130,7 @@ class MemoryStore(StoreReads):
         self._closed = False
         self._lock = threading.RLock()
         self._tables = {space: SortedTable() for space in SPACE_NAMES}
+        self._cache = Cache(self.id)
         self._watchers = Watchers()
         self._tables[META].put(b"about", encode_about(FORMAT, ENGINE, self.id, self.now()))
 
@@ -133,7 +140,7 @@ class MemoryStore(StoreReads):
             self._latest = max(self._latest, self._clock())
             return self._latest
 
-    def submit(self, commands: Sequence[Command]) -> Future[list[Any]]:
+    def submit(self, commands: Sequence[Command], here: bool = False) -> Future[list[Any]]:
         """The results; done, or failed, when it returns.  Watchers are called before it returns."""
         try:
             results, hints = self._apply(commands)
@@ -160,16 +167,18 @@ class MemoryStore(StoreReads):
         with self._lock:
             self._check_open()
             transaction = MemoryTransaction(self._tables)
-            changes = Changes(transaction, self.now())
+            changes = Changes(transaction, self.now(), self._cache)
             try:
                 results = apply_all(changes, commands)
                 if transaction.writes:
-                    changes.write_counters()
+                    changes.flush()
                     if self.fault is not None:
                         self.fault("commit")
             except BaseException:
                 transaction.roll_back()
+                self._cache.clear()
                 raise
+            self._cache.trim()
             return results, frozenset(changes.hints)
 
     @contextmanager

@@ -83,11 +83,11 @@ class StoreHandle(StoreReads):
         """The time of the store in ns."""
         return self.store.now()
 
-    def submit(self, commands: Sequence[Command]) -> Future[list[Any]]:
+    def submit(self, commands: Sequence[Command], here: bool = False) -> Future[list[Any]]:
         """See Store."""
         if self._closed:
             return failed_future(StoreError("S114", path=str(self.store.path)))
-        return self.store.submit(commands)
+        return self.store.submit(commands, here)
 
     def watch(self, callback: Callable[[frozenset[Hint]], None]) -> Callable[[], None]:
         """See Store."""

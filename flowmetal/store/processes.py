@@ -8,7 +8,6 @@ from flowmetal.store.changes import Changes
 from flowmetal.store.codec import (
     HELD,
     KIND_CODES,
-    LIVE,
     PAUSED,
     QUEUED,
     RETRY,
@@ -16,11 +15,7 @@ from flowmetal.store.codec import (
     STATUS_CODES,
     TAKEN,
     TIMER_CODES,
-    ProcessRow,
-    RequestRow,
-    decode_partition,
     encode_attributes,
-    encode_log,
     encode_token,
 )
 from flowmetal.store.errors import StoreError, check_name, check_size
@@ -33,19 +28,27 @@ from flowmetal.store.layout import (
     DEPLOYED,
     IDS,
     LOG,
-    PARTITIONS,
+    MAX_NUMBER,
     RESULTS,
     TOKENS,
-    log_key,
-    read_u64,
-    u16,
-    u64,
-    u64_pair,
+    pair_key,
+    pid_key,
+    read_pid,
 )
-from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_EVENT_BYTES, MAX_IMAGE_BYTES, MAX_TIME
+from flowmetal.store.limits import (
+    MAX_ATTRIBUTE_BYTES,
+    MAX_EVENT_BYTES,
+    MAX_IMAGE_BYTES,
+    MAX_TIME,
+    MAX_VALUE_BYTES,
+)
+from flowmetal.store.log_records import log_records
+from flowmetal.store.rows import BornRow, ProcessRow, new_row, request_row
 
 #: A line for people is cut, not refused.
 MAX_LINE = 1000
+#: Cuts of one entry.
+MAX_PART = (1 << 24) - 1
 #: Hashes are SHA-256, but any short content hash will do.
 MAX_HASH_BYTES = 64
 
@@ -69,11 +72,12 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
     check_name("a function", command.function)
     name = check_name("the name of a program", command.name) if command.name is not None else None
     id = check_name("an id", command.id) if command.id is not None else None
-    digest = hashlib.sha256(command.arguments).digest()
+    digest = b""  # it only tells whether another start with the id is the same
     if id is not None:
+        digest = hashlib.sha256(command.arguments).digest()
         taken = transaction.get(IDS, id)
         if taken is not None:
-            return _started_before(changes, command, read_u64(taken), digest), False
+            return _started_before(changes, command, read_pid(taken), digest), False
     artifact = command.artifact
     if artifact is None:
         if name is None:
@@ -87,42 +91,25 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
     if changes.nearly_full is not None:
         changes.nearly_full()
 
-    pid = changes.next_number("pid")
+    pid = changes.count("pid", 1)
     now = changes.now
-    row = ProcessRow(
-        artifact=artifact,
-        function=command.function,
-        status=LIVE,
-        sequence=0,
-        checkpoint=0,
-        created_at=now,
-        updated_at=now,
-        id=command.id,
-        parent=command.parent,
-        waits="",
-        error="",
-        mark=changes.new_mark(),
-        name=command.name,
-        digest=digest,
-        messages=0,
-        receives=False,
-        deaths=0,
-    )
-    changes.save_process(pid, row, None, 0)
+    row = new_row(now)
+    born = BornRow(artifact, command.function, now, command.id, command.parent, command.name, digest)
+    changes.add_process(pid, born, row)
     if id is not None:
-        transaction.put(IDS, id, u64(pid))
+        transaction.put(IDS, id, pid_key(pid))
     if attributes:
-        transaction.put(ATTRIBUTES, u64(pid), attributes)
+        transaction.put(ATTRIBUTES, pid_key(pid), attributes)
     changes.put_inbox(pid, row, "start", command.arguments)
     return pid, True
 
 
 def _started_before(changes: Changes, command: Start, pid: int, digest: bytes) -> int:
-    row = changes.load_process(pid)
-    same_program = row is not None and (
-        row.name == command.name if command.name is not None else row.artifact == command.artifact
+    born = changes.load_born(pid)
+    same_program = born is not None and (
+        born.name == command.name if command.name is not None else born.artifact == command.artifact
     )
-    if row is None or not same_program or row.function != command.function or row.digest != digest:
+    if born is None or not same_program or born.function != command.function or born.digest != digest:
         raise StoreError("S201", id=command.id, pid=pid)
     return pid
 
@@ -145,23 +132,29 @@ def turn(changes: Changes, command: Turn) -> bool:
     row = changes.load_process(pid)
     if row is None or row.status > PAUSED or row.sequence != command.base_sequence:
         return False
-    if epoch_of(changes, pid % PARTITION_COUNT) != command.epoch:
+    if changes.epoch_of(pid % PARTITION_COUNT) != command.epoch:
         return False
 
     transaction = changes.transaction
-    old_status, old_mark = row.status, row.mark
-    for sequence, part, event, segment in command.entries:
-        transaction.put(LOG, log_key(pid, sequence, part), encode_log(event, segment))
-    for key in command.taken:
-        changes.take_inbox(pid, row, key)
+    changes.touch(pid, row)
+    for key, value in log_records(pid, command.entries):
+        changes.append(LOG, key, value)
+    for taken in command.taken:
+        changes.take_inbox(pid, row, taken)
     for number in command.closed:
-        changes.close_request(pid, number)
-    _open_requests(changes, command)
+        changes.close_request(pid, row, number)
+    if command.requests:
+        for request in command.requests:
+            _open_request(changes, row, request)
+    if command.tokens:
+        _add_tokens(changes, pid, row, command.tokens)
+    for timer in command.timers:
+        _set_timer(changes, pid, row, timer)
     if command.checkpoint is not None:
-        transaction.put(CHECKPOINTS, u64_pair(pid, command.next_sequence), command.checkpoint)
+        transaction.put(CHECKPOINTS, pair_key(pid, command.next_sequence), command.checkpoint)
         row.checkpoint = command.next_sequence
     if command.result is not None:
-        transaction.put(RESULTS, u64(pid), command.result)
+        transaction.put(RESULTS, pid_key(pid), command.result)
     if command.attributes is not None:
         _replace_attributes(changes, pid, command.attributes)
     for child in command.starts:
@@ -175,37 +168,33 @@ def turn(changes: Changes, command: Turn) -> bool:
     row.receives = bool(command.receives)
     row.deaths = 0
     if row.status > PAUSED:
-        changes.end_process(pid)
-        row.mark = row.messages = 0
-    elif command.status == "ready" or changes.wants_turn(pid, row):
+        changes.end_process(pid, row)
+    elif command.status == "ready" or ((row.events or row.messages) and changes.wants_turn(pid, row)):
         row.mark = changes.new_mark()
     else:
         row.mark = 0
-    changes.save_process(pid, row, old_status, old_mark)
-    # Posts come after the process is saved: one of them may be to itself.
+    # Posts come last: one of them may be to itself.
     for message in command.posts:
         post(changes, message)
     return True
 
 
-def epoch_of(changes: Changes, partition: int) -> int:
-    """The epoch of a partition; 0 if no interpreter ever had it."""
-    data = changes.transaction.get(PARTITIONS, u16(partition))
-    return 0 if data is None else decode_partition(data)[1]
-
-
 def _check_turn(command: Turn) -> None:
     if command.status not in STATUS_CODES:
         raise StoreError("S206", reason=f"there is no status {command.status!r}")
-    last = (command.base_sequence - 1, 0)  # the entry before may get further parts
+    last, last_part = command.base_sequence - 1, 0  # the entry before may get further parts
+    end = command.next_sequence
     for sequence, part, event, segment in command.entries:
-        if not (last < (sequence, part) and sequence < command.next_sequence):
+        in_order = last < sequence or (last == sequence and last_part < part)
+        if not (in_order and 0 <= sequence < end and 0 <= part <= MAX_PART):
             raise StoreError("S206", reason=f"log entry {sequence}.{part} of process {command.pid} is out of order")
-        last = (sequence, part)
-        check_size("an event", event, MAX_EVENT_BYTES)
-        check_size("a segment", segment)
-    if command.next_sequence < command.base_sequence:
+        last, last_part = sequence, part
+        if len(event) > MAX_EVENT_BYTES or len(segment) > MAX_VALUE_BYTES:
+            check_size("an event", event, MAX_EVENT_BYTES)
+            check_size("a segment", segment)
+    if end < command.base_sequence:
         raise StoreError("S206", reason="the sequence of a process cannot go back")
+    _check_number(end)
     if command.checkpoint is not None:
         check_size("a checkpoint", command.checkpoint, MAX_IMAGE_BYTES)
     if command.result is not None:
@@ -216,12 +205,14 @@ def _check_turn(command: Turn) -> None:
         if timer.kind not in TIMER_CODES:
             raise StoreError("S206", reason=f"there is no timer of kind {timer.kind!r}")
         _check_number(timer.number)
-        _check_number(timer.due)
+        _check_time(timer.due)
     for token, number in command.tokens:
         check_name("a token", token)
         _check_number(number)
-    for number in (*command.closed, *command.taken):
+    for number in command.closed:
         _check_number(number)
+    for key in command.taken:
+        _check_time(key)
 
 
 def check_request(request: Request, pid: int) -> None:
@@ -230,7 +221,7 @@ def check_request(request: Request, pid: int) -> None:
     check_size("a payload", request.payload)
     check_size("options", request.options)
     _check_number(request.number)
-    _check_number(request.not_before)
+    _check_time(request.not_before)
     if request.pid != pid:
         raise StoreError("S206", reason=f"a request of process {request.pid} in a turn of process {pid}")
     if request.state not in ("queued", "held"):
@@ -238,80 +229,61 @@ def check_request(request: Request, pid: int) -> None:
 
 
 def _check_number(number: int) -> None:
+    if not 0 <= number <= MAX_NUMBER:
+        raise StoreError("S206", reason=f"{number} is no number that a key can hold")
+
+
+def _check_time(number: int) -> None:
     if not 0 <= number <= MAX_TIME:
         raise StoreError("S206", reason=f"{number} is no number that a key can hold")
 
 
-def _open_requests(changes: Changes, command: Turn) -> None:
-    pid = command.pid
-    tokens: dict[int, list[str]] = {}
-    for token, number in command.tokens:
-        tokens.setdefault(number, []).append(token)
-    for request in command.requests:
-        _open_request(changes, request)
-    for number, names in tokens.items():
-        _add_tokens(changes, pid, number, names)
-    for timer in command.timers:
-        _set_timer(changes, pid, timer)
-
-
-def _open_request(changes: Changes, request: Request) -> None:
+def _open_request(changes: Changes, row: ProcessRow, request: Request) -> None:
     pid, number = request.pid, request.number
-    old = changes.load_request(pid, number)
+    old = changes.load_request(pid, row, number)
     attempt = request.attempt
-    tokens: list[str] = []
     if old is not None:  # it is put back: attempts go on counting, tokens stay
         changes.withdraw(pid, number, old)
-        changes.drop_timers(u64_pair(pid, number))
+        changes.drop_timers(pid, row, number)
         attempt = max(attempt, old.attempt)
-        tokens = old.tokens
-    row = RequestRow(
-        effect=request.effect,
-        payload=request.payload,
-        options=request.options,
-        idempotency_key=request.idempotency_key,
-        not_before=request.not_before,
-        attempt=attempt,
-        state=STATE_CODES[request.state] if request.queued else HELD,
-        worker="",
-        lease_until=0,
-        queued=request.queued,
-        place=0,
-        tokens=tokens,
-    )
-    if row.state == QUEUED and row.not_before > changes.now:
-        row.state = HELD
-        changes.set_timer(row.not_before, pid, number, RETRY)
-    elif row.state == QUEUED:
-        changes.enqueue(pid, number, row)
-    changes.save_request(pid, number, row)
+        row.calls -= old.called
+    made = request_row(request, attempt, STATE_CODES[request.state], old)
+    row.calls += made.called
+    if made.state == QUEUED:
+        if made.not_before > changes.now:
+            made.state = HELD
+            changes.set_timer(pid, row, made.not_before, number, RETRY)
+        else:
+            changes.enqueue(pid, number, made)
+    changes.save_request(pid, row, number, made)
 
 
-def _add_tokens(changes: Changes, pid: int, number: int, tokens: list[str]) -> None:
-    row = changes.load_request(pid, number)
-    if row is None:
-        raise StoreError("S206", reason=f"a token belongs to request {number} of process {pid}, which is not open")
-    for token in tokens:
-        if token in row.tokens:
+def _add_tokens(changes: Changes, pid: int, row: ProcessRow, tokens: tuple[tuple[str, int], ...]) -> None:
+    for token, number in tokens:
+        request = changes.load_request(pid, row, number)
+        if request is None:
+            raise StoreError("S206", reason=f"a token belongs to request {number} of process {pid}, which is not open")
+        if token in request.tokens:
             continue
-        if changes.transaction.get(TOKENS, token.encode()) is not None:
+        name = token.encode()
+        if changes.transaction.get(TOKENS, name) is not None:
             raise StoreError("S206", reason="a token is there already; tokens are made to be unique")
-        row.tokens.append(token)
-        changes.transaction.put(TOKENS, token.encode(), encode_token(pid, number, 0))
-    changes.save_request(pid, number, row)
+        request.tokens.append(token)
+        changes.transaction.put(TOKENS, name, encode_token(pid, number, 0))
+        changes.save_request(pid, row, number, request)
 
 
-def _set_timer(changes: Changes, pid: int, timer: Timer) -> None:
+def _set_timer(changes: Changes, pid: int, row: ProcessRow, timer: Timer) -> None:
     kind = TIMER_CODES[timer.kind]
     if kind == RETRY:
-        row = changes.load_request(pid, timer.number)
-        if row is None or row.state == TAKEN:
+        request = changes.load_request(pid, row, timer.number)
+        if request is None or request.state == TAKEN:
             return
-        changes.withdraw(pid, timer.number, row)
-        row.state = HELD
-        row.not_before = timer.due
-        changes.save_request(pid, timer.number, row)
-    changes.set_timer(timer.due, pid, timer.number, kind)
+        changes.withdraw(pid, timer.number, request)
+        request.state = HELD
+        request.not_before = timer.due
+        changes.save_request(pid, row, timer.number, request)
+    changes.set_timer(pid, row, timer.due, timer.number, kind)
 
 
 def _attributes(attributes: dict[str, object]) -> bytes:
@@ -325,9 +297,9 @@ def _attributes(attributes: dict[str, object]) -> bytes:
 def _replace_attributes(changes: Changes, pid: int, attributes: dict[str, object]) -> None:
     data = _attributes(attributes)
     if data:
-        changes.transaction.put(ATTRIBUTES, u64(pid), data)
+        changes.transaction.put(ATTRIBUTES, pid_key(pid), data)
     else:
-        changes.transaction.delete(ATTRIBUTES, u64(pid))
+        changes.transaction.delete(ATTRIBUTES, pid_key(pid))
 
 
 def _child_of(pid: int, child: Start) -> Start:

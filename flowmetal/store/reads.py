@@ -11,13 +11,9 @@ from flowmetal.store.codec import (
     STATUS_CODES,
     STATUS_NAMES,
     decode_inbox,
-    decode_log,
     decode_number,
-    decode_process,
-    decode_request,
     decode_token,
-    process_record,
-    request_record,
+    unreadable,
 )
 from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
@@ -26,41 +22,54 @@ from flowmetal.store.interface import InboxEvent, LogEntry, ProcessRecord, Reque
 from flowmetal.store.layout import (
     ARTIFACTS,
     ATTRIBUTES,
+    CALLS,
     CHECKPOINTS,
     DEPLOYED,
     DUE,
     FORMAT,
     IDS,
     INBOX,
-    LOG,
+    MAX_NUMBER,
     META,
+    PID_BYTES,
     PROCESSES,
     QUEUE,
     READY,
     REQUESTS,
     RESULTS,
     SPACE_NAMES,
+    STATES,
     STATUSES,
     TOKENS,
+    inbox_key,
+    pair_key,
+    pid_key,
+    read_pid,
     read_ready_key,
     read_u64,
     status_key,
     u16,
-    u64,
-    u64_pair,
 )
 from flowmetal.store.limits import MAX_ITEMS
+from flowmetal.store.log_records import read_entries
+from flowmetal.store.rows import (
+    ProcessRow,
+    decode_born,
+    decode_request,
+    decode_state,
+    process_record,
+    request_record,
+)
 from flowmetal.store.transaction import ReadTransaction
 
 #: Bytes of log entries in one answer.
 MAX_LOG_BYTES = 64 << 20
-_LAST = (1 << 63) - 1
 #: Keys read at a time where most of what is read may be left out.
 _PAGE = 256
 
 
 def _is_pid(pid: int) -> bool:
-    return pid.__class__ is int and 0 < pid <= _LAST
+    return pid.__class__ is int and 0 < pid <= MAX_NUMBER
 
 
 def _key_of(name: str) -> bytes | None:
@@ -75,17 +84,26 @@ def process(transaction: ReadTransaction, pid: int) -> ProcessRecord | None:
     """The record of a process."""
     if not _is_pid(pid):
         return None
-    data = transaction.get(PROCESSES, u64(pid))
+    key = pid_key(pid)
+    data = transaction.get(PROCESSES, key)
     if data is None:
         return None
-    return process_record(pid, decode_process(data), transaction.get(ATTRIBUTES, u64(pid)))
+    row = _state(transaction, pid)
+    if row is None:
+        raise unreadable(STATES, LookupError(f"process {pid} has none"))
+    return process_record(pid, decode_born(data), row, transaction.get(ATTRIBUTES, key))
+
+
+def _state(transaction: ReadTransaction, pid: int) -> ProcessRow | None:
+    data = transaction.get(STATES, pid_key(pid))
+    return None if data is None else decode_state(pid, data, "")
 
 
 def process_by_id(transaction: ReadTransaction, id: str) -> ProcessRecord | None:
     """The record of the process that was started with an id."""
     key = _key_of(id)
     pid = None if key is None else transaction.get(IDS, key)
-    return None if pid is None else process(transaction, read_u64(pid))
+    return None if pid is None else process(transaction, read_pid(pid))
 
 
 def processes(
@@ -135,15 +153,15 @@ def _candidates(transaction: ReadTransaction, after: int, wanted: frozenset[str]
 def _pids(transaction: ReadTransaction, space: str, prefix: bytes, after: int, newest_first: bool) -> list[int]:
     """A page of pids from an index whose keys are `prefix` and the pid."""
     if newest_first:
-        start = prefix + u64(min(after, _LAST) - 1 if after > 0 else _LAST)
+        start = prefix + pid_key(min(after, MAX_NUMBER) - 1 if after > 0 else MAX_NUMBER)
     else:
-        start = prefix + u64(max(0, min(after, _LAST)) + 1)
-    items = transaction.scan(space, prefix, start=start, limit=_PAGE, reverse=newest_first)
-    return [read_u64(key, len(prefix)) for key, _ in items]
+        start = prefix + pid_key(min(max(0, after) + 1, MAX_NUMBER))
+    items = transaction.scan(space, prefix, start=start, limit=_PAGE, reverse=newest_first, values=False)
+    return [read_pid(key, len(prefix)) for key, _ in items]
 
 
 def _ready_live(transaction: ReadTransaction, after: int, newest_first: bool) -> list[int]:
-    pids = sorted((read_u64(value) for _, value in transaction.scan(READY)), reverse=newest_first)
+    pids = sorted((read_pid(value) for _, value in transaction.scan(READY)), reverse=newest_first)
     if after > 0:
         pids = [pid for pid in pids if (pid < after if newest_first else pid > after)]
     return pids
@@ -151,7 +169,7 @@ def _ready_live(transaction: ReadTransaction, after: int, newest_first: bool) ->
 
 def result(transaction: ReadTransaction, pid: int) -> bytes | None:
     """What an ended process returned, or its error."""
-    return transaction.get(RESULTS, u64(pid)) if _is_pid(pid) else None
+    return transaction.get(RESULTS, pid_key(pid)) if _is_pid(pid) else None
 
 
 def log(transaction: ReadTransaction, pid: int, start: int, limit: int) -> list[LogEntry]:
@@ -161,35 +179,29 @@ def log(transaction: ReadTransaction, pid: int, start: int, limit: int) -> list[
     entries: list[LogEntry] = []
     size = 0
     limit = min(limit, MAX_ITEMS)
-    key = u64_pair(pid, max(0, min(start, _LAST)))
-    while True:
-        page = transaction.scan(LOG, u64(pid), start=key, limit=min(_PAGE, limit + 1))
-        for item_key, value in page:
-            entry = decode_log(item_key, value)
-            if (len(entries) >= limit or size > MAX_LOG_BYTES) and entry.sequence != entries[-1].sequence:
-                return entries
-            entries.append(entry)
-            size += len(value)
-        if len(page) < min(_PAGE, limit + 1):
-            return entries
-        key = page[-1][0] + b"\x00"
+    for entry in read_entries(transaction, pid, max(0, min(start, MAX_NUMBER)), min(_PAGE, limit + 1)):
+        if (len(entries) >= limit or size > MAX_LOG_BYTES) and entry.sequence != entries[-1].sequence:
+            break
+        entries.append(entry)
+        size += len(entry.event) + len(entry.segment)
+    return entries
 
 
 def checkpoint(transaction: ReadTransaction, pid: int, at: int | None) -> tuple[int, bytes] | None:
     """The newest checkpoint at or before `at`."""
     if not _is_pid(pid) or (at is not None and at < 0):
         return None
-    start = u64_pair(pid, _LAST if at is None else min(at, _LAST))
-    found = transaction.scan(CHECKPOINTS, u64(pid), start=start, limit=1, reverse=True)
-    return (read_u64(found[0][0], 8), found[0][1]) if found else None
+    start = pair_key(pid, MAX_NUMBER if at is None else min(at, MAX_NUMBER))
+    found = transaction.scan(CHECKPOINTS, pid_key(pid), start=start, limit=1, reverse=True)
+    return (read_pid(found[0][0], PID_BYTES), found[0][1]) if found else None
 
 
 def inbox(transaction: ReadTransaction, pid: int, limit: int, messages: bool) -> list[InboxEvent]:
     """What has arrived, in order; without messages if they are not wanted."""
     if not _is_pid(pid):
         return []
-    stop = b"" if messages else u64_pair(pid, MESSAGES)
-    items = transaction.scan(INBOX, u64(pid), stop=stop, limit=max(0, min(limit, MAX_ITEMS)))
+    stop = b"" if messages else inbox_key(pid, MESSAGES)
+    items = transaction.scan(INBOX, pid_key(pid), stop=stop, limit=max(0, min(limit, MAX_ITEMS)))
     return [decode_inbox(key, value) for key, value in items]
 
 
@@ -226,7 +238,7 @@ def _marks(
     start = b""
     while True:
         page = transaction.scan(READY, u16(partition), start=start, limit=limit)
-        found = [(read_ready_key(key)[1], read_u64(value)) for key, value in page]
+        found = [(read_ready_key(key)[1], read_pid(value)) for key, value in page]
         marks += [mark for mark in found if mark[1] not in leave_out]
         if len(page) < limit or len(marks) >= limit:
             return marks[:limit]
@@ -239,12 +251,26 @@ def next_due(transaction: ReadTransaction) -> int | None:
     return read_u64(first[0][0]) if first else None
 
 
-def open_requests(transaction: ReadTransaction, pid: int) -> list[Request]:
+def open_requests(transaction: ReadTransaction, pid: int, store_id: str) -> list[Request]:
     """Requests of a process that are not over, by number."""
-    if not _is_pid(pid):
+    data = transaction.get(STATES, pid_key(pid)) if _is_pid(pid) else None
+    if data is None:
         return []
-    items = transaction.scan(REQUESTS, u64(pid), limit=MAX_ITEMS)
-    return [request_record(pid, read_u64(key, 8), decode_request(value)) for key, value in items]
+    row = decode_state(pid, data, store_id)
+    found = dict(row.requests)
+    if row.far_requests:
+        for key, value in transaction.scan(REQUESTS, pid_key(pid), limit=MAX_ITEMS):
+            number = read_pid(key, PID_BYTES)
+            found[number] = decode_request(pid, number, value, store_id)
+    return [request_record(pid, number, found[number]) for number in sorted(found)[:MAX_ITEMS]]
+
+
+def calls(transaction: ReadTransaction, after: int, limit: int) -> list[int]:
+    """Pids, in order, of processes with open requests that are called."""
+    if after >= MAX_NUMBER:
+        return []
+    items = transaction.scan(CALLS, start=pid_key(max(0, after) + 1), limit=max(0, min(limit, MAX_ITEMS)), values=False)
+    return [read_pid(key) for key, _ in items]
 
 
 def queued(transaction: ReadTransaction, effects: Sequence[str]) -> bool:

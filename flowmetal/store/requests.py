@@ -7,10 +7,11 @@ the request, and the others find it changed.
 from __future__ import annotations
 
 from flowmetal.store.changes import Changes
-from flowmetal.store.codec import ANSWERED, HELD, LEASE, QUEUED, TAKEN, decode_token, request_record
+from flowmetal.store.codec import ANSWERED, HELD, LEASE, QUEUED, TAKEN, decode_token
 from flowmetal.store.errors import StoreError, check_name, check_size
 from flowmetal.store.interface import Complete, Deliver, Extend, Request, Take
-from flowmetal.store.layout import QUEUE, TOKENS, read_u64, read_u64_pair
+from flowmetal.store.layout import QUEUE, TOKENS, read_pair, read_u64
+from flowmetal.store.rows import request_record
 
 #: Requests in one Take.
 MAX_TAKE = 1000
@@ -39,17 +40,19 @@ def take(changes: Changes, command: Take) -> list[Request]:
     waiting.sort()
     taken = []
     for _, target in waiting[:limit]:
-        pid, number = read_u64_pair(target)
-        row = changes.load_request(pid, number)
-        if row is None:
+        pid, number = read_pair(target)
+        found = changes.find_request(pid, number)
+        if found is None:
             raise StoreError("S306", space=QUEUE, reason=f"request {number} of process {pid} is queued and not there")
+        process, row = found
+        changes.touch(pid, process)
         changes.withdraw(pid, number, row)
         row.state = TAKEN
         row.attempt += 1
         row.worker = command.worker
         row.lease_until = changes.now + command.lease_ms * MILLISECOND_NS
         changes.put_due(row.lease_until, pid, number, LEASE, row.attempt)
-        changes.save_request(pid, number, row)
+        changes.save_request(pid, process, number, row)
         taken.append(request_record(pid, number, row))
     return taken
 
@@ -57,22 +60,27 @@ def take(changes: Changes, command: Take) -> list[Request]:
 def extend(changes: Changes, command: Extend) -> bool:
     """Extend."""
     check_lease(command.lease_ms)
-    row = changes.load_request(command.pid, command.number)
-    if row is None or row.state != TAKEN or row.attempt != command.attempt:
+    found = changes.find_request(command.pid, command.number)
+    if found is None:
         return False
+    process, row = found
+    if row.state != TAKEN or row.attempt != command.attempt:
+        return False
+    changes.touch(command.pid, process)
     changes.withdraw(command.pid, command.number, row)
     row.lease_until = changes.now + command.lease_ms * MILLISECOND_NS
     changes.put_due(row.lease_until, command.pid, command.number, LEASE, row.attempt)
-    changes.save_request(command.pid, command.number, row)
+    changes.save_request(command.pid, process, command.number, row)
     return True
 
 
 def complete(changes: Changes, command: Complete) -> bool:
     """Complete."""
     check_size("an answer", command.data)
-    row = changes.load_request(command.pid, command.number)
-    if row is None or row.attempt != command.attempt:
+    found = changes.find_request(command.pid, command.number)
+    if found is None or found[1].attempt != command.attempt:
         return False
+    row = found[1]
     if row.state != TAKEN and (row.queued or row.state != HELD):
         return False
     kind = "answer" if command.ok else "error"
@@ -101,10 +109,14 @@ def answer(changes: Changes, pid: int, number: int, kind: str, data: bytes, *, s
 
     The request stays until a turn closes it or puts it back.
     """
-    row = changes.load_request(pid, number)
-    if row is None or row.state not in (QUEUED, TAKEN, HELD):
+    found = changes.find_request(pid, number)
+    if found is None:
         return False
+    process, row = found
+    if row.state not in (QUEUED, TAKEN, HELD):
+        return False
+    changes.touch(pid, process)
     changes.withdraw(pid, number, row)
     row.state = state
-    changes.save_request(pid, number, row)
+    changes.save_request(pid, process, number, row)
     return changes.deliver(pid, kind, number, row.attempt, data)

@@ -15,6 +15,8 @@ from flowmetal.store.transaction import ReadTransaction
 class StoreReads(ABC):
     """The reads; a subclass gives `_reading`, each use of which is one committed state."""
 
+    id: str
+
     @abstractmethod
     def _reading(self) -> AbstractContextManager[ReadTransaction]: ...
 
@@ -71,7 +73,12 @@ class StoreReads(ABC):
     def open_requests(self, pid: int) -> list[Request]:
         """Requests of a process that are not over, by number."""
         with self._reading() as transaction:
-            return reads.open_requests(transaction, pid)
+            return reads.open_requests(transaction, pid, self.id)
+
+    def calls(self, after: int = 0, limit: int = 1000) -> list[int]:
+        """Pids beyond `after`, in order, of processes with open requests for functions of an interpreter."""
+        with self._reading() as transaction:
+            return reads.calls(transaction, after, limit)
 
     def queued(self, effects: Sequence[str]) -> bool:
         """Whether a Take of one of these effects would find something now."""

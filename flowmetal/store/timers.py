@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flowmetal.store.changes import Changes, due_timers
+from flowmetal.store.changes import Changes
 from flowmetal.store.claims import release_dead
-from flowmetal.store.codec import HELD, LEASE, LOST, QUEUED, RETRY, TAKEN, TIMER_NAMES
+from flowmetal.store.codec import HELD, LEASE, LOST, QUEUED, RETRY, TAKEN, TIMER_NAMES, decode_number
 from flowmetal.store.interface import Fire
-from flowmetal.store.layout import DUE, FORGET, TIMERS, TOKENS, due_key, timer_key, u64
+from flowmetal.store.layout import DUE, FORGET, TOKENS, due_key, read_due_key, u64
 from flowmetal.store.requests import answer
 
 #: Timers in one Fire: the transaction that fires them stays short.
@@ -18,13 +18,18 @@ MAX_FORGET = 1000
 def fire(changes: Changes, command: Fire) -> int:
     """Fire.  Also takes partitions from interpreters that are gone, which does not count."""
     release_dead(changes)
-    fired = due_timers(changes, max(0, min(command.limit, MAX_FIRE)))
+    fired = _due_timers(changes, max(0, min(command.limit, MAX_FIRE)))
     for due, pid, number, kind, attempt in fired:
-        changes.transaction.delete(DUE, due_key(due, pid, number, kind))
         if kind == LEASE:
+            changes.transaction.delete(DUE, due_key(due, pid, number, kind))
             _lose(changes, pid, number, attempt)
         else:
-            changes.transaction.delete(TIMERS, timer_key(pid, number, kind))
+            row = changes.load_process(pid)
+            if row is None:
+                changes.transaction.delete(DUE, due_key(due, pid, number, kind))
+                continue
+            changes.touch(pid, row)
+            changes.drop_timer(pid, row, number, kind)
             if kind == RETRY:
                 _queue_again(changes, pid, number)
             else:
@@ -33,26 +38,34 @@ def fire(changes: Changes, command: Fire) -> int:
     return len(fired)
 
 
+def _due_timers(changes: Changes, limit: int) -> list[tuple[int, int, int, int, int]]:
+    """(due, pid, number, kind, attempt) of timers that are due, in order of time."""
+    items = changes.transaction.scan(DUE, stop=u64(changes.now + 1), limit=limit)
+    return [(*read_due_key(key), decode_number(value) if value else 0) for key, value in items]
+
+
 def _lose(changes: Changes, pid: int, number: int, attempt: int) -> None:
-    row = changes.load_request(pid, number)
-    if row is None or row.state != TAKEN or row.attempt != attempt:
+    found = changes.find_request(pid, number)
+    if found is None or found[1].state != TAKEN or found[1].attempt != attempt:
         return
     answer(changes, pid, number, "lost", b"", state=LOST)
 
 
 def _queue_again(changes: Changes, pid: int, number: int) -> None:
-    row = changes.load_request(pid, number)
-    if row is None or row.state != HELD or not row.queued:
+    found = changes.find_request(pid, number)
+    if found is None:
         return
-    row.state = QUEUED
+    process, row = found
+    if row.state != HELD or not row.queued:
+        return
+    row.state = QUEUED  # its process was touched by the timer
     changes.enqueue(pid, number, row)
-    changes.save_request(pid, number, row)
+    changes.save_request(pid, process, number, row)
 
 
 def _ring(changes: Changes, pid: int, number: int, kind: str) -> None:
     """A timer settles the request of its number, if there is one that was not settled; else it is an event alone."""
-    row = changes.load_request(pid, number)
-    if row is None:
+    if changes.find_request(pid, number) is None:
         changes.deliver(pid, "timer", number, 0, kind.encode())
     else:
         answer(changes, pid, number, "timer", kind.encode())

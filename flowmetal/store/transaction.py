@@ -22,10 +22,12 @@ class ReadTransaction(Protocol):
         stop: bytes = b"",
         limit: int = 1 << 62,
         reverse: bool = False,
+        values: bool = True,
     ) -> list[tuple[bytes, bytes]]:
         """At most `limit` items whose key begins with `prefix`, in order of key, from the first key >= `start`.
 
         `stop`: only keys below it.  reverse: from the last such key down; with a `start`, from the last key <= `start`.
+        `values`: False where only keys are wanted; the values are then empty.
         """
 
     def count(self, space: str) -> int:
@@ -33,11 +35,17 @@ class ReadTransaction(Protocol):
 
 
 class WriteTransaction(ReadTransaction, Protocol):
-    """A change in the making.  `writes` counts puts and deletes, to tell whether there is something to commit."""
+    """A change in the making.
+
+    `writes` counts what was put, deleted or is going to be, to tell whether there is something to commit.
+    """
 
     writes: int
 
     def put(self, space: str, key: bytes, value: bytes) -> None: ...
+
+    def put_all(self, space: str, items: list[tuple[bytes, bytes]]) -> None:
+        """Puts many, which are in order of key."""
 
     def delete(self, space: str, key: bytes) -> bool:
         """False where there was no such key."""

@@ -17,7 +17,7 @@ from flowmetal.engine.functions import Functions
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.store import StoreError
 from flowmetal.store.interface import Complete, Fire, Join, Leave, Post, Take
-from flowmetal.store.layout import PROCESSES, u64
+from flowmetal.store.layout import STATES, pid_key
 from flowmetal.values import Duration, Instant, Keyword, Map, encode_value
 
 from .kit import CAUGHT, ONCE, SECOND, World, k, m, seconds
@@ -301,7 +301,8 @@ def test_a_full_queue_is_not_the_fault_of_a_process() -> None:
 def test_a_damaged_row_stops_one_process_only() -> None:
     world = World(ONCE, [k("charge"), 1, None])
     bad = world.begin()
-    world.store._tables[PROCESSES].put(u64(bad), b"\xc1")
+    world.store._tables[STATES].put(pid_key(bad), b"\xc1")
+    world.store._cache.clear()
     good = [world.begin() for _ in range(3)]
     world.settle()
     assert [world.status(pid) for pid in good] == ["waiting"] * 3

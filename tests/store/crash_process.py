@@ -51,14 +51,18 @@ def make(path: Path) -> None:
 
 
 def post_numbers(path: Path, name: str, acknowledgements: int, stopping: Callable[[], bool]) -> None:
-    """Posts 1, 2, 3, ... under a name, some at a time, and writes each number once it is acknowledged."""
+    """Posts 1, 2, 3, ... under a name, some at a time, and writes each number once it is acknowledged.
+
+    To a process of its own: an inbox takes so many messages only.
+    """
     store = open_store(path)
+    to = store.submit([Start("f", b"", name="p")]).result(60)[0][0]
     waiting: deque[tuple[int, Any]] = deque()
     number = 0
     while not stopping() or waiting:
         while not stopping() and len(waiting) < WINDOW:
             number += 1
-            waiting.append((number, store.submit([Post(1, "message", f"{name} {number}".encode() + b" " * 300)])))
+            waiting.append((number, store.submit([Post(to, "message", f"{name} {number}".encode() + b" " * 300)])))
         done, future = waiting.popleft()
         assert future.result(60) == [True]
         os.write(acknowledgements, b"%s %d\n" % (name.encode(), done))

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from flowmetal.store import StoreError, codec, layout, open_store
+from flowmetal.store import StoreError, codec, layout, open_store, rows
 from flowmetal.store.committer import Unit
 from flowmetal.store.interface import (
     Command,
@@ -42,6 +42,7 @@ SECOND = 1_000_000_000
 HASH = b"h" * 32
 
 small = st.integers(0, 4)
+numbers = st.integers(0, 9)  # of requests: more than stand in the record of a process
 pids = st.integers(1, 4)
 data = st.binary(max_size=8)
 effects = st.sampled_from(["a", "b/c", "d"])
@@ -49,19 +50,20 @@ kinds = st.sampled_from(["message", "cancel", "pause", "resume", "retry", "answe
 requests = st.builds(
     Request,
     st.just(0),
-    small,
+    numbers,
     effects,
-    data,
+    data | st.just(b"large" * 100),
     data,
     st.just("key"),
     not_before=st.sampled_from([0, 1010 * SECOND, 1020 * SECOND]),
     state=st.sampled_from(["queued", "held"]),
     queued=st.booleans(),
+    called=st.booleans(),
 )
 timers = st.builds(
     Timer,
     st.integers(1000, 1040).map(lambda seconds: seconds * SECOND),
-    small,
+    numbers,
     st.sampled_from(["sleep", "timeout", "deadline", "retry"]),
 )
 starts = st.builds(
@@ -82,7 +84,7 @@ def turns(draw: st.DrawFn) -> Turn:
     count = draw(st.integers(0, 2))
     opened = tuple(
         Request(**{name: getattr(found, name) for name in found.__slots__ if name != "pid"}, pid=pid)
-        for found in draw(st.lists(requests, max_size=2))
+        for found in draw(st.lists(requests, max_size=4))
     )
     return Turn(
         pid=pid,
@@ -93,8 +95,8 @@ def turns(draw: st.DrawFn) -> Turn:
         next_sequence=base + count,
         taken=tuple(draw(st.lists(st.integers(1, 30), max_size=5))),
         requests=opened,
-        closed=tuple(draw(st.lists(small, max_size=2))),
-        timers=tuple(draw(st.lists(timers, max_size=2))),
+        closed=tuple(draw(st.lists(numbers, max_size=2))),
+        timers=tuple(draw(st.lists(timers, max_size=7))),
         tokens=tuple((f"t{draw(small)}", found.number) for found in opened[:1]),
         posts=tuple(draw(st.lists(posts, max_size=2))),
         starts=tuple(draw(st.lists(starts, max_size=1))),
@@ -112,8 +114,8 @@ commands: st.SearchStrategy[Command] = st.one_of(
     starts,
     posts,
     st.builds(Take, st.lists(effects, min_size=1, max_size=3).map(tuple), st.just("w"), small, st.just(5000)),
-    st.builds(Complete, pids, small, st.integers(0, 2), st.booleans(), data),
-    st.builds(Extend, pids, small, st.integers(0, 2), st.just(9000)),
+    st.builds(Complete, pids, numbers, st.integers(0, 2), st.booleans(), data),
+    st.builds(Extend, pids, numbers, st.integers(0, 2), st.just(9000)),
     st.builds(Deliver, st.sampled_from(["t0", "t1", "t2", "none", ""]), data),
     st.builds(Fire, st.integers(0, 5)),
     st.builds(Join, st.sampled_from(["i", "j"]), st.just(20_000)),
@@ -172,7 +174,7 @@ def emptied(store: LmdbStore) -> None:
             for key, _ in changes.transaction.scan(space):
                 if key != b"about":
                     changes.transaction.delete(space, key)
-        changes._counters.clear()
+        changes.forget()
 
     future: Future[StoreError | None] = Future()
     assert store._committer is not None
@@ -197,14 +199,23 @@ def test_memory_and_lmdb_are_the_same(lmdb_store: LmdbStore, history: list[tuple
 
 def check_indexes(spaces: dict[str, list[tuple[bytes, bytes]]]) -> None:
     """What must hold between the key spaces of any store."""
-    processes = {layout.read_u64(key): codec.decode_process(value) for key, value in spaces[layout.PROCESSES]}
-    requests_open = {layout.read_u64_pair(key): codec.decode_request(value) for key, value in spaces[layout.REQUESTS]}
-    marks = {layout.read_u64(value): layout.read_ready_key(key) for key, value in spaces[layout.READY]}
+    processes = {
+        layout.read_pid(key): rows.decode_state(layout.read_pid(key), value, "") for key, value in spaces[layout.STATES]
+    }
+    assert {layout.read_pid(key) for key, _ in spaces[layout.PROCESSES]} == set(processes)
+    far = {
+        layout.read_pair(key): rows.decode_request(*layout.read_pair(key), value, "")
+        for key, value in spaces[layout.REQUESTS]
+    }
+    near = {(pid, number): request for pid, row in processes.items() for number, request in row.requests.items()}
+    assert not far.keys() & near.keys()
+    requests_open = far | near
+    marks = {layout.read_pid(value): layout.read_ready_key(key) for key, value in spaces[layout.READY]}
     assert marks == {pid: (pid % 64, row.mark) for pid, row in processes.items() if row.mark}
     assert {key for key, _ in spaces[layout.STATUSES]} == {
         layout.status_key(row.status, pid) for pid, row in processes.items()
     }
-    queue = {layout.read_u64_pair(value): key for key, value in spaces[layout.QUEUE]}
+    queue = {layout.read_pair(value): key for key, value in spaces[layout.QUEUE]}
     assert queue == {
         target: layout.queue_key(row.effect.encode(), row.place) for target, row in requests_open.items() if row.place
     }
@@ -218,15 +229,27 @@ def check_indexes(spaces: dict[str, list[tuple[bytes, bytes]]]) -> None:
     timed = {
         layout.due_key(layout.read_u64(value), *layout.read_timer_key(key)) for key, value in spaces[layout.TIMERS]
     }
-    assert due == leases | timed
+    near_timed = {
+        layout.due_key(due, pid, *timer) for pid, row in processes.items() for timer, due in row.timers.items()
+    }
+    assert not timed & near_timed
+    assert due == leases | timed | near_timed
     assert all((row.state == codec.TAKEN) == bool(row.lease_until) for row in requests_open.values())
-    ended = {pid for pid, row in processes.items() if row.status > codec.PAUSED}
-    assert not any(target[0] in ended for target in requests_open)
-    assert not any(layout.read_u64(key) in ended for key, _ in spaces[layout.INBOX])
-    assert not any(layout.read_timer_key(key)[0] in ended for key, _ in spaces[layout.TIMERS])
+    inboxes = [(layout.read_pid(key), layout.read_u64(key, 5) >= codec.MESSAGES) for key, _ in spaces[layout.INBOX]]
     for pid, row in processes.items():
-        if row.status == codec.LIVE and any(layout.read_u64(key) == pid for key, _ in spaces[layout.INBOX]):
+        assert row.messages == inboxes.count((pid, True))
+        assert row.events == inboxes.count((pid, False))
+        assert row.far_requests == sum(target[0] == pid for target in far)
+        assert row.far_timers == sum(layout.read_pid(key) == pid for key, _ in spaces[layout.TIMERS])
+        assert row.calls == sum(one.called for target, one in requests_open.items() if target[0] == pid)
+        if row.status > codec.PAUSED:
+            assert not any(target[0] == pid for target in requests_open)
+            assert not row.timers and not row.far_timers and not row.messages and not row.events
+        if row.status == codec.LIVE and (row.events or (row.messages and row.receives)):
             assert row.mark, "a live process with something in its inbox is ready"
+    assert {layout.read_pid(key) for key, _ in spaces[layout.CALLS]} == {
+        pid for pid, row in processes.items() if row.calls
+    }
     counters = {key.decode(): codec.decode_number(value) for key, value in spaces[META] if key != b"about"}
     assert counters.get("counter:ready", 0) == sum(
         1 for row in processes.values() if row.mark and row.status == codec.LIVE

@@ -1,0 +1,294 @@
+"""Rows: processes and requests as commands work on them, and their stored form.
+
+A process is stored in two records: what it is from its start on (PROCESSES), and what changes with every turn (STATES),
+which also holds its first few open requests and timers, so that a turn reads and writes one record.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+
+from flowmetal.dataclass import dataclass, field
+from flowmetal.store.codec import HELD, LIVE, STATE_NAMES, STATUS_NAMES, decode_attributes, unpack, unreadable
+from flowmetal.store.interface import ProcessRecord, Request
+from flowmetal.store.layout import PROCESSES, REQUESTS, STATES
+
+#: Requests of a process that stand in its own record, and their bytes.
+NEAR_REQUESTS = 4
+NEAR_REQUEST_BYTES = 400
+#: Timers of a process that stand in its own record.
+NEAR_TIMERS = 8
+
+#: `ProcessRow.old_status` of a process that is not in the store yet.
+NEW = -1
+
+_QUEUED, _CALLED = 1, 2
+
+# One packer serves all rows: they are written by one thread at a time, and packing gives way to no other thread.
+_pack = msgpack.Packer(autoreset=True).pack
+
+
+@dataclass(slots=True)
+class BornRow:
+    """A process as it was started."""
+
+    artifact: bytes
+    function: str
+    created_at: int
+    id: str | None
+    parent: int | None
+    name: str | None
+    digest: bytes  # of the arguments; empty without an id
+
+
+@dataclass(slots=True)
+class RequestRow:
+    """A request as stored; `state` is one of QUEUED to LOST."""
+
+    effect: str
+    payload: bytes
+    options: bytes
+    idempotency_key: str
+    not_before: int
+    attempt: int
+    state: int
+    worker: str
+    lease_until: int
+    queued: bool
+    called: bool
+    place: int
+    tokens: list[str]
+    far: bool = False  # in REQUESTS, and not in the record of its process
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it may stand in the record of its process."""
+        size = len(self.payload) + len(self.options)
+        for token in self.tokens:
+            size += len(token)
+        return size <= NEAR_REQUEST_BYTES
+
+
+@dataclass(slots=True)
+class ProcessRow:
+    """What changes with every turn; `status` is one of the groups LIVE to CANCELLED.
+
+    Rows are shared while a group of commands is applied, and stay in memory afterwards: change one only after
+    Changes.touch.
+    """
+
+    status: int
+    sequence: int
+    checkpoint: int
+    updated_at: int
+    mark: int
+    messages: int  # in its inbox
+    events: int  # what else is in its inbox
+    receives: bool  # whether it is to run for a message
+    deaths: int  # interpreters that ended in one of its turns
+    calls: int  # open requests that are called
+    far_requests: int
+    far_timers: int
+    waits: str
+    error: str
+    requests: dict[int, RequestRow] = field(default_factory=dict)
+    timers: dict[tuple[int, int], int] = field(default_factory=dict)  # (number, kind) -> due
+    # As the indexes have it:
+    old_status: int = NEW
+    old_mark: int = 0
+    old_calls: bool = False
+
+    @property
+    def status_name(self) -> str:
+        """As people see it: a live process with a ready mark is ready."""
+        return "ready" if self.mark and self.status == LIVE else STATUS_NAMES[self.status]
+
+
+def new_row(now: int) -> ProcessRow:
+    """A process that has just been started."""
+    return ProcessRow(LIVE, 0, 0, now, 0, 0, 0, False, 0, 0, 0, 0, "", "")
+
+
+# ---- processes ---------------------------------------------------------------------------------------------------
+
+
+def encode_born(row: BornRow) -> bytes:
+    """The value of PROCESSES."""
+    data: bytes = _pack((row.artifact, row.function, row.created_at, row.id, row.parent, row.name, row.digest))
+    return data
+
+
+def decode_born(data: bytes) -> BornRow:
+    """From the value of PROCESSES."""
+    try:
+        return BornRow(*unpack(PROCESSES, data))
+    except TypeError as error:
+        raise unreadable(PROCESSES, error) from error
+
+
+def encode_state(pid: int, row: ProcessRow, store_id: str) -> bytes:
+    """The value of STATES."""
+    timers: list[int] = []
+    for (number, kind), due in row.timers.items():
+        timers += (number, kind, due)
+    data: bytes = _pack(
+        (
+            row.status,
+            row.sequence,
+            row.checkpoint,
+            row.updated_at,
+            row.mark,
+            row.messages,
+            row.events,
+            row.receives,
+            row.deaths,
+            row.calls,
+            row.far_requests,
+            row.far_timers,
+            row.waits,
+            row.error,
+            [(number, *_request_fields(pid, number, request, store_id)) for number, request in row.requests.items()],
+            timers,
+        )
+    )
+    return data
+
+
+def decode_state(pid: int, data: bytes, store_id: str) -> ProcessRow:
+    """From the value of STATES."""
+    try:
+        *fields, requests, timers = unpack(STATES, data)
+        row = ProcessRow(*fields)
+        for number, *request in requests:
+            row.requests[number] = _request_row(pid, number, request, store_id)
+        for index in range(0, len(timers), 3):
+            number, kind, due = timers[index : index + 3]
+            row.timers[number, kind] = due
+        if not 0 <= row.status < len(STATUS_NAMES):
+            raise ValueError("no such status")
+    except (TypeError, ValueError) as error:
+        raise unreadable(STATES, error) from error
+    row.old_status, row.old_mark, row.old_calls = row.status, row.mark, row.calls > 0
+    return row
+
+
+def process_record(pid: int, born: BornRow, row: ProcessRow, attributes: bytes | None) -> ProcessRecord:
+    """The record as read, from its rows and the value of ATTRIBUTES."""
+    return ProcessRecord(
+        pid=pid,
+        artifact=born.artifact,
+        function=born.function,
+        status=row.status_name,
+        sequence=row.sequence,
+        checkpoint=row.checkpoint,
+        created_at=born.created_at,
+        updated_at=row.updated_at,
+        id=born.id,
+        parent=born.parent,
+        waits=row.waits,
+        error=row.error,
+        attributes=decode_attributes(attributes),
+        deaths=row.deaths,
+    )
+
+
+# ---- requests ----------------------------------------------------------------------------------------------------
+
+
+def usual_key(store_id: str, pid: int, number: int) -> str:
+    """The idempotency key of a request that asked for no other; it is not stored."""
+    return f"{store_id}-{pid}-{number}"
+
+
+def _request_fields(pid: int, number: int, row: RequestRow, store_id: str) -> tuple[Any, ...]:
+    key = row.idempotency_key
+    return (
+        row.effect,
+        row.payload,
+        row.options,
+        None if key == f"{store_id}-{pid}-{number}" else key,
+        row.not_before,
+        row.attempt,
+        row.state,
+        row.worker,
+        row.lease_until,
+        (_QUEUED if row.queued else 0) | (_CALLED if row.called else 0),
+        row.place,
+        row.tokens,
+    )
+
+
+def _request_row(pid: int, number: int, fields: list[Any], store_id: str) -> RequestRow:
+    effect, payload, options, key, not_before, attempt, state, worker, lease_until, flags, place, tokens = fields
+    return RequestRow(
+        effect,
+        payload,
+        options,
+        usual_key(store_id, pid, number) if key is None else key,
+        not_before,
+        attempt,
+        state,
+        worker,
+        lease_until,
+        bool(flags & _QUEUED),
+        bool(flags & _CALLED),
+        place,
+        tokens,
+    )
+
+
+def encode_request(pid: int, number: int, row: RequestRow, store_id: str) -> bytes:
+    """The value of REQUESTS."""
+    data: bytes = _pack(_request_fields(pid, number, row, store_id))
+    return data
+
+
+def decode_request(pid: int, number: int, data: bytes, store_id: str) -> RequestRow:
+    """From the value of REQUESTS."""
+    try:
+        row = _request_row(pid, number, unpack(REQUESTS, data), store_id)
+    except (TypeError, ValueError) as error:
+        raise unreadable(REQUESTS, error) from error
+    row.far = True
+    return row
+
+
+def request_record(pid: int, number: int, row: RequestRow) -> Request:
+    """The request as read."""
+    return Request(
+        pid=pid,
+        number=number,
+        effect=row.effect,
+        payload=row.payload,
+        options=row.options,
+        idempotency_key=row.idempotency_key,
+        not_before=row.not_before,
+        attempt=row.attempt,
+        state=STATE_NAMES[row.state],
+        worker=row.worker,
+        lease_until=row.lease_until,
+        queued=row.queued,
+        called=row.called,
+    )
+
+
+def request_row(request: Request, attempt: int, state: int, old: RequestRow | None) -> RequestRow:
+    """A request that a turn opens, or puts back; tokens stay."""
+    return RequestRow(
+        request.effect,
+        request.payload,
+        request.options,
+        request.idempotency_key,
+        request.not_before,
+        attempt,
+        state if request.queued else HELD,
+        "",
+        0,
+        request.queued,
+        request.called,
+        0,
+        old.tokens if old is not None else [],
+        old.far if old is not None else False,
+    )
