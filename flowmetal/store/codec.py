@@ -9,7 +9,6 @@ from typing import Any
 
 import msgpack
 
-from flowmetal.dataclass import dataclass
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import INBOX_KINDS, InboxEvent
 from flowmetal.store.layout import ATTRIBUTES, INBOX, INTERPRETERS, META, PARTITIONS, PID_BYTES, TOKENS, read_u64
