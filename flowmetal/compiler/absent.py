@@ -7,21 +7,23 @@ from typing import Any
 from flowmetal.compiler.shapes import is_list, items_of
 from flowmetal.values import Symbol
 
-_RECORDS = "Use `defrecord`."
 _PROTOCOLS = "Use `defprotocol`."
 _FIBERS = "Use `async`, and `await` its promise."
 _ATOMS = "Use an `atom`: the fibers of a process share it, and switch only where they wait."
 _NAMESPACE = "Write it into the `ns` form: `(:require [module :as alias])`."
 _OUTSIDE = "Define an effect with `defeffect`, and let a worker do it."
+_REDEFINED = "What a test replaces is an effect: answer it with a `handle` around the test."
+_EXPANDED = "It can be asked at the prompt; a program is compiled before it runs."
 _EVAL = "Programs are compiled as a whole; pass functions, or write a macro."
 
 #: Name -> what to do instead.  Only looked at where a program has not defined the name itself.
 ABSENT: dict[str, str] = {
-    "defstruct": _RECORDS,
     "definterface": _PROTOCOLS,
     **dict.fromkeys(("future", "future-call", "thread", "go", "go-loop", "chan"), _FIBERS),
     **dict.fromkeys(("agent", "send-off", "ref", "dosync", "alter", "commute", "ref-set", "ensure", "locking"), _ATOMS),
-    **dict.fromkeys(("add-watch", "remove-watch", "set-validator!", "alter-var-root", "with-redefs"), _ATOMS),
+    "alter-var-root": _ATOMS,
+    **dict.fromkeys(("with-redefs", "with-redefs-fn"), _REDEFINED),
+    **dict.fromkeys(("macroexpand", "macroexpand-1", "macroexpand-all"), _EXPANDED),
     **dict.fromkeys(("require", "use", "import", "in-ns", "refer"), _NAMESPACE),
     **dict.fromkeys(("proxy", "gen-class", "new", ".", "..", "set!", "slurp", "spit", "read-line"), _OUTSIDE),
     **dict.fromkeys(("eval", "load", "load-file", "load-string", "resolve", "var"), _EVAL),

@@ -51,7 +51,9 @@ def parts_of(value: Any) -> list[Any]:
         found = [value.first, value.rest]
     elif kind is LazySeq:
         found = [value.thunk, value.value]
-    elif kind in (Cell, Promise, Reduced):
+    elif kind is Cell:
+        found = [value.value, value.care]
+    elif kind in (Promise, Reduced):
         found = [value.value]
     elif kind is ErrorValue:
         found = [value.data, value.cause, value.trace]

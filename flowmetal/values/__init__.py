@@ -26,7 +26,7 @@ from flowmetal.values.decoder import Decoder
 from flowmetal.values.deep_hash import settle
 from flowmetal.values.encoder import Encoder
 from flowmetal.values.equality import equal
-from flowmetal.values.errors import CodecError, ErrorValue, LanguageError, NeedsOrder, NeedsRealize, fail
+from flowmetal.values.errors import CodecError, ErrorValue, LanguageError, NeedsProgram, NeedsRealize, fail
 from flowmetal.values.functions import BuiltinFn, Closure, Reduced
 from flowmetal.values.hash_trie import HashLeaf, HashNode
 from flowmetal.values.hashing import hash_of
@@ -145,7 +145,7 @@ __all__ = [
     "ModuleOwner",
     "ModuleTable",
     "Mutable",
-    "NeedsOrder",
+    "NeedsProgram",
     "NeedsRealize",
     "Pid",
     "Promise",

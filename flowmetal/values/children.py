@@ -52,7 +52,7 @@ _CHILDREN: dict[type, Callable[[Any], Iterable[Any]]] = {
     Closure: lambda value: value.captures,
     ErrorValue: lambda value: (value.data, value.cause, value.trace),
     Reduced: lambda value: (value.value,),
-    Cell: lambda value: (value.value,),
+    Cell: lambda value: (value.value, value.care),
     Promise: lambda value: (value.value,),
     Resumption: _in_resumption,
 }

@@ -14,7 +14,9 @@ from flowmetal.values.decoder import Decoder
 from flowmetal.values.encoder import Encoder, EventEncoder
 from flowmetal.values.errors import CodecError, ErrorValue
 from flowmetal.values.functions import BuiltinFn, Closure
+from flowmetal.values.maps import Map
 from flowmetal.values.mutable import Cell, Promise
+from flowmetal.values.scalars import keyword
 from flowmetal.values.seqs import Cons, LazySeq, List, Range
 from flowmetal.values.vector import VectorSeq
 from flowmetal.values.wire import (
@@ -52,6 +54,7 @@ __all__ = [
 ]
 
 _MODULES_MAX = 4096  # modules named by one event value
+_KEEPER = keyword("keeper")
 _SEQS = (List, Cons, Range, VectorSeq)
 
 
@@ -67,7 +70,7 @@ def state_of(mutable: Any) -> list[Value]:
     """The state of a cell, lazy sequence or promise as a list of values."""
     kind = mutable.__class__
     if kind is Cell:
-        return [mutable.value]
+        return [mutable.value] if mutable.care is None else [mutable.value, mutable.care]
     if kind is Promise:
         return [mutable.state, mutable.value, mutable.request, mutable.fiber]
     if kind is LazySeq:
@@ -80,8 +83,9 @@ def state_of(mutable: Any) -> list[Value]:
 def set_state(mutable: Any, values: Sequence[Value]) -> None:
     """Gives a cell, lazy sequence or promise the state that `state_of` gave; CodecError if there is no such state."""
     kind = mutable.__class__
-    if kind is Cell and len(values) == 1:
+    if kind is Cell and (len(values) == 1 or (len(values) == 2 and _is_care(values[1]))):
         mutable.value = values[0]
+        mutable.care = values[1] if len(values) == 2 else None
         return
     if kind is Promise and len(values) == 4:
         state, value, request, fiber = values
@@ -99,6 +103,10 @@ def set_state(mutable: Any, values: Sequence[Value]) -> None:
             mutable.value = None
             return
     raise CodecError(f"a {kind.__name__} can have no such state")
+
+
+def _is_care(value: Value) -> bool:
+    return value.__class__ is Map and value.get(_KEEPER).__class__ in (Closure, type(None))
 
 
 def _natural(value: Value) -> bool:

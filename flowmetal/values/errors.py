@@ -1,7 +1,7 @@
 """Error values and the Python exceptions that carry them.
 
 `LanguageError` is an error of the program (it can catch it); `NeedsRealize` asks the machine to realize a lazy sequence
-and to run the instruction again, `NeedsOrder` to let the program do the operation; `CodecError` refuses bytes that are
+and to run the instruction again, `NeedsProgram` to let the program do the operation; `CodecError` refuses bytes that are
 not a valid encoding.
 """
 
@@ -73,16 +73,16 @@ class NeedsRealize(Exception):
         self.cells = cells
 
 
-class NeedsOrder(LanguageError):
-    """An operation met a sorted collection whose order is a function of the program, which no operation may call.
+class NeedsProgram(LanguageError):
+    """An operation met a value that only the program can do it with: a sorted collection whose order is a function of
+    the program, an atom that is watched.
 
-    The machine lets `order`, a closure, do the operation instead; anywhere else it is an error of the program.
+    The machine lets `function`, a closure, do the operation instead; anywhere else it is an error of the program.
     """
 
-    def __init__(self, order: Any) -> None:
-        message = "the order of this collection is a function of the program, which cannot be asked here"
+    def __init__(self, function: Any, message: str) -> None:
         super().__init__(ErrorValue(keyword("type"), message))
-        self.order = order
+        self.function = function
 
 
 class CodecError(Exception):

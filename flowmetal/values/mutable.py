@@ -20,12 +20,19 @@ class Mutable(Heap):
 
 
 class Cell(Mutable):
-    """A cell (`atom`): holds one value, belongs to one process."""
+    """A cell (`atom`): holds one value, belongs to one process.
 
-    __slots__ = ("value",)
+    `care` is None, or a map of what the library keeps with it: its metadata, validator and watches, and the `:keeper`,
+    the closure that changes the cell where one of these has to be called.
+    """
+
+    __slots__ = ("care", "value")
+
+    care: Any
 
     def __init__(self, value: Value = None) -> None:
         self.value = value
+        self.care = None
         self.dirty = False
         self.owner = None
 

@@ -1,18 +1,18 @@
 """Sorted maps and sets: persistent weight-balanced trees with visible nodes.
 
 The order is that of `compare`: two keys are the same key when it gives 0 for them.  A collection with an `order` is
-ordered by a function of the program instead.  It knows its keys by place only: what looks for one raises NeedsOrder,
+ordered by a function of the program instead.  It knows its keys by place only: what looks for one raises NeedsProgram,
 and the program finds the place.  The recursion is bounded by the height of a balanced tree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from flowmetal.values.base import Collection, Heap, Value
 from flowmetal.values.compare import compare
-from flowmetal.values.errors import NeedsOrder
+from flowmetal.values.errors import NeedsProgram
 from flowmetal.values.keys import identical, key_of
 from flowmetal.values.vector import Pair, Vector
 
@@ -225,6 +225,10 @@ def _walk_from(node: _Tree, key: Value, ascending: bool) -> Iterator[SortedNode]
             node = node.left if ascending else node.right
 
 
+def _ask(order: Any) -> NoReturn:
+    raise NeedsProgram(order, "the order of this collection is a function of the program, which cannot be asked here")
+
+
 class _Sorted(Collection):
     """What sorted maps and sets have in common: a tree, or None; the function that orders it, or None."""
 
@@ -243,7 +247,7 @@ class _Sorted(Collection):
     def find(self, key: Value) -> SortedNode | None:
         """The node of a key, or None."""
         if self.order is not None:
-            raise NeedsOrder(self.order)
+            _ask(self.order)
         return _search(self.root, key)
 
     def contains(self, key: Value) -> bool:
@@ -263,7 +267,7 @@ class _Sorted(Collection):
     def nodes_from(self, key: Value, ascending: bool = True) -> Iterator[SortedNode]:
         """The nodes from a key on (it included), in order or in the opposite one."""
         if self.order is not None:
-            raise NeedsOrder(self.order)
+            _ask(self.order)
         return _walk_from(self.root, key, ascending)
 
 
@@ -288,7 +292,7 @@ class SortedMap(_Sorted):
     def assoc(self, key: Value, value: Value) -> SortedMap:
         """The map with an entry added or changed."""
         if self.order is not None:
-            raise NeedsOrder(self.order)
+            _ask(self.order)
         if self.root is None:
             compare(key, key)
         root = _put(self.root, settled(key), value)
@@ -297,7 +301,7 @@ class SortedMap(_Sorted):
     def dissoc(self, key: Value) -> SortedMap:
         """The map without a key."""
         if self.order is not None:
-            raise NeedsOrder(self.order)
+            _ask(self.order)
         root = _drop(self.root, key)
         return self if root is self.root else SortedMap(root, self.meta)
 
@@ -339,7 +343,7 @@ class SortedSet(_Sorted):
     def conj(self, item: Value) -> SortedSet:
         """The set with an item added."""
         if self.order is not None:
-            raise NeedsOrder(self.order)
+            _ask(self.order)
         if self.root is None:
             compare(item, item)
         root = _put(self.root, settled(item), None)
@@ -348,7 +352,7 @@ class SortedSet(_Sorted):
     def disj(self, item: Value) -> SortedSet:
         """The set without an item."""
         if self.order is not None:
-            raise NeedsOrder(self.order)
+            _ask(self.order)
         root = _drop(self.root, item)
         return self if root is self.root else SortedSet(root, self.meta)
 

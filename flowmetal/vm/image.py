@@ -25,7 +25,7 @@ from typing import Any
 
 from flowmetal.bytecode.liveness import live_after_call, live_retry
 from flowmetal.bytecode.program import Program
-from flowmetal.values import Resumption
+from flowmetal.values import Cell, Resumption
 from flowmetal.values.codec import Encoder, pack, state_of
 from flowmetal.vm.state import SLICE, CancelRequest, Fiber, Frame, Limits, Process, Region, Resume, Wait
 
@@ -235,7 +235,7 @@ class Image:
                     states.append([mutable.oid, _STATE_NUMBERS[mutable.state], mutable.fiber, *frames])
                     continue
                 state = state_of(mutable)
-                if len(state) > 1:  # all but cells
+                if mutable.__class__ is not Cell:
                     state[0] = _STATE_NUMBERS[state[0]]
                 states.append([mutable.oid, *map(atom, state)])
             pending = []

@@ -22,7 +22,7 @@ from flowmetal.values import (
     LanguageError,
     LazySeq,
     Map,
-    NeedsOrder,
+    NeedsProgram,
     NeedsRealize,
     Resumption,
     Set,
@@ -30,7 +30,7 @@ from flowmetal.values import (
     equal,
     numbers,
 )
-from flowmetal.vm import fibers, ordering, unwinding
+from flowmetal.vm import fibers, redirection, unwinding
 from flowmetal.vm.calls import (
     OF_ONE,
     OF_TWO,
@@ -579,10 +579,10 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                 mode = unwinding.realize(process, fiber, frame, need.seq, need.whole)
             except LanguageError as problem:
                 raised = problem.error
-        except NeedsOrder as need:
+        except NeedsProgram as need:
             index = code.places[id(running)]
             try:
-                mode = ordering.redirect(process, fiber, code, code.settle(registers, index), index, need)
+                mode = redirection.redirect(process, fiber, code, code.settle(registers, index), index, need)
             except LanguageError as problem:
                 raised = problem.error
         except LanguageError as problem:

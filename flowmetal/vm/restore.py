@@ -15,7 +15,7 @@ from flowmetal.bytecode.opcodes import BY_NUMBER, Operand
 from flowmetal.bytecode.program import Code, Program
 from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.values import ErrorValue, LazySeq, Map, Promise, Resumption, Vector
+from flowmetal.values import Cell, ErrorValue, LazySeq, Map, Promise, Resumption, Vector
 from flowmetal.values.codec import Decoder, Reader, encoder_after, set_state
 from flowmetal.vm.frames import mount
 from flowmetal.vm.image import (
@@ -204,7 +204,7 @@ class _Restorer:
             if mutable.state not in ("new", "used") or (frames and mutable.state == "used"):
                 raise ValueError("a resumption has no such state")
             mutable.frames = tuple(self._frame(frame) for frame in frames)
-        elif len(state) > 1:
+        elif mutable.__class__ is not Cell:
             set_state(mutable, [_state_name(state[0]), *[value(atom) for atom in state[1:]]])
         else:
             set_state(mutable, [value(atom) for atom in state])

@@ -24,7 +24,7 @@ from flowmetal.values import (
     List,
     Map,
     ModuleOwner,
-    NeedsOrder,
+    NeedsProgram,
     NeedsRealize,
     Promise,
     Resumption,
@@ -263,7 +263,7 @@ def test_collections_keep_an_order_of_the_program() -> None:
         assert found.__class__ is value.__class__ and found.order.function is order.function
         assert list(found) == list(value)
         for act in (lambda found=found: found.get(1), lambda found=found: found.contains(1)):
-            with pytest.raises(NeedsOrder):
+            with pytest.raises(NeedsProgram):
                 act()
         again = decode_value(encode_value(value, modules), modules)
         assert again.order.function is order.function and list(again) == list(value)

@@ -8,11 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.values import Cell, LazySeq, Promise, Reduced, Vector, equal, iterate, keyword
+from flowmetal.values import (
+    Cell,
+    Closure,
+    LazySeq,
+    Map,
+    NeedsProgram,
+    Promise,
+    Reduced,
+    Vector,
+    equal,
+    iterate,
+    keyword,
+)
 from flowmetal.vm.builtins.check import wrong_type
 from flowmetal.vm.builtins.registry import builtin
 from flowmetal.vm.waiting import settle_promise
 
+_KEEPER = keyword("keeper")
 _PENDING, _DONE, _FAILED = keyword("pending"), keyword("done"), keyword("failed")
 STATES = {"pending": _PENDING, "done": _DONE, "failed": _FAILED, "seen": _FAILED}
 
@@ -22,6 +35,13 @@ def cell_of(who: str, value: Any) -> Cell:
     if value.__class__ is not Cell:
         wrong_type(who, "an atom", value)
     return value
+
+
+def _ask_keeper(target: Cell) -> None:
+    """Hands a change over to the program where a watch or a validator has to be called."""
+    keeper = target.care.get(_KEEPER)
+    if keeper is not None:
+        raise NeedsProgram(keeper, "this atom is watched by the program, which cannot be asked here")
 
 
 @builtin(600, "cell", 1)
@@ -39,7 +59,10 @@ def cell_get(value: Any) -> Any:
 @builtin(602, "cell-set", 2, context=True)
 def cell_set(process: Any, target: Any, value: Any) -> Any:
     """Makes a cell hold a value, which is the result."""
-    cell_of("reset!", target).value = value
+    cell_of("reset!", target)
+    if target.care is not None:
+        _ask_keeper(target)
+    target.value = value
     process.touch(target)
     return value
 
@@ -48,6 +71,8 @@ def cell_set(process: Any, target: Any, value: Any) -> Any:
 def cell_swap(process: Any, target: Any, value: Any) -> Vector:
     """Makes a cell hold a value; the result is a vector of the old and the new one."""
     old = cell_of("reset-vals!", target).value
+    if target.care is not None:
+        _ask_keeper(target)
     target.value = value
     process.touch(target)
     return Vector.of((old, value))
@@ -57,11 +82,38 @@ def cell_swap(process: Any, target: Any, value: Any) -> Vector:
 def cell_compare_set(process: Any, target: Any, expected: Any, value: Any) -> bool:
     """Makes a cell hold a value if it holds one equal to the expected one; whether it did."""
     held = cell_of("compare-and-set!", target).value
+    if target.care is not None:
+        _ask_keeper(target)
     if held is not expected and not equal(held, expected):
         return False
     target.value = value
     process.touch(target)
     return True
+
+
+@builtin(616, "cell-care", 1)
+def cell_care(value: Any) -> Any:
+    """What is kept with a cell: a map of metadata, validator and watches, or nil."""
+    return cell_of("meta", value).care
+
+
+@builtin(617, "cell-care-set", 2, context=True)
+def cell_care_set(process: Any, target: Any, care: Any) -> Any:
+    """Keeps a map, or nil, with a cell, which is the result."""
+    cell_of("add-watch", target)
+    if care is not None and (care.__class__ is not Map or care.get(_KEEPER).__class__ not in (Closure, type(None))):
+        wrong_type("add-watch", "a map with a function", care)
+    target.care = care
+    process.touch(target)
+    return target
+
+
+@builtin(618, "cell-put", 2, context=True)
+def cell_put(process: Any, target: Any, value: Any) -> Any:
+    """Makes a cell hold a value, which is the result, whoever watches it."""
+    cell_of("reset!", target).value = value
+    process.touch(target)
+    return value
 
 
 @builtin(605, "cell?", 1)

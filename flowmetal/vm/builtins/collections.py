@@ -11,6 +11,7 @@ from typing import Any
 from flowmetal import values
 from flowmetal.values import (
     EMPTY_VECTOR,
+    Cell,
     ErrorValue,
     Keyword,
     List,
@@ -37,6 +38,7 @@ from flowmetal.vm.builtins.check import integer, shown, wrong_type
 from flowmetal.vm.builtins.registry import add, builtin
 
 _MISSING = object()
+_META = keyword("meta")
 _ERROR_PARTS = {keyword(name): name for name in ("kind", "message", "data", "cause", "trace")}
 
 
@@ -313,6 +315,8 @@ def invert(coll: Any) -> Map:
 @builtin(432, "meta", 1)
 def meta(value: Any) -> Any:
     """The metadata of a value, a map, or nil."""
+    if value.__class__ is Cell:
+        return None if value.care is None else value.care.get(_META)
     return meta_of(value)
 
 

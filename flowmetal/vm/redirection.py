@@ -1,8 +1,9 @@
-"""Operations on sorted collections whose order is a function of the program.
+"""Operations that the program itself does in a builtin's place.
 
-A builtin that would have to ask the order raises NeedsOrder, and nothing has happened yet.  The order, a closure that
-the library made, then does the whole operation in the builtin's place: it is called with the builtin's name as a
-keyword and a vector of the arguments, so it can wait and be saved like any call.
+A builtin that would have to call a function of the program (the order of a sorted collection, a watch of an atom)
+raises NeedsProgram, and nothing has happened yet.  The function that comes with it, a closure the library made, then
+does the whole operation: it is called with the builtin's name as a keyword and a vector of the arguments, so it can
+wait and be saved like any call.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowmetal.bytecode.opcodes import Op
-from flowmetal.values import BuiltinFn, Keyword, NeedsOrder, Symbol, Vector, keyword
+from flowmetal.values import BuiltinFn, Keyword, NeedsProgram, Symbol, Vector, keyword
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.calls import apply_arguments, global_value
 from flowmetal.vm.frames import Mode, entry_frame
@@ -20,10 +21,10 @@ from flowmetal.vm.state import Fiber, Process
 _TAIL = frozenset((Op.tail_call, Op.tail_call_global, Op.tail_apply))
 
 
-def redirect(process: Process, fiber: Fiber, code: RunCode, registers: list[Any], pc: int, need: NeedsOrder) -> int:
-    """Puts a call of the order in place of the instruction at `pc`, which raised `need`; gives the mode.
+def redirect(process: Process, fiber: Fiber, code: RunCode, registers: list[Any], pc: int, need: NeedsProgram) -> int:
+    """Puts a call of the program's function in place of the instruction at `pc`, which raised `need`; gives the mode.
 
-    NeedsOrder again, as the error of the program that it is, where the instruction is none that can be replaced.
+    NeedsProgram again, as the error of the program that it is, where the instruction is none that can be replaced.
     """
     row = code.code.instructions[pc]
     op = row[0]
@@ -42,14 +43,14 @@ def redirect(process: Process, fiber: Fiber, code: RunCode, registers: list[Any]
         name, arguments = _call(function, given, need)
     else:
         raise need
-    call = entry_frame(need.order, [keyword(name), Vector.of(arguments)])
+    call = entry_frame(need.function, [keyword(name), Vector.of(arguments)])
     if op not in _TAIL:
         fiber.frames.append((code, registers, pc + 1, row[1]))
     fiber.frames.append(call)
     return Mode.ENTER
 
 
-def _call(function: Any, arguments: list[Any], need: NeedsOrder) -> tuple[str, list[Any]]:
+def _call(function: Any, arguments: list[Any], need: NeedsProgram) -> tuple[str, list[Any]]:
     """A call of what is no closure as the name of a builtin and its arguments."""
     kind = function.__class__
     if kind is BuiltinFn:
