@@ -1,8 +1,8 @@
 """Error values and the Python exceptions that carry them.
 
 `LanguageError` is an error of the program (it can catch it); `NeedsRealize` asks the machine to realize a lazy sequence
-and to run the instruction again, `NeedsProgram` to let the program do the operation; `CodecError` refuses bytes that are
-not a valid encoding.
+and to run the instruction again, `NeedsProgram` to let the program do the operation; `CodecError` refuses bytes that
+are not a valid encoding.
 """
 
 from __future__ import annotations
