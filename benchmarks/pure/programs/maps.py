@@ -6,4 +6,4 @@ def run(n):
     for i in range(n):
         key = i * 7919 % 1000
         counts[key] = counts.get(key, 0) + i
-    return [len(counts), sum(counts.values()), counts[7]]
+    return [len(counts), sum(counts.values()), counts.get(7, 0)]

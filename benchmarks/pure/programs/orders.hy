@@ -20,4 +20,4 @@
     (setv total (.setdefault totals (get one "customer" "name") {"orders" 0 "total" 0}))
     (+= (get total "orders") 1)
     (+= (get total "total") (+ (get one "net") (get one "tax"))))
-  [(len orders) (len totals) (get totals "customer-7" "orders") (get totals "customer-7" "total")])
+  [(len orders) (len totals) (get totals "customer-1" "orders") (get totals "customer-1" "total")])

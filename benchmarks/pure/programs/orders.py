@@ -30,4 +30,4 @@ def run(n):
         total = totals.setdefault(one["customer"]["name"], {"orders": 0, "total": 0})
         total["orders"] += 1
         total["total"] += one["net"] + one["tax"]
-    return [len(orders), len(totals), totals["customer-7"]["orders"], totals["customer-7"]["total"]]
+    return [len(orders), len(totals), totals["customer-1"]["orders"], totals["customer-1"]["total"]]
