@@ -2,12 +2,14 @@
 # make test   sets up .venv and runs the tests
 # make check  types and lint;  make test-long  the slow tests, and the property tests with many more examples
 # make differential SEED=1 COUNT=20000  generated expressions against Clojure, which has to be installed
-# make crash  the long crash suite;  make bench  the benchmarks;  make docs  generated pages
+# make crash  the long crash suite;  make docs  generated pages
+# make bench  the benchmarks, some twelve minutes;  make bench-quick  a share of them;  make bench-micro  single operations
+# make bench-peers  installs what they are compared with into build/peers
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-long check crash differential bench docs env env-dev clean
+.PHONY: demo test test-long check crash differential bench bench-quick bench-micro bench-peers docs env env-dev clean
 
 env:
 	@$(PYTHON) tools/environment.py
@@ -37,6 +39,15 @@ differential: env-dev
 
 bench: env-dev
 	$(BIN)/python -m benchmarks.run
+
+bench-quick: env-dev
+	$(BIN)/python -m benchmarks.run --quick
+
+bench-micro: env-dev
+	$(BIN)/python -m pytest benchmarks/micro -p no:xdist --benchmark-columns=median,iqr,ops,rounds
+
+bench-peers: env-dev
+	$(BIN)/python -m benchmarks.environments
 
 docs: env-dev
 	$(BIN)/python -m flowmetal.bytecode.document > docs/bytecode.md

@@ -11,7 +11,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -57,10 +56,10 @@ def write_project(folder: Path, files: dict[str, str], main: str) -> Path:
     return folder
 
 
-def measure_builds(folder: Path, rounds: int) -> dict[str, Any]:
+def measure_builds(folder: Path, rounds: int, lines: int = LINES, modules: int = MODULES) -> dict[str, Any]:
     """Seconds of `flowc build`, cold and after changes; ratios of processor time to the cold build of the round."""
-    one = write_project(folder / "one", one_file(LINES), "app.part000")
-    many = write_project(folder / "many", many_files(LINES, MODULES), f"app.part{MODULES - 1:03}")
+    one = write_project(folder / "one", one_file(lines), "app.part000")
+    many = write_project(folder / "many", many_files(lines, modules), f"app.part{modules - 1:03}")
     times: dict[str, list[float]] = {}
 
     def note(name: str, root: Path, *more: str) -> float:
@@ -79,7 +78,7 @@ def measure_builds(folder: Path, rounds: int) -> dict[str, Any]:
         cold = note("build_100_modules_s", many, "--no-cache")
         seconds_of([*FLOWC, "build"], many)
         ratios["nothing"].append(note("build_nothing_changed_s", many) / cold)
-        change(many, MODULES - 1, index)
+        change(many, modules - 1, index)
         ratios["leaf"].append(note("build_one_leaf_changed_s", many) / cold)
         change(many, 0, index)
         ratios["root"].append(note("build_what_all_require_changed_s", many) / cold)
@@ -87,11 +86,11 @@ def measure_builds(folder: Path, rounds: int) -> dict[str, Any]:
     return figures | {f"build_{name}_over_cold": statistics.median(values) for name, values in ratios.items()}
 
 
-def measure_reader(rounds: int) -> dict[str, Any]:
+def measure_reader(rounds: int, lines: int = 28_500) -> dict[str, Any]:
     """Megabytes a second of source that are read, of a small and of a large file, and memory for each byte."""
     standard_library()
-    text = one_file(28_500)["app/part000.fm"]
-    small = one_file(2_850)["app/part000.fm"]
+    text = one_file(lines)["app/part000.fm"]
+    small = one_file(lines // 10)["app/part000.fm"]
     build_artifact({"warm.fm": small})
     rates: dict[str, list[float]] = {"small": [], "large": []}
     for _ in range(rounds):
@@ -113,53 +112,3 @@ def measure_reader(rounds: int) -> dict[str, Any]:
         figures[f"{name}_bytes_per_source_byte"] = tracemalloc.get_traced_memory()[1] / len(text)
         tracemalloc.stop()
     return figures
-
-
-def measure_start(folder: Path, rounds: int) -> dict[str, Any]:
-    """Milliseconds of small commands, and how many times bare Python that is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "hello.fm").write_text('(ns hello)\n(defn main [] "hello")')
-    (folder / "hello.fmc").write_bytes(build_artifact({"hello.fm": '(ns hello)\n(defn main [] "hello")'}).data)
-    commands = {
-        "python": [sys.executable, "-c", "pass"],
-        "help": [*FLOWVM, "--help"],
-        "run": [*FLOWVM, "run", "hello.fmc"],
-        "run_source": [*FLOWVM, "run", "hello.fm"],
-        "check": [*FLOWC, "check", "hello.fm"],
-    }
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    processor: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(rounds):
-        for name, command in commands.items():
-            seconds, busy = times_of(command, folder)
-            times[name].append(seconds)
-            processor[name].append(busy)
-    figures: dict[str, Any] = {}
-    for name, values in times.items():
-        figures[f"{name}_ms"] = statistics.median(values) * 1e3
-        figures[f"{name}_cpu_ms"] = statistics.median(processor[name]) * 1e3
-        if name != "python":
-            ratios = [value / python for value, python in zip(values, times["python"], strict=True)]
-            figures[f"{name}_over_python"] = statistics.median(ratios)
-    return figures
-
-
-def measure_compiling(folder: Path, quick: bool) -> dict[str, Any]:
-    """All of it."""
-    rounds = 3 if quick else 5
-    return {
-        **measure_builds(folder, rounds),
-        **measure_reader(rounds),
-        **measure_start(folder / "start", 5 if quick else 11),
-    }
-
-
-def main() -> None:
-    """Prints the figures of this module alone."""
-    with tempfile.TemporaryDirectory(prefix="flowmetal-compiling-") as name:
-        for key, value in measure_compiling(Path(name), "--quick" in sys.argv).items():
-            print(f"{key:32} {value:,.2f}")
-
-
-if __name__ == "__main__":
-    main()

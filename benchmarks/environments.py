@@ -1,12 +1,14 @@
-"""Where the things that Flowmetal is compared with are installed: virtual environments under build/peers.
+"""Where the things that Flowmetal is compared with are installed: environments under build/peers.
 
-`python -m benchmarks.environments NAME ...` makes them (all without a name) from the ordinary package index.  What
-cannot be installed is noted with the reason, and shown in the tables as not installed.
+`make bench-peers`, or `python -m benchmarks.environments [NAME ...]`, makes them from the ordinary package indexes.
+What cannot be installed is noted with the reason, and shown in the tables as not installed.  PostgreSQL is not
+installed here: where its programs are on the machine, peers/postgres.py makes a cluster of its own with them.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +19,19 @@ HOME = ROOT / "build" / "peers"
 #: Languages compared on pure code, by the module whose presence says that they are there.
 LISPS = ("hy", "basilisp")
 
-#: What goes into each environment.
+#: What goes into each environment: of Python, and of Node.
 PACKAGES: dict[str, tuple[str, ...]] = {
     "lisps": LISPS,
+    "dbos": ("dbos", "psycopg[binary]"),
+    "restate": ("restate-sdk", "hypercorn"),
+    "absurd": ("absurd-sdk", "absurdctl", "psycopg[binary]"),
 }
+NODE_PACKAGES: dict[str, tuple[str, ...]] = {
+    "node": ("@restatedev/restate-server", "@restatedev/restate-sdk"),
+}
+
+#: The server of Restate, which its npm package brings for each kind of machine.
+RESTATE_SERVER = "node_modules/@restatedev/restate-server-*/bin/restate-server"
 
 
 def python_of(environment: str, module: str) -> Path | None:
@@ -39,14 +50,24 @@ def reasons() -> dict[str, str]:
     return found
 
 
+def restate_server() -> Path | None:
+    """The program that is Restate's server, or None."""
+    return next(iter(sorted((HOME / "node").glob(RESTATE_SERVER))), None)
+
+
 def make(environment: str) -> str:
     """Makes an environment; the reason why it could not be made, or ""."""
     folder = HOME / environment
-    HOME.mkdir(parents=True, exist_ok=True)
-    commands = [
-        [sys.executable, "-m", "venv", str(folder)],
-        [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", *PACKAGES[environment]],
-    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    if environment in NODE_PACKAGES:
+        if shutil.which("npm") is None:
+            return "there is no npm on this machine"
+        commands = [["npm", "install", "--silent", "--prefix", str(folder), *NODE_PACKAGES[environment]]]
+    else:
+        commands = [
+            [sys.executable, "-m", "venv", str(folder)],
+            [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", *PACKAGES[environment]],
+        ]
     for command in commands:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -57,13 +78,12 @@ def make(environment: str) -> str:
 
 def main() -> None:
     noted = reasons()
-    for environment in sys.argv[1:] or PACKAGES:
+    for environment in sys.argv[1:] or [*PACKAGES, *NODE_PACKAGES]:
         reason = make(environment)
-        print(f"{environment}: {reason or 'installed'}")
+        print(f"{environment}: {reason or 'installed'}", flush=True)
         noted.pop(environment, None)
         if reason:
             noted[environment] = reason
-    HOME.mkdir(parents=True, exist_ok=True)
     (HOME / "reasons.json").write_text(json.dumps(noted, indent=1) + "\n")
 
 

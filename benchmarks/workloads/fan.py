@@ -1,0 +1,66 @@
+"""W2: many processes of ten steps at once, so that their commits are shared."""
+
+from __future__ import annotations
+
+from benchmarks.driving import TITLES, Sides, in_turns
+from benchmarks.rows import Outcome, ratios
+from benchmarks.scales import Scale
+
+AHEAD = {
+    "dbos-sqlite": 80.0,
+    "dbos-postgres": 80.0,
+    "restate-typescript": 5.0,
+    "restate-python": 10.0,
+}
+STEPS = 10
+#: Restate gains by having more to do at once, the others do not.
+MORE = {"restate-typescript": 10, "restate-python": 10, "absurd": 2}
+RAW = 500
+
+
+def measure(sides: Sides, scale: Scale) -> Outcome:
+    outcome = Outcome()
+    names = ("raw", "flowmetal", *sides.peers)
+    counts = {name: scale.peer_fan * MORE.get(name, 1) for name in sides.peers} | {"flowmetal": scale.fan}
+    raw = min(RAW, scale.fan * STEPS)
+
+    def ask(name: str) -> dict[str, float]:
+        if name == "raw":
+            return sides.get(name).ask("chain", steps=raw)
+        return sides.get(name).ask("fan", count=counts[name], steps=STEPS)
+
+    def warm(name: str) -> dict[str, float]:
+        return (
+            sides.get(name).ask(*("chain",), steps=5) if name == "raw" else sides.get(name).ask("fan", count=3, steps=3)
+        )
+
+    names = tuple(in_turns(1, {name: (lambda name=name: warm(name)) for name in names}))
+    found = in_turns(scale.rounds, {name: (lambda name=name: ask(name)) for name in names})
+    rates: dict[str, list[float]] = {}
+    for name, answers in found.items():
+        each = raw if name == "raw" else counts[name] * STEPS
+        rates[name] = [each / one["wall"] for one in answers]
+        outcome.row(
+            "W2 processes of 10 steps at once",
+            TITLES[name],
+            rates[name],
+            "steps/s" if name != "raw" else "commits/s",
+            cpu_us=sum(one["cpu"] for one in answers) / (each * len(answers)) * 1e6,
+            noise=sum(one["noise"] for one in answers) / len(answers),
+            note="" if name == "raw" else f"{counts[name]:,} processes",
+        )
+    together = in_turns(2, {"many": lambda: sides.get("raw").ask("many", steps=max(2, raw // 10), puts=100)})["many"]
+    outcome.row(
+        "W2 processes of 10 steps at once",
+        "raw LMDB, 100 puts a commit",
+        [max(2, raw // 10) * 100 / one["wall"] for one in together],
+        "puts/s",
+    )
+    ours = rates["flowmetal"]
+    outcome.verdict("P4", f"{scale.fan:,} processes of 10 steps over raw LMDB commits", ratios(ours, rates["raw"]), 8.0)
+    for name, wanted in AHEAD.items():
+        if name in rates:
+            outcome.verdict("P4", f"processes at once, ahead of {TITLES[name]}", ratios(ours, rates[name]), wanted)
+    cpu = [one["cpu"] / (scale.fan * STEPS) * 1e6 for one in found["flowmetal"]]
+    outcome.verdict("P4", "CPU for each of those steps", cpu, 40.0, at_least=False, unit="µs")
+    return outcome
