@@ -1,0 +1,1 @@
+"""Single operations, by pytest-benchmark: `make bench-micro`.  Not part of the tests."""
