@@ -201,7 +201,13 @@ class Draft:
 
     def close(self, number: int) -> None:
         """Ends a request in the store."""
-        self.live.open.pop(number, None)
+        live = self.live
+        live.open.pop(number, None)
+        if live.receives:
+            live.receives.pop(number, None)
+        if number in self.requests:  # opened or put back in this very turn
+            del self.requests[number]
+            self.calls = [call for call in self.calls if call.number != number]
         self.closed.append(number)
 
     def late(self, number: int, what: str) -> None:

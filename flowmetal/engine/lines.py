@@ -20,6 +20,10 @@ def waits_line(live: Live) -> str:
         return person_line(live.pid)
     if live.status != "waiting":
         return ""
+    if len(live.open) == 1:
+        [(number, opened)] = live.open.items()
+        if not opened.until:
+            return f"{opened.request.effect} #{number}"
     parts: list[str] = []
     for number, opened in live.open.items():
         if len(parts) == WAITS_NAMED:

@@ -88,6 +88,7 @@ class Live:
     status: str = "ready"
     attributes: dict[str, Any] = field(default_factory=dict)
     open: dict[int, Open] = field(default_factory=dict)
+    receives: dict[int, None] = field(default_factory=dict)  # those of `open` that are a `receive`, the oldest first
     error: str = ""
     part: int = 0  # saved cuts of the last entry
     checkpoint_sequence: int = -1  # where the newest checkpoint is; -1: none
@@ -97,13 +98,17 @@ class Live:
     slices: int = 0  # fuel used up that no segment holds yet
     catching_up: bool = False  # restored: what is ready runs up to its wait before anything new arrives
 
+    def add(self, opened: Open) -> None:
+        """Takes in an open request."""
+        request = opened.request
+        self.open[request.number] = opened
+        if request.effect == RECEIVE:
+            self.receives[request.number] = None
+
     @property
     def receiver(self) -> int:
         """The number of the oldest open `receive`, or 0."""
-        for number, opened in self.open.items():
-            if opened.request.effect == RECEIVE:
-                return number
-        return 0
+        return next(iter(self.receives)) if self.receives else 0
 
 
 def find_function(program: Program, name: str) -> Closure:
@@ -141,7 +146,7 @@ def load(
         for request in store.open_requests(record.pid):
             policy = policy_of(request)
             until = request.not_before if request.effect in HELD else policy.deadline
-            live.open[request.number] = Open(request, policy, until)
+            live.add(Open(request, policy, until))
     return live
 
 

@@ -94,7 +94,7 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
         events.encode_requested(draft.now, number, effect, payload, text, policy.key or ""), draft.segment(process)
     )
     request = Request(pid, number, effect, payload, options, key, not_before, 0, state, "", 0, queued, call is not None)
-    live.open[number] = Open(request, replace(policy, deadline=limit) if limit else policy, until)
+    live.add(Open(request, replace(policy, deadline=limit) if limit else policy, until))
     draft.requests[number] = request
     if call is not None:
         draft.calls.append(call)

@@ -18,6 +18,7 @@ from flowmetal.dataclass import dataclass
 from flowmetal.engine import events
 from flowmetal.engine.arrivals import CONTROL_KINDS, apply
 from flowmetal.engine.draft import Call, Draft, Setting
+from flowmetal.engine.effects import Local
 from flowmetal.engine.events import Event
 from flowmetal.engine.lines import error_line, person_line, plain_error, waits_line
 from flowmetal.engine.live import Live
@@ -99,7 +100,7 @@ def _apply_all(draft: Draft, inbox: Sequence[InboxEvent]) -> None:
             if live.catching_up:
                 _catch_up(draft)
 
-    rest = list(inbox)
+    rest = inbox
     while rest:
         skipped: list[InboxEvent] = []
         for item in rest:
@@ -213,10 +214,13 @@ def _outcome(draft: Draft, epoch: int, more: bool) -> Outcome:
         _save_rest(draft, process)
     if final:
         live.open.clear()
+        live.receives.clear()
+        draft.requests.clear()
+        draft.calls.clear()
         live.process = None
     if not draft.entries and not draft.taken and draft.checkpoint is None and live.status == draft.status_before:
         return Outcome(None, (), more)
-    opened, closed = live.open, draft.closed
+    closed, local = draft.closed, draft.used_local
     turn = Turn(
         live.pid,
         epoch,
@@ -224,23 +228,22 @@ def _outcome(draft: Draft, epoch: int, more: bool) -> Outcome:
         live.status,
         tuple(draft.entries),
         live.sequence,
-        tuple(draft.taken) if draft.taken else (),
-        tuple([request for number, request in draft.requests.items() if number in opened]),
+        tuple(draft.taken),
+        tuple(draft.requests.values()),
         tuple(closed) if len(closed) < 2 else tuple(dict.fromkeys(closed)),
-        checkpoint=draft.checkpoint,
-        result=draft.result,
         waits=waits_line(live),
         error=live.error,
-        receives=live.receiver != 0,
-        **_rare(draft, final),
+        receives=bool(live.receives),
+        checkpoint=draft.checkpoint,
+        result=draft.result,
+        **_rare(draft, local, final) if draft.timers or draft.tokens or local is not None else {},
     )
-    calls = [call for call in draft.calls if call.number in opened]
-    return Outcome(turn, calls, more and not final)
+    return Outcome(turn, draft.calls, more and not final)
 
 
-def _rare(draft: Draft, final: bool) -> dict[str, Any]:
+def _rare(draft: Draft, local: Local | None, final: bool) -> dict[str, Any]:
     """The fields of a turn that most turns leave empty."""
-    opened, local = draft.live.open, draft.used_local
+    opened = draft.live.open
     found: dict[str, Any] = {}
     if draft.timers:
         found["timers"] = tuple(one for one in draft.timers if one.number in opened or not (one.number or final))

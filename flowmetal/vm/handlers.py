@@ -70,7 +70,9 @@ def _open_request(
     process: Process, fiber: Fiber, frame: Frame, effect: Any, payload: Any, options: Any, waits: bool
 ) -> tuple[int, Any]:
     """No handler took the effect: it goes out.  What is lazy inside it is realized first."""
-    lazy = unrealized_inside(payload) or unrealized_inside(options)
+    lazy = unrealized_inside(payload)
+    if lazy is None and options is not None:
+        lazy = unrealized_inside(options)
     if lazy is not None:
         raise NeedsRealize(lazy, True)
     if len(process.request_waits) + len(process.request_promises) >= process.limits.requests:

@@ -27,7 +27,7 @@ from flowmetal.bytecode.liveness import live_after_call, live_retry
 from flowmetal.bytecode.program import Program
 from flowmetal.values import Cell, Resumption
 from flowmetal.values.codec import Encoder, pack, state_of
-from flowmetal.vm.state import SLICE, CancelRequest, Fiber, Frame, Limits, Process, Region, Resume, Wait
+from flowmetal.vm.state import ENTER, SLICE, CancelRequest, Fiber, Frame, Limits, Process, Region, Resume, Wait
 
 #: Bits of a segment's mask and what their section is; the frequent ones fit into one byte.
 OBJECTS = 1  # [record ...], numbered on from the last object
@@ -241,6 +241,11 @@ class Image:
             pending = []
 
     def _fiber(self, fiber: Fiber, kept: int) -> list[Any]:
+        if fiber.known and fiber.cancelled is None and fiber.resume is ENTER and fiber.wait is not None:
+            wait, what = fiber.wait
+            if wait == Wait.REQUEST:  # nearly every step ends so
+                moved = [self._frame(frame) for frame in fiber.frames[kept:]]
+                return [fiber.id, kept, wait, self.process.next_request - what, *moved]
         atom = self.encoder.atom
         kind, value = fiber.resume
         state = RESUME_UNIT * kind
