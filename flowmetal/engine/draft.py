@@ -17,14 +17,19 @@ from flowmetal.engine.lines import error_line, plain_error
 from flowmetal.engine.live import Live, Open, in_process
 from flowmetal.store.interface import InboxEvent, Request, Timer
 from flowmetal.values import ErrorValue, decode_value, encode_value
+from flowmetal.values.children import long_texts
 from flowmetal.vm import Limits, Process, settle, settle_error
 from flowmetal.vm import run as run_machine
+from flowmetal.vm.image import LONG_TEXT
 
 #: Fuel of one turn: calls and loop rounds before other processes get theirs; some 5 to 100 ms.
 FUEL = 20_000
 
 #: Entries of one turn.  A program that only logs would never wait; here it ends its turn and goes on in the next.
 ENTRIES_MAX = 256
+
+#: Objects of one value in which long strings are looked for.
+TEXTS_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ class Draft:
 
     __slots__ = (
         "_local", "base_sequence", "calls", "checkpoint", "closed", "entries", "live", "messages", "now", "requests",
-        "result", "setting", "status_before", "taken", "taken_answers", "timers", "tokens", "unsaved",
+        "result", "setting", "status_before", "taken", "taken_answers", "texts", "timers", "tokens", "unsaved",
     )  # fmt: skip
 
     def __init__(self, live: Live, setting: Setting) -> None:
@@ -99,6 +104,7 @@ class Draft:
         self.messages: list[InboxEvent] = []  # arrived, and nobody receives yet
         self._local: effects.Local | None = None
         self.unsaved = False  # something from outside went into the process since its last segment
+        self.texts: list[str | bytes] = []  # long strings in what the turn commits
         self.checkpoint: bytes | None = None
         self.result: bytes | None = None
 
@@ -125,7 +131,14 @@ class Draft:
 
     def decode(self, data: bytes) -> Any:
         """The value of bytes that have arrived."""
-        return decode_value(data, self.live.program.table)
+        value = decode_value(data, self.live.program.table)
+        if len(data) >= LONG_TEXT:
+            self.note_texts(value)
+        return value
+
+    def note_texts(self, value: Any) -> None:
+        """Has the store keep the long strings of a value once, wherever the turn writes them."""
+        self.texts += long_texts(value, LONG_TEXT, TEXTS_LOOKED_AT)
 
     # ---- the log and the image
 
@@ -148,6 +161,8 @@ class Draft:
         live.segments += 1
         live.slices = 0
         self.unsaved = False
+        if process.image.texts:
+            self.texts += process.image.take_texts()
         return segment
 
     def write_checkpoint(self, process: Process) -> None:
@@ -160,6 +175,7 @@ class Draft:
         live.segments = 0
         live.slices = 0
         self.unsaved = False
+        self.texts += process.image.take_texts()
 
     # ---- requests
 

@@ -13,6 +13,7 @@ from flowmetal.engine.policies import NO_POLICY, read_options, with_deadline
 from flowmetal.store.interface import Request, Timer
 from flowmetal.values import LanguageError, encode_value, fail, print_string
 from flowmetal.vm import Performed, Process, answer_now, answer_now_error
+from flowmetal.vm.image import LONG_TEXT
 
 NIL = encode_value(None)
 
@@ -60,6 +61,8 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
     if len(live.open) >= effects.OPEN_MAX:
         fail("limit", f"a process has at most {effects.OPEN_MAX} requests open at once")
     payload = effects.checked_size(encode_value(performed.payload))
+    if len(payload) >= LONG_TEXT:
+        draft.note_texts(performed.payload)
     surroundings, pid = setting.surroundings, live.pid
     if performed.options is None:
         policy, sent, limit, options, text = NO_POLICY, None, 0, NIL, ""

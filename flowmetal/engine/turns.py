@@ -26,6 +26,7 @@ from flowmetal.engine.performing import perform
 from flowmetal.store.interface import FINAL_STATUSES, InboxEvent, ProcessRecord, Turn
 from flowmetal.values import ErrorValue, LanguageError, encode_value
 from flowmetal.vm import KIND_CANCELLED, CancelRequest, Failed, Finished, Idle, OutOfFuel, Performed, Process
+from flowmetal.vm.image import LONG_TEXT
 
 #: Fuel slices without a step after which the state is saved within the entry, so that a long computation does not begin
 #: again after a crash: some seconds of work, so that saving costs little of it.
@@ -173,6 +174,8 @@ def _finished(draft: Draft, value: Any) -> None:
     except LanguageError as error:
         _failed(draft, error.error)
         return
+    if len(data) >= LONG_TEXT:
+        draft.note_texts(value)
     draft.result = data
     draft.live.status = "done"
     draft.entry(events.Finished(draft.now, data))
@@ -236,7 +239,7 @@ def _outcome(draft: Draft, epoch: int, more: bool) -> Outcome:
         receives=bool(live.receives),
         checkpoint=draft.checkpoint,
         result=draft.result,
-        **_rare(draft, local, final) if draft.timers or draft.tokens or local is not None else {},
+        **_rare(draft, local, final) if draft.timers or draft.tokens or draft.texts or local is not None else {},
     )
     return Outcome(turn, draft.calls, more and not final)
 
@@ -249,6 +252,9 @@ def _rare(draft: Draft, local: Local | None, final: bool) -> dict[str, Any]:
         found["timers"] = tuple(one for one in draft.timers if one.number in opened or not (one.number or final))
     if draft.tokens:
         found["tokens"] = tuple(pair for pair in draft.tokens if pair[1] in opened)
+    if draft.texts:
+        texts = dict.fromkeys(draft.texts)
+        found["texts"] = tuple(text if text.__class__ is bytes else text.encode(errors="replace") for text in texts)
     if local is not None:
         draft.live.attributes = local.attributes
         found["posts"] = tuple(local.posts)

@@ -58,6 +58,24 @@ _CHILDREN: dict[type, Callable[[Any], Iterable[Any]]] = {
 }
 
 
+def long_texts(value: Any, least: int, most: int) -> list[str | bytes]:
+    """The strings and bytes of at least `least` inside a value, each once; only the first `most` objects are looked at."""
+    found: dict[str | bytes, None] = {}
+    pending: list[Any] = [value]
+    seen: set[int] = set()
+    while pending and len(seen) < most:
+        one = pending.pop()
+        if one.__class__ is str or one.__class__ is bytes:
+            if len(one) >= least:
+                found[one] = None
+            continue
+        below = children_of(one)
+        if below is not None and id(one) not in seen:
+            seen.add(id(one))
+            pending.extend(below)
+    return list(found)
+
+
 def children_of(value: Any) -> Iterable[Any] | None:
     """The objects and scalars directly inside a heap object, inner nodes of collections included; None for scalars.
 

@@ -26,7 +26,7 @@ from typing import Any
 from flowmetal.bytecode.liveness import live_after_call, live_retry
 from flowmetal.bytecode.program import Program
 from flowmetal.values import Cell, Resumption
-from flowmetal.values.codec import Encoder, pack, state_of
+from flowmetal.values.codec import Encoder, Tag, pack, state_of
 from flowmetal.vm.state import ENTER, SLICE, CancelRequest, Fiber, Frame, Limits, Process, Region, Resume, Wait
 
 #: Bits of a segment's mask and what their section is; the frequent ones fit into one byte.
@@ -54,6 +54,10 @@ _STATE_NUMBERS = {name: number for number, name in enumerate(STATE_NAMES)}
 #: Version of this layout, kept in the store's meta record and in exported images.
 IMAGE_VERSION = 1
 
+#: Strings and bytes of this length are told apart by who writes, so that what keeps them can keep each once.
+LONG_TEXT = 1024
+_TEXT_TAGS = frozenset({Tag.TEXT, Tag.BLOB})
+
 #: Counters before the first segment, in the order in which `counters_of` gives them.
 COUNTERS_START = (1, SLICE, 1, 1, 1, 0, 0)
 
@@ -74,10 +78,11 @@ def counters_of(process: Process) -> tuple[int, ...]:
 class Image:
     """Writes the image of one process.  Holds what the last segment said, so that the next one can say what changed."""
 
-    __slots__ = ("cancels", "counters", "encoder", "globals", "process", "ready")
+    __slots__ = ("cancels", "counters", "encoder", "globals", "process", "ready", "texts")
 
     def __init__(self, process: Process) -> None:
         self.process = process
+        self.texts: list[str | bytes] = []  # long strings that the segments since `take_texts` hold
         self._reset(1)
 
     def _reset(self, next_object: int) -> None:
@@ -141,8 +146,17 @@ class Image:
         if moved:
             self.ready = list(ready)
         if encoder.records:
-            encoder.drain()
+            self._drain()
         return data
+
+    def take_texts(self) -> list[str | bytes]:
+        """The strings of at least LONG_TEXT that were written since the last call."""
+        texts, self.texts = self.texts, []
+        return texts
+
+    def _drain(self) -> None:
+        _, records, _ = self.encoder.drain()
+        self.texts += [one[1] for one in records if one[0] in _TEXT_TAGS and len(one[1]) >= LONG_TEXT]
 
     def checkpoint(self, first_object: int | None = None) -> bytes:
         """The whole state, with fresh object numbers (from `first_object`; the default goes on counting)."""
@@ -214,7 +228,7 @@ class Image:
         self.counters = counters
         self.cancels = cancels
         self.globals.update(fresh)
-        encoder.drain()
+        self._drain()
         return data
 
     def _states(self) -> list[Any]:
