@@ -59,7 +59,7 @@ _CHILDREN: dict[type, Callable[[Any], Iterable[Any]]] = {
 
 
 def long_texts(value: Any, least: int, most: int) -> list[str | bytes]:
-    """The strings and bytes of at least `least` inside a value, each once; only the first `most` objects are looked at."""
+    """The strings and bytes of at least `least` inside a value, each once, in the first `most` objects."""
     found: dict[str | bytes, None] = {}
     pending: list[Any] = [value]
     seen: set[int] = set()
