@@ -361,9 +361,12 @@ class Interpreter:
 
     def _submit(self, items: list[tuple[Live, Outcome]]) -> None:
         self.commits += 1
-        future = self.store.submit([outcome.turn for _, outcome in items if outcome.turn is not None])
+        # With nothing to run meanwhile, waiting for another thread to commit would only add two changes of threads.
+        here = not self._queue and not self._sent
+        future = self.store.submit([outcome.turn for _, outcome in items if outcome.turn is not None], here=here)
         self._sent.append(_Sent(items, future))
-        future.add_done_callback(lambda _: self._wake())
+        if not future.done():
+            future.add_done_callback(lambda _: self._wake())
 
     # ---- functions of this process
 

@@ -254,7 +254,7 @@ def _rare(draft: Draft, local: Local | None, final: bool) -> dict[str, Any]:
         found["tokens"] = tuple(pair for pair in draft.tokens if pair[1] in opened)
     if draft.texts:
         texts = dict.fromkeys(draft.texts)
-        found["texts"] = tuple(text if text.__class__ is bytes else text.encode(errors="replace") for text in texts)
+        found["texts"] = tuple(one.encode(errors="replace") if isinstance(one, str) else one for one in texts)
     if local is not None:
         draft.live.attributes = local.attributes
         found["posts"] = tuple(local.posts)

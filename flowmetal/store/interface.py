@@ -289,6 +289,7 @@ class Turn:
     error: str = ""
     attributes: dict[str, Any] | None = None  # None: unchanged
     receives: bool = True  # whether it is to run for messages in its inbox; False: they wait until a turn says so
+    texts: Sequence[bytes] = ()  # long strings in entries and checkpoint: those of a process are kept once each
 
 
 Command = PutArtifact | Start | Post | Deliver | Take | Extend | Complete | Join | Leave | Fire | Turn

@@ -88,6 +88,13 @@ LOG: Final = _space(
 CHECKPOINTS: Final = _space(
     "checkpoints", "pid u40, sequence u40", "image bytes", "Full images: the state before the entry of this sequence."
 )
+TEXTS: Final = _space(
+    "texts",
+    "pid u40, SHA-256 32 bytes",
+    "bytes",
+    "Long strings in the log and the checkpoints of a process, each once. A record that refers to some is the byte "
+    "0xc1 and [bytes, hash, bytes, hash, ..., bytes], which give the record when the texts stand in between.",
+)
 RESULTS: Final = _space("results", "pid u40", "encoded value", "What ended processes returned, or their error.")
 INBOX: Final = _space(
     "inbox",

@@ -14,6 +14,7 @@ import msgpack
 from flowmetal.store.codec import unpack, unreadable
 from flowmetal.store.interface import LogEntry
 from flowmetal.store.layout import LOG, log_key, pair_key, pid_key, read_log_key
+from flowmetal.store.texts import whole
 from flowmetal.store.transaction import ReadTransaction
 
 #: Bytes of entries after which the next one begins a record.  What does not fit into half a page of LMDB gets pages of
@@ -73,7 +74,7 @@ def read_entries(transaction: ReadTransaction, pid: int, start: int, page: int) 
         count = 0
         for key, value in items:
             count += 1
-            for entry in entries_of(key, value):
+            for entry in entries_of(key, whole(transaction, LOG, pid, value)):
                 if entry.sequence >= start:
                     yield entry
         if count < page:

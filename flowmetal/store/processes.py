@@ -44,6 +44,7 @@ from flowmetal.store.limits import (
 )
 from flowmetal.store.log_records import log_records
 from flowmetal.store.rows import BornRow, ProcessRow, new_row, request_row
+from flowmetal.store.texts import Texts
 
 #: A line for people is cut, not refused.
 MAX_LINE = 1000
@@ -137,8 +138,9 @@ def turn(changes: Changes, command: Turn) -> bool:
 
     transaction = changes.transaction
     changes.touch(pid, row)
+    texts = Texts(transaction, pid, command.texts) if command.texts else None
     for key, value in log_records(pid, command.entries):
-        changes.append(LOG, key, value)
+        changes.append(LOG, key, value if texts is None else texts.shortened(value))
     for taken in command.taken:
         changes.take_inbox(pid, row, taken)
     for number in command.closed:
@@ -151,7 +153,8 @@ def turn(changes: Changes, command: Turn) -> bool:
     for timer in command.timers:
         _set_timer(changes, pid, row, timer)
     if command.checkpoint is not None:
-        transaction.put(CHECKPOINTS, pair_key(pid, command.next_sequence), command.checkpoint)
+        image = command.checkpoint if texts is None else texts.shortened(command.checkpoint)
+        transaction.put(CHECKPOINTS, pair_key(pid, command.next_sequence), image)
         row.checkpoint = command.next_sequence
     if command.result is not None:
         transaction.put(RESULTS, pid_key(pid), command.result)

@@ -60,6 +60,7 @@ from flowmetal.store.rows import (
     process_record,
     request_record,
 )
+from flowmetal.store.texts import whole
 from flowmetal.store.transaction import ReadTransaction
 
 #: Bytes of log entries in one answer.
@@ -193,7 +194,10 @@ def checkpoint(transaction: ReadTransaction, pid: int, at: int | None) -> tuple[
         return None
     start = pair_key(pid, MAX_NUMBER if at is None else min(at, MAX_NUMBER))
     found = transaction.scan(CHECKPOINTS, pid_key(pid), start=start, limit=1, reverse=True)
-    return (read_pid(found[0][0], PID_BYTES), found[0][1]) if found else None
+    if not found:
+        return None
+    key, value = found[0]
+    return read_pid(key, PID_BYTES), whole(transaction, CHECKPOINTS, pid, value)
 
 
 def inbox(transaction: ReadTransaction, pid: int, limit: int, messages: bool) -> list[InboxEvent]:

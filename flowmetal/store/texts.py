@@ -24,45 +24,51 @@ TEXT_BYTES_MIN = 1024
 #: What a record begins with that refers to texts.  No msgpack array does, nor does anything else in msgpack.
 MARK = b"\xc1"
 
-HASH_BYTES = 32
 
+class Texts:
+    """The texts of a turn, while its records are written."""
 
-def put_texts(transaction: WriteTransaction, pid: int, texts: Iterable[bytes]) -> dict[bytes, bytes]:
-    """Keeps texts of a process; each with its hash.  Those that are too short are left out."""
-    hashes: dict[bytes, bytes] = {}
-    prefix = pid_key(pid)
-    for text in texts:
-        if len(text) >= TEXT_BYTES_MIN and text not in hashes:
-            hash = hashes[text] = hashlib.sha256(text).digest()
-            if transaction.get(TEXTS, prefix + hash) is None:
-                transaction.put(TEXTS, prefix + hash, text)
-    return hashes
+    __slots__ = ("_hashes", "_pid", "_texts", "_transaction")
 
+    def __init__(self, transaction: WriteTransaction, pid: int, texts: Iterable[bytes]) -> None:
+        self._transaction = transaction
+        self._pid = pid
+        self._texts = [text for text in dict.fromkeys(map(bytes, texts)) if len(text) >= TEXT_BYTES_MIN]
+        self._hashes: dict[bytes, bytes] = {}
 
-def shortened(record: bytes, hashes: dict[bytes, bytes]) -> bytes:
-    """The record with references in the place of texts that it holds."""
-    found: list[tuple[int, bytes]] = []
-    end = 0
-    for text in hashes:
-        at = record.find(text, end)  # they are named in the order in which they stand, mostly
-        if at < 0:
-            at = record.find(text)
-        while at >= 0:
-            found.append((at, text))
-            end = at + len(text)
-            at = record.find(text, end)
-    if not found:
-        return record
-    found.sort(key=lambda one: (one[0], -len(one[1])))
-    pieces: list[bytes] = []
-    end = 0
-    for at, text in found:
-        if at >= end:  # of two that overlap the first one goes
-            pieces += (record[end:at], hashes[text])
-            end = at + len(text)
-    pieces.append(record[end:])
-    data: bytes = MARK + msgpack.packb(pieces)
-    return data
+    def shortened(self, record: bytes) -> bytes:
+        """The record with references in the place of the texts that it holds, which are kept now."""
+        found: list[tuple[int, bytes]] = []
+        end = 0
+        for text in self._texts:
+            at = record.find(text, end)  # they are named in the order in which they stand, mostly
+            if at < 0:
+                at = record.find(text)
+            while at >= 0:
+                found.append((at, text))
+                end = at + len(text)
+                at = record.find(text, end)
+        if not found:
+            return record
+        found.sort(key=lambda one: (one[0], -len(one[1])))
+        pieces: list[bytes] = []
+        end = 0
+        for at, text in found:
+            if at >= end:  # of two that overlap the first one goes
+                pieces += (record[end:at], self._kept(text))
+                end = at + len(text)
+        pieces.append(record[end:])
+        data: bytes = MARK + msgpack.packb(pieces)
+        return data
+
+    def _kept(self, text: bytes) -> bytes:
+        hash = self._hashes.get(text)
+        if hash is None:
+            hash = self._hashes[text] = hashlib.sha256(text).digest()
+            key = pid_key(self._pid) + hash
+            if self._transaction.get(TEXTS, key) is None:
+                self._transaction.put(TEXTS, key, text)
+        return hash
 
 
 def whole(transaction: ReadTransaction, space: str, pid: int, record: bytes) -> bytes:

@@ -26,7 +26,8 @@ from typing import Any
 from flowmetal.bytecode.liveness import live_after_call, live_retry
 from flowmetal.bytecode.program import Program
 from flowmetal.values import Cell, Resumption
-from flowmetal.values.codec import Encoder, Tag, pack, state_of
+from flowmetal.values.codec import Encoder, pack, state_of
+from flowmetal.values.wire import Tag
 from flowmetal.vm.state import ENTER, SLICE, CancelRequest, Fiber, Frame, Limits, Process, Region, Resume, Wait
 
 #: Bits of a segment's mask and what their section is; the frequent ones fit into one byte.

@@ -44,7 +44,8 @@ HASH = b"h" * 32
 small = st.integers(0, 4)
 numbers = st.integers(0, 9)  # of requests: more than stand in the record of a process
 pids = st.integers(1, 4)
-data = st.binary(max_size=8)
+LONG = b"text " * 300
+data = st.one_of(st.binary(max_size=8), st.binary(max_size=8), st.just(b"a" + LONG))
 effects = st.sampled_from(["a", "b/c", "d"])
 kinds = st.sampled_from(["message", "cancel", "pause", "resume", "retry", "answer"])
 requests = st.builds(
@@ -104,6 +105,7 @@ def turns(draw: st.DrawFn) -> Turn:
         result=draw(st.sampled_from([None, b"result"])),
         waits=draw(st.sampled_from(["", "é for something"])),
         attributes=draw(st.sampled_from([None, {}, {"a": True}])),
+        texts=draw(st.sampled_from([(), (), (LONG,)])),
     )
 
 
