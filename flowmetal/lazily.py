@@ -1,10 +1,15 @@
-"""Names of a package that are imported when they are first used (PEP 562): importing the package stays light."""
+"""What is imported, or made, when it is first used: names of a package (PEP 562), modules, patterns.
+
+Importing a package stays light, and a command pays only for what it does.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["module", "names_of", "pattern"]
 
 
 def names_of(
@@ -24,3 +29,29 @@ def names_of(
         return found
 
     return find, lambda: sorted(package["__all__"])
+
+
+class _Late:
+    """Stands for something that is made when something of it is asked for; what was asked for is kept."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.__dict__["_make"] = make
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.__dict__["_make"](), name)
+        self.__dict__[name] = found
+        return found
+
+
+def module(name: str) -> Any:
+    """A module of a library, imported when something of it is first used."""
+    return _Late(lambda: importlib.import_module(name))
+
+
+if TYPE_CHECKING:
+    from re import compile as pattern
+else:
+
+    def pattern(text, flags=0):
+        """re.compile(text, flags), done when the pattern is first used, since it costs a tenth of a millisecond."""
+        return _Late(lambda: importlib.import_module("re").compile(text, flags))

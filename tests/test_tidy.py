@@ -142,18 +142,23 @@ def test_help_starts_without_heavy_imports(command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_running_an_artifact_loads_no_compiler(tmp_path: Path) -> None:
+def test_running_an_artifact_loads_the_machine_alone(tmp_path: Path) -> None:
     source = tmp_path / "hello.fm"
-    source.write_text('(ns hello)\n(defn main [] "hello")')
+    source.write_text('(ns hello)\n(defn main [] (log "hi") "hello")')
     artifact = tmp_path / "hello.fmc"
     flowc = [sys.executable, "-m", "flowmetal.cli.flowc", "build", str(source), "-o", str(artifact)]
     subprocess.run(flowc, check=True, capture_output=True)
     code = (
         "import os, sys\nsys.argv = ['flowvm', 'run', sys.argv[1]]\n"
-        "heavy = {'ply', 'ply.yacc', 'flowmetal.compiler', 'lmdb', 'pydantic', 'asyncio', 'httpx2', 'typer'}\n"
-        "os._exit = lambda code: sys.exit(code or ' '.join(heavy & set(sys.modules)) or 0)\n"
+        "heavy = {'ply', 'ply.yacc', 'flowmetal.compiler', 'lmdb', 'pydantic', 'asyncio', 'httpx2', 'typer', 'starlette',\n"
+        "  'uvicorn', 'socket', 'ssl', 're2', 'json', 'logging', 'threading', 'concurrent', 'dataclasses', 'inspect',\n"
+        "  'pathlib', 'tempfile', 'subprocess', 'traceback', 'textwrap', 'random', 'base64', 'urllib', 'argparse',\n"
+        "  'flowmetal.reading', 'flowmetal.store', 'flowmetal.engine.interpreter', 'flowmetal.engine.events',\n"
+        "  'flowmetal.diagnostics.catalogue', 'flowmetal.diagnostics.render', 'importlib.metadata'}\n"
+        "before = set(sys.modules)\n"
+        "os._exit = lambda code: sys.exit(code or ' '.join(heavy & (set(sys.modules) - before)) or 0)\n"
         "from flowmetal.cli.start import flowvm\n"
         "flowvm()\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(artifact)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, '"hello"\n'), done.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (0, '"hello"\n', "hi\n")

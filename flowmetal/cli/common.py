@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from flowmetal import lazily
+
+if TYPE_CHECKING:
+    import json
+else:
+    json = lazily.module("json")
 
 if TYPE_CHECKING:
     import typer
@@ -142,9 +147,11 @@ def show_warnings(diagnostics: Any, sources: dict[str, str] | None = None) -> No
 
 def warnings_json(diagnostics: Any) -> dict[str, Any]:
     """{"warnings": [...]} for the document of a command that compiled; nothing where there are none."""
+    if not diagnostics:
+        return {}
     from flowmetal.diagnostics import to_json
 
-    return {"warnings": [to_json(one) for one in diagnostics]} if diagnostics else {}
+    return {"warnings": [to_json(one) for one in diagnostics]}
 
 
 def _sources(diagnostics: list[Any]) -> dict[str, str]:
@@ -154,7 +161,8 @@ def _sources(diagnostics: list[Any]) -> dict[str, str]:
         for span in spans:
             if span is not None and span.file not in found:
                 try:
-                    found[span.file] = Path(span.file).read_text(errors="replace")
+                    with open(span.file, errors="replace") as file:
+                        found[span.file] = file.read()
                 except OSError:
                     continue
     return found

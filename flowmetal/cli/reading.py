@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 from flowmetal.cli import common
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flowmetal.engine.opening import Built
 
 
@@ -23,26 +25,28 @@ def read_sources(paths: list[Path]) -> dict[str, bytes]:
     return found
 
 
-def read_program(path: Path) -> Built:
+def read_program(path: str | os.PathLike[str]) -> Built:
     """A program to run or deploy: an artifact as it is; a source file, or a folder of them, compiled."""
-    if path.is_dir():
-        from flowmetal.cli import projects
+    folder = os.path.isdir(path)
+    if folder or os.path.splitext(path)[1] == ".fm":
+        from pathlib import Path
 
-        manifest = projects.manifest_of([path])
-        if manifest is not None:
-            return projects.compile_project(manifest)
-    if path.suffix == ".fm" or path.is_dir():
+        from flowmetal.cli import projects
         from flowmetal.engine.build import build_artifact
 
-        return build_artifact(read_sources([path]))
+        manifest = projects.manifest_of([Path(path)]) if folder else None
+        if manifest is not None:
+            return projects.compile_project(manifest)
+        return build_artifact(read_sources([Path(path)]))
     from flowmetal.engine.opening import read_artifact
 
     return read_artifact(read_bytes(path))
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """A file's bytes, or U101."""
     try:
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            return file.read()
     except OSError as problem:
         common.usage("U101", path=str(path), problem=problem.strerror or str(problem))

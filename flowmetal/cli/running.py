@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
+from flowmetal import lazily
 from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.cli import common
 from flowmetal.cli.reading import read_program
@@ -15,8 +15,13 @@ from flowmetal.client.exports import check_function
 from flowmetal.engine.run import run_once as run_in_memory
 from flowmetal.values import ErrorValue, LanguageError, print_string, to_python
 
+if TYPE_CHECKING:
+    import json
+else:
+    json = lazily.module("json")
 
-def run_once(program: Path, function: str | None, arguments: list[Any], as_json: bool) -> int:
+
+def run_once(program: str | PathLike[str], function: str | None, arguments: list[Any], as_json: bool) -> int:
     """Runs `function` of a program and prints its result; the exit code."""
     built = read_program(program)
     common.show_warnings(built.warnings)

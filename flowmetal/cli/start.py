@@ -6,27 +6,27 @@ Where its arguments are plain it starts here, without the parser of arguments; a
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from pathlib import Path
 
 from flowmetal.cli import common
-from flowmetal.dataclass import dataclass, field
 
 
-@dataclass
 class Run:
     """The arguments of a `flowvm run`."""
 
-    names: list[str] = field(default_factory=list)
-    arguments: list[str] = field(default_factory=list)
-    as_json: bool = False
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.arguments: list[str] = []
+        self.as_json = False
 
 
 def flowvm() -> None:
     """The command `flowvm`."""
     asked = plain_run(sys.argv[1:])
     if asked is not None:
+        gc.disable()  # what is imported stays: looking through it for garbage would take a tenth of the time
         try:
             common.guarded(lambda: _run(asked))
         except SystemExit as end:
@@ -68,6 +68,8 @@ def plain_run(arguments: list[str]) -> Run | None:
 def _run(asked: Run) -> int:
     from flowmetal.cli.running import run_once
 
+    gc.freeze()
+    gc.enable()
     values = [common.parse_json(text, f"argument {index + 1}") for index, text in enumerate(asked.arguments)]
     program, function = asked.names[0], asked.names[1] if len(asked.names) > 1 else None
-    return run_once(Path(program), function, values, asked.as_json)
+    return run_once(program, function, values, asked.as_json)

@@ -7,14 +7,17 @@ once.  Whoever starts one (a client, the API, an endpoint, `flowvm run`) asks he
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from flowmetal.bytecode.fmc import Artifact, decode_artifact
 from flowmetal.bytecode.program import Global, Module
 from flowmetal.client.errors import NotFound, Refused
 from flowmetal.dataclass import replace
 from flowmetal.diagnostics import FlowmetalError, suggest
-from flowmetal.store.interface import Start, Store
 from flowmetal.values import Closure
+
+if TYPE_CHECKING:
+    from flowmetal.store.interface import Start, Store
 
 #: Artifacts that are kept open, and function names that a message lists.
 ARTIFACTS_MAX = 64

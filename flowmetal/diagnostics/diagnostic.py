@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flowmetal import lazily
 from flowmetal.dataclass import dataclass, field
-from flowmetal.diagnostics.catalogue import entry_of, fill, fill_hint
 from flowmetal.diagnostics.span import Span
+
+if TYPE_CHECKING:
+    from flowmetal.diagnostics import catalogue
+else:
+    catalogue = lazily.module("flowmetal.diagnostics.catalogue")  # most commands end without an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +39,17 @@ class Diagnostic:
     @property
     def title(self) -> str:
         """Two or three words, lower case."""
-        return entry_of(self.code).title
+        return catalogue.entry_of(self.code).title
 
     @property
     def text(self) -> str:
         """The sentence that says what is wrong."""
-        return fill(entry_of(self.code).text, self.facts)
+        return catalogue.fill(catalogue.entry_of(self.code).text, self.facts)
 
     @property
     def hint(self) -> str:
         """What can be done about it; "" where there is no hint for these facts."""
-        return fill_hint(entry_of(self.code).hint, self.facts)
+        return catalogue.fill_hint(catalogue.entry_of(self.code).hint, self.facts)
 
     def __str__(self) -> str:
         place = f"{self.span}: " if self.span is not None else ""

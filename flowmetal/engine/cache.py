@@ -4,40 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowmetal import lazily
+
+if TYPE_CHECKING:
+    import tempfile
+else:
+    tempfile = lazily.module("tempfile")
 
 
-def cache_folder() -> Path | None:
+def cache_folder() -> str | None:
     """The user's folder for compiled things; None for a user without a home."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "flowmetal"
-    except RuntimeError:
-        return None
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return None if base.startswith("~") else os.path.join(base, "flowmetal")
 
 
-def read_kept(path: Path) -> bytes | None:
+def read_kept(path: str | os.PathLike[str]) -> bytes | None:
     """What was kept at a path; None where there is nothing to be read."""
     try:
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            return file.read()
     except OSError:
         return None
 
 
-def keep(path: Path, data: bytes) -> None:
+def keep(path: str | os.PathLike[str], data: bytes) -> None:
     """write_whole() for what can be made again: a folder that cannot be written costs time only."""
     with contextlib.suppress(OSError):
         write_whole(path, data)
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Writes a file in one piece, with the folders above it; others see the old file or the new one.  OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)  # a device or a pipe, which cannot be replaced
+    folder, name = os.path.split(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as device:  # a device or a pipe, which cannot be replaced
+            device.write(data)
         return
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}")
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name[:40]}")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

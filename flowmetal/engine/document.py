@@ -21,7 +21,8 @@ from flowmetal.compiler.names import CORE, is_core
 from flowmetal.compiler.reader import read_source
 from flowmetal.compiler.shapes import is_list, items_of
 from flowmetal.dataclass import dataclass
-from flowmetal.engine.library import source_texts, standard_library
+from flowmetal.engine.library import standard_library
+from flowmetal.engine.source_tree import source_texts
 from flowmetal.values import Closure, Symbol
 
 _ARROW = " => "

@@ -7,13 +7,13 @@ them, so that a change of either compiles it again.  The compiler is loaded only
 
 from __future__ import annotations
 
-import importlib
-import threading
-from collections.abc import Callable, Iterable
+import os
+from _thread import allocate_lock
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from flowmetal import lazily
 from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.bytecode.link import link
 from flowmetal.bytecode.program import Module
@@ -22,13 +22,17 @@ from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.cache import cache_folder, keep, read_kept
 from flowmetal.vm.builtins.registry import BUILTINS
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+if TYPE_CHECKING:
+    from flowmetal.engine import source_tree, stdlib
+else:
+    source_tree = lazily.module("flowmetal.engine.source_tree")
+    stdlib = lazily.module("flowmetal.engine.stdlib")
+
+#: Where an installed package has the library.
+_SHIPPED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "stdlib")
 
 #: The file of an installed package that holds the hash of the compiler's code.
 COMPILER_HASH = "compiler.hash"
-
-#: Packages that decide how sources compile.
-_COMPILED_BY = ("bytecode", "compiler", "reading", "values", "vm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ def builtin_arity(number: int) -> tuple[int, int | None] | None:
     return None if row is None else (row.min_args, row.max_args)
 
 
-_lock = threading.Lock()
+_lock = allocate_lock()
 _loaded: Library | None = None
 
 
@@ -65,69 +69,35 @@ def open_library(data: bytes) -> Library:
     return Library(data, artifact.hash, link(artifact).modules)
 
 
-def library_sources(folder: Path) -> list[Path]:
-    """The library's source files."""
-    return sorted(folder.rglob("*.fm"))
-
-
-def source_texts(folder: Path | None = None) -> dict[str, str]:
-    """The texts of the library's sources by file; by default of those of this installation."""
-    if folder is None:
-        shipped = _PACKAGE / "stdlib"
-        folder = shipped if shipped.is_dir() else _PACKAGE.parent / "stdlib"
-    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in library_sources(folder)}
-
-
 def _find() -> Library:
-    shipped = _PACKAGE / "stdlib" / "stdlib.fmc"
-    if shipped.is_file():
-        return open_library(shipped.read_bytes())
-    folder = _PACKAGE.parent / "stdlib"
-    sources = library_sources(folder)
-    if not sources:
-        raise FlowmetalError("B501", path=str(shipped))
+    shipped = read_kept(os.path.join(_SHIPPED, "stdlib.fmc"))
+    if shipped is not None:
+        return open_library(shipped)
+    folder = source_tree.library_folder()
+    if not os.path.isdir(folder):
+        raise FlowmetalError("B501", path=os.path.join(_SHIPPED, "stdlib.fmc"))
     folder_kept = cache_folder()
     path = None
     if folder_kept is not None:
-        name = sha256(compiler_fingerprint() + _digest(sources)).hexdigest()[:32]
-        path = folder_kept / f"stdlib-{name}.fmc"
+        name = sha256(compiler_fingerprint() + source_tree.digests()[1]).hexdigest()[:32]
+        path = os.path.join(folder_kept, f"stdlib-{name}.fmc")
     kept = None if path is None else read_kept(path)
     if kept is not None:
         try:
             return open_library(kept)
         except FlowmetalError:
             pass  # damaged: it is made again
-    data = _compiler()(folder)
+    data = stdlib.compile_stdlib(folder)
     if path is not None:
         keep(path, data)
     return open_library(data)
 
 
-def _compiler() -> Callable[[Path], bytes]:
-    """What compiles the library.  It takes the compiler with it, so it is not loaded before it is needed."""
-    made: Callable[[Path], bytes] = importlib.import_module("flowmetal.engine.stdlib").compile_stdlib
-    return made
-
-
 @cache
 def compiler_fingerprint() -> bytes:
-    """Tells one compiler from another.  An installed package brings it; a source tree is hashed, in some 10 ms."""
-    shipped = _PACKAGE / "stdlib" / COMPILER_HASH
-    if shipped.is_file():
-        return shipped.read_bytes()
-    return _digest(compiler_sources())
-
-
-def _digest(paths: Iterable[Path]) -> bytes:
-    digest = sha256()
-    for path in paths:
-        content = path.read_bytes()
-        digest.update(b"%s\x00%d\x00" % (path.name.encode(), len(content)))
-        digest.update(content)
-    return digest.digest()
-
-
-def compiler_sources() -> Iterable[Path]:
-    """The code that decides what a source compiles to."""
-    for name in _COMPILED_BY:
-        yield from sorted((_PACKAGE / name).rglob("*.py"))
+    """Tells one compiler from another.  An installed package brings it; in a source tree it is the files' hash."""
+    shipped = read_kept(os.path.join(_SHIPPED, COMPILER_HASH))
+    if shipped is not None:
+        return shipped
+    found: bytes = source_tree.digests()[0]
+    return found

@@ -28,9 +28,10 @@ def read_artifact(data: bytes) -> Built:
 
 def open_artifact(data: bytes) -> Artifact:
     """Decodes an artifact and verifies all of its code.  Raises FlowmetalError B0xx, B1xx, B2xx."""
-    return verify_artifact(data, builtin_arity, _from_here)
+    return verify_artifact(data, builtin_arity, library_module)
 
 
-def _from_here(name: str, hash: bytes) -> Module | None:
+def library_module(name: str, hash: bytes) -> Module | None:
+    """A module of this installation's library; None where it does not have that very one."""
     module = standard_library().modules.get(name)
     return module if module is not None and module.hash == hash else None

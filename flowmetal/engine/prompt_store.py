@@ -17,7 +17,8 @@ from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.engine.library import standard_library
-from flowmetal.engine.run import KIND_UNSERVED, UNSERVED_SECONDS, Serve
+from flowmetal.engine.run import Serve
+from flowmetal.engine.run_stored import KIND_UNSERVED, UNSERVED_SECONDS
 from flowmetal.store.interface import FINAL_STATUSES, Hint, Post, Start, Store
 from flowmetal.values import ErrorValue, Vector, decode_value, encode_value, keyword
 

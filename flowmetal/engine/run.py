@@ -1,33 +1,53 @@
 """Running one function of an artifact once, in memory, with real time: what `flowvm run` does.
 
-Nothing is kept: the store is gone with the process.  An effect that nobody serves would wait for ever in a store; here
-it ends the run with an error that says so.
+A run begins with the machine alone, since most of what a small program costs is loading what it does not need: the
+store and the interpreter.  What is only told (`log`) and the time are answered here.  When anything else comes up, or
+it takes long, the process goes on, with all it has, as the first one of a store in memory: run_stored.py.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence, Set
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
+from flowmetal import lazily
+from flowmetal.bytecode.link import ProgramTable, link
+from flowmetal.bytecode.program import Program
 from flowmetal.dataclass import dataclass
-from flowmetal.engine.artifacts import deploy
-from flowmetal.engine.config import Config
-from flowmetal.engine.effects import HELD
-from flowmetal.engine.events import LocalDone, decode_event
-from flowmetal.engine.interpreter import Interpreter
-from flowmetal.engine.live import Loaded, entries_from
-from flowmetal.store.interface import FINAL_STATUSES, Hint, Start
-from flowmetal.store.memory import MemoryStore
-from flowmetal.values import ErrorValue, Map, Vector, decode_value, encode_value, keyword, print_string
+from flowmetal.engine.opening import library_module, open_artifact
+from flowmetal.values import (
+    Closure,
+    ErrorValue,
+    Instant,
+    LanguageError,
+    Map,
+    Vector,
+    decode_value,
+    encode_value,
+    print_string,
+)
+from flowmetal.vm import Finished, OutOfFuel, Performed, Process, answer_now, new_process, run, start
 
-#: How long an effect may wait for somebody who serves it.
-UNSERVED_SECONDS = 2.0
+if TYPE_CHECKING:
+    from flowmetal.engine import run_stored
+else:
+    run_stored = lazily.module("flowmetal.engine.run_stored")
 
 #: Local effects that are told as they happen.
 TOLD = frozenset({"log", "progress", "print", "println"})
 
-KIND_UNSERVED = keyword("flowmetal/unserved")
+#: Those of them that nothing but being told comes of.
+_ONLY_TOLD = frozenset({"log", "progress"})
+
+#: Fuel of one call of the machine, and how often it is called before the process moves into a store, where its state is
+#: saved and what it has ended is forgotten: a second of work, beside which the move costs nothing.
+PIECE = 200_000
+PIECES_MAX = 20
+
+#: Effects that are answered before it moves, for the same reason; and the bytes of a value that is dealt with here.
+ANSWERS_MAX = 2_000
+BYTES_MAX = 1 << 20
 
 #: Starts what serves an effect over a store; False where there is nothing that could.
 Serve = Callable[[Any, str], bool]
@@ -54,6 +74,19 @@ class Ended:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that needs a store: its program, its process, and what the machine gave last.
+
+    `process` None: it has not begun, since its function cannot be called so.
+    """
+
+    program: Program
+    table: ProgramTable
+    process: Process | None
+    outcome: Any
+
+
 def run_once(
     artifact: bytes,
     function: str,
@@ -62,85 +95,61 @@ def run_once(
     serve: Serve | None = None,
 ) -> Ended:
     """Runs "module/function" to its end.  `log` gets what it logs; `serve` is asked once for every effect."""
-    store = MemoryStore()
-    news = threading.Condition()
-    asked: dict[str, bool] = {}
+    data = encode_value(Vector.of(arguments))
+    begun = _begin(artifact, function, data, log)
+    if begun.outcome.__class__ is Finished:
+        try:
+            result = encode_value(begun.outcome.value, begun.table)
+        except LanguageError:
+            pass  # it may not leave its process: the interpreter knows what that comes to
+        else:
+            if len(result) <= BYTES_MAX:
+                return Ended("done", decode_value(result, begun.table), None)
+    ended: Ended = run_stored.go_on(artifact, begun, function, data, log, serve)
+    return ended
 
-    def hinted(hints: frozenset[Hint]) -> None:
-        with news:
-            for kind, what in hints:
-                if kind == "request" and what not in asked:
-                    asked[what] = False
-            news.notify_all()
 
-    hash = deploy(store, artifact)
-    store.watch(hinted)
-    start = Start(function=function, arguments=encode_value(Vector.of(arguments)), artifact=hash)
-    pid = store.submit([start]).result()[0][0]
-    interpreter = Interpreter(store, Config(fallback_seconds=0.2))
-    interpreter.start()
-    told = 0
+def _begin(artifact: bytes, function: str, arguments: bytes, log: Callable[[str], None] | None) -> Begun:
+    """Runs a function as far as the machine alone can."""
+    program = link(open_artifact(artifact), library_module)
+    table = ProgramTable(program)
+    module, slash, name = function.rpartition("/")
+    found = program.lookup(module if slash else program.main, name)
+    if found is None or found.value.__class__ is not Closure:
+        return Begun(program, table, None, None)
+    process = new_process(program, table)
     try:
-        while True:
-            told = _tell(store, pid, told, log)
-            record = store.process(pid)
-            if record is None or record.status in FINAL_STATUSES | {"paused"}:
-                break
-            if serve is not None:
-                for effect in [effect for effect, served in asked.items() if not served]:
-                    asked[effect] = serve(store, effect)
-            unserved = _unserved(store, pid, {effect for effect, served in asked.items() if served})
-            if unserved is not None:
-                return Ended("waiting", None, unserved)
-            with news:
-                news.wait(0.1)
-    finally:
-        interpreter.stop()
-    return _ended(store, pid, interpreter.programs)
+        start(process, found.value, list(decode_value(arguments, table)))
+    except LanguageError:
+        return Begun(program, table, None, None)
+    answers, pieces, now, fuel = 0, 1, 0, PIECE
+    while True:
+        outcome: Any = run(process, fuel)
+        fuel = max(1, process.fuel)
+        if outcome.__class__ is OutOfFuel and pieces < PIECES_MAX:
+            pieces, fuel = pieces + 1, PIECE
+            continue
+        if outcome.__class__ is not Performed or outcome.options is not None or answers == ANSWERS_MAX:
+            break
+        if outcome.effect in _ONLY_TOLD and _tell(outcome.payload, log):
+            answer_now(process, outcome.number, None)
+        elif outcome.effect == "now" and outcome.payload is None:
+            now = max(now, time.time_ns())
+            answer_now(process, outcome.number, Instant(now))
+        else:
+            break
+        answers += 1
+    return Begun(program, table, process, outcome)
 
 
-def _tell(store: MemoryStore, pid: int, start: int, log: Callable[[str], None] | None) -> int:
-    """Passes on what has been logged since entry `start`; the entry to go on from."""
-    if log is None:
-        return start
-    for entry in entries_from(store, pid, start):
-        start = max(start, entry.sequence + 1)
-        if entry.part == 0:
-            event = decode_event(entry.event)
-            if isinstance(event, LocalDone) and event.effect in TOLD:
-                value = decode_value(event.payload)
-                log(value if value.__class__ is str else print_string(value))
-    return start
-
-
-def _unserved(store: MemoryStore, pid: int, served: Set[str]) -> ErrorValue | None:
-    """An error for a request that nobody has taken for a while.
-
-    One that is served, or waits until it is tried again, is not given up: something still comes of it.
-    """
-    now = store.now()
-    record = store.process(pid)
-    if record is None or record.status != "waiting" or now - record.updated_at < UNSERVED_SECONDS * 1e9:
-        return None
-    requests = store.open_requests(pid)
-    if not requests:
-        return ErrorValue(KIND_UNSERVED, "the program waits for something that cannot come", None)
-    waiting = [request for request in requests if request.state != "held" or request.effect in HELD - {"sleep"}]
-    if len(waiting) < len(requests):
-        return None
-    if any(one.state == "taken" or one.not_before > now or one.effect in served for one in waiting):
-        return None
-    first = waiting[0]
-    return ErrorValue(KIND_UNSERVED, f"nobody here serves {first.effect}; use `flowvm serve` and a worker", None)
-
-
-def _ended(store: MemoryStore, pid: int, programs: Callable[[bytes], Loaded]) -> Ended:
-    record = store.process(pid)
-    data = store.result(pid)
-    # The result may hold functions of the program.
-    value = decode_value(data, programs(record.artifact).table) if record is not None and data is not None else None
-    if record is not None and record.status == "done":
-        return Ended("done", value, None)
-    if value.__class__ is not ErrorValue:
-        value = ErrorValue(keyword("flowmetal/paused"), record.error if record is not None else "", None)
-    return Ended(record.status if record is not None else "failed", None, value)
+def _tell(payload: Any, log: Callable[[str], None] | None) -> bool:
+    """Passes on what is logged; False where it takes the interpreter to say what comes of it."""
+    try:
+        data = encode_value(payload)
+    except LanguageError:
+        return False
+    if len(data) > BYTES_MAX:
+        return False
+    if log is not None:
+        log(payload if payload.__class__ is str else print_string(payload))
+    return True

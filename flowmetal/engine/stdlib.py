@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 from flowmetal.bytecode.fmc import encode_artifact
 from flowmetal.bytecode.program import Function, Program
 from flowmetal.compiler import compile_project
-from flowmetal.engine.library import Library, builtin_arity, open_library, source_texts, standard_library
+from flowmetal.engine.library import Library, builtin_arity, open_library, standard_library
+from flowmetal.engine.source_tree import source_texts
 from flowmetal.values import Closure, LanguageError
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.evaluate import CompileTime, EvaluationFailed
@@ -41,7 +42,7 @@ class Evaluate:
             raise LanguageError(failed.error) from None
 
 
-def compile_stdlib(folder: Path) -> bytes:
+def compile_stdlib(folder: str | PathLike[str]) -> bytes:
     """Compiles the `.fm` files of a folder into the library's bundle.  Raises CompileFailed."""
     modules = compile_project(source_texts(folder), {}, Evaluate(), BUILTINS)
     return encode_artifact(modules, MAIN, builtin_arity=builtin_arity)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+from flowmetal.lazily import pattern
 from flowmetal.reading.bad import Bad
 from flowmetal.reading.numbers import duration_nanoseconds, is_number, number_value
 from flowmetal.values import Char, Duration, Keyword, keyword, symbol
@@ -16,14 +16,14 @@ ASCRIPTIONS = frozenset({":-", "|-", "⊢"})
 
 SYMBOLIC = {"##Inf": float("inf"), "##-Inf": float("-inf"), "##NaN": float("nan")}
 
-ARGUMENT = re.compile(r"%(?:&|[0-9]*)")
+ARGUMENT = pattern(r"%(?:&|[0-9]*)")
 
 #: One `/` at most, between two parts that are not empty; the part behind it may be a `/` itself, as in `core//`.
-_NAME = re.compile(r"(?:[^/]++/)?(?:[^/]++|/)")
+_NAME = pattern(r"(?:[^/]++/)?(?:[^/]++|/)")
 
 #: Characters that take no room or turn the direction of the text around them.  Written out, not asked of Python's
 #: Unicode tables, so that a file is read the same by every version of Python.
-_INVISIBLE = re.compile(
+_INVISIBLE = pattern(
     "[\x80-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufff9-\ufffb\U000e0000-\U000e007f]"
 )

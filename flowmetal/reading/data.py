@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flowmetal.diagnostics import FlowmetalError, Label, Span
+from flowmetal.lazily import pattern
 from flowmetal.reading import tokens
 from flowmetal.reading.atoms import atom_value, symbolic_value
 from flowmetal.reading.bad import Bad
@@ -46,7 +47,7 @@ _TOKENS = (
     ("DISPATCH", tokens.BAD_DISPATCH),
     ("OTHER", r"[\s\S]"),
 )
-_TOKEN = re.compile("|".join(f"(?P<{name}>{expression})" for name, expression in _TOKENS))
+_TOKEN = pattern("|".join(f"(?P<{name}>{expression})" for name, expression in _TOKENS))
 _ATOM, _SKIP, _OPEN, _CLOSE, _STRING = (_TOKEN.groupindex[name] for name in ("ATOM", "SKIP", "OPEN", "CLOSE", "STRING"))
 
 _CLOSERS = {"(": ")", "[": "]", "{": "}", "#{": "}"}
@@ -253,7 +254,7 @@ class _Reading:
 
 
 _MARKS = frozenset({"DISCARD", "META", "TAG", "NAMESPACED"})
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = pattern("[\ud800-\udfff]")
 
 
 def _simple(kind: str, text: str) -> Any:

@@ -10,6 +10,7 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 
+from flowmetal.lazily import pattern
 from flowmetal.reading.bad import Bad
 from flowmetal.values import DECIMAL_DIGITS_MAX, INTEGER_BITS_MAX
 
@@ -21,17 +22,17 @@ RATIO_DIGITS = 20_000
 DECIMAL_EXPONENT = 400_000_000
 
 _D = r"[0-9]++(?:_[0-9]++)*+"
-_INTEGER = re.compile(
+_INTEGER = pattern(
     r"([+-]?)(?:0[xX]([0-9A-Fa-f]++(?:_[0-9A-Fa-f]++)*+)|0([0-7]++(?:_[0-7]++)*+)|(0|[1-9](?:_?[0-9])*+))N?"
 )
-_RADIX = re.compile(r"([+-]?)([0-9]{1,2})[rR]([0-9A-Za-z]++(?:_[0-9A-Za-z]++)*+)")
-_RATIO = re.compile(rf"([+-]?{_D})/({_D})")
-_FLOAT = re.compile(rf"[+-]?{_D}(?:\.(?:{_D})?)?(?:[eE]([+-]?{_D}))?(M?)")
-_DURATION = re.compile(rf"([+-]?{_D})(ms|s|m|h|d)")
+_RADIX = pattern(r"([+-]?)([0-9]{1,2})[rR]([0-9A-Za-z]++(?:_[0-9A-Za-z]++)*+)")
+_RATIO = pattern(rf"([+-]?{_D})/({_D})")
+_FLOAT = pattern(rf"[+-]?{_D}(?:\.(?:{_D})?)?(?:[eE]([+-]?{_D}))?(M?)")
+_DURATION = pattern(rf"([+-]?{_D})(ms|s|m|h|d)")
 
 NANOSECONDS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 
-_SMALL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_SMALL = pattern(r"-?(?:0|[1-9][0-9]{0,17})")
 
 Number = int | float | Fraction | Decimal
 

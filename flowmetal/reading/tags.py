@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from flowmetal.diagnostics import suggest
+from flowmetal.lazily import pattern
 from flowmetal.reading.bad import Bad
 from flowmetal.values import parse_duration, parse_instant
 
 #: Tags of values that belong to a running program; they are printed for people and cannot be read.
 UNREADABLE = frozenset({"fn", "cell", "promise", "error", "pid", "resumption", "reduced", "integer", "instance"})
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+_UUID = pattern(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 
 EXAMPLES = {
     "inst": '#inst "2026-11-24T06:30:00.000Z"',

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from flowmetal.diagnostics import suggest
+from flowmetal.lazily import pattern
 from flowmetal.reading.bad import Bad
 from flowmetal.values.regex import BadPattern, compile_pattern
 
-_ESCAPE = re.compile(
+_ESCAPE = pattern(
     r"\\(?:([ntrbf\"\\])"
     r"|u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
     r"|u([0-9a-fA-F]{4})"

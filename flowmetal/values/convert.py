@@ -8,8 +8,7 @@ than DEPTH_MAX is refused, as other programs would not read it.
 
 from __future__ import annotations
 
-import re
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
@@ -18,6 +17,7 @@ from math import isfinite
 from typing import Any
 from uuid import UUID
 
+from flowmetal.lazily import pattern
 from flowmetal.values.base import Value
 from flowmetal.values.errors import ErrorValue, fail
 from flowmetal.values.functions import BuiltinFn, Closure, Reduced
@@ -38,9 +38,9 @@ FAST_DEPTH_MAX = 32  # nesting up to which from_python recurses, whatever called
 KEYWORD_TEXT_MAX = 256  # characters of a key that becomes a keyword; keywords are kept in a table
 
 _SMALL_INTEGER = 1 << 63
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_KEYWORD_TEXT = re.compile(r"(?:[^/]++/)?(?:[^/]++|/)")
-_NOT_IN_KEYWORD = re.compile(
+_SURROGATE = pattern(r"[\ud800-\udfff]")
+_KEYWORD_TEXT = pattern(r"(?:[^/]++/)?(?:[^/]++|/)")
+_NOT_IN_KEYWORD = pattern(
     r"[\s,()\[\]{}\"@^`~;\\\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f"
     r"\u202a-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]|::|^:|:$"
 )
@@ -73,7 +73,7 @@ _SCALARS: dict[type, Callable[[Any], Any]] = {
     Char: lambda value: value.text,
     Fraction: print_string,
     Decimal: str,
-    bytes: lambda value: b64encode(value).decode(),
+    bytes: lambda value: b2a_base64(value, newline=False).decode(),
     Instant: instant_text,
     Duration: duration_text,
     UUID: str,

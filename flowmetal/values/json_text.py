@@ -5,12 +5,17 @@ It takes UTF-8 with finite numbers, no half surrogate pairs, nested at most DEPT
 
 from __future__ import annotations
 
-import json
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from flowmetal import lazily
 from flowmetal.values.base import Value
 from flowmetal.values.convert import from_python
 from flowmetal.values.errors import LanguageError
+
+if TYPE_CHECKING:
+    import json
+else:
+    json = lazily.module("json")
 
 
 class JsonError(ValueError):

@@ -7,7 +7,7 @@ nested the value is, and the work with it.
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
@@ -15,6 +15,7 @@ from math import isnan
 from typing import Any
 from uuid import UUID
 
+from flowmetal.lazily import pattern
 from flowmetal.values.base import LATE, Value
 from flowmetal.values.errors import ErrorValue, NeedsRealize
 from flowmetal.values.functions import BuiltinFn, Closure, Reduced
@@ -36,8 +37,8 @@ _REPR_LIMIT = 1000  # characters of Python's repr of a value, which is for debug
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\f": "\\f"}
 # Control characters, those that turn the direction of text, and those that look like a line's end or like nothing.
 # Written out, not asked of Python's Unicode tables, so that every version prints the same.
-_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]')
-_HIDDEN = re.compile(
+_ESCAPED = pattern(r'["\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]')
+_HIDDEN = pattern(
     r"[\x00-\x20\x7f-\xa0\u00ad\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180e\u2000-\u200f\u2028-\u202f"
     r"\u205f-\u206f\u3000\u3164\ufeff\ufff9-\ufffb]"
 )
@@ -113,7 +114,7 @@ _READABLE: dict[type, Callable[[Any], str]] = {
     Char: char_text,
     Keyword: lambda value: ":" + value.text,
     Symbol: lambda value: value.text,
-    bytes: lambda value: f'#bytes "{b64encode(value).decode()}"',
+    bytes: lambda value: f'#bytes "{b2a_base64(value, newline=False).decode()}"',
     Instant: lambda value: f'#inst "{instant_text(value)}"',
     Duration: lambda value: f'#duration "{duration_text(value)}"',
     UUID: lambda value: f'#uuid "{value}"',

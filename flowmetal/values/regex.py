@@ -9,19 +9,23 @@ builtins search with it.  \\d, \\w, \\s and \\b look at ASCII alone, as in Java.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
-import re2
+from flowmetal import lazily
+from flowmetal.lazily import pattern
+
+if TYPE_CHECKING:
+    import re2
+else:
+    re2 = lazily.module("re2")
+
 
 PATTERN_MAX = 10_000  # characters of a pattern
 
 #: What Java has and RE2 spells otherwise.
 _JAVA = {"\\h": "[ \\t]", "\\R": "(?:\\r\\n|\\n|\\r)"}
-_ESCAPE = re.compile(r"\\.", re.DOTALL)
-
-_OPTIONS = re2.Options()
-_OPTIONS.log_errors = False
+_ESCAPE = pattern(r"\\.", re.DOTALL)
 
 #: Reasons of RE2 that say little to who wrote the pattern.
 _LOOK_AROUND = ("(?=", "(?!", "(?<=", "(?<!", "(?>")
@@ -36,6 +40,13 @@ class BadPattern(ValueError):
         self.position = position
 
 
+@cache
+def _options() -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    return options
+
+
 @lru_cache(maxsize=512)
 def compile_pattern(pattern: str) -> Any:
     """The engine's form of a pattern, with the methods of Python's `re.Pattern`; BadPattern."""
@@ -43,7 +54,7 @@ def compile_pattern(pattern: str) -> Any:
         raise BadPattern(f"it is longer than {PATTERN_MAX} characters")
     spelled = _ESCAPE.sub(lambda found: _JAVA.get(found.group(), found.group()), pattern)
     try:
-        return re2.compile(spelled, _OPTIONS)
+        return re2.compile(spelled, _options())
     except re2.error as error:
         reason = error.args[0] if error.args else ""
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import re
 
+from flowmetal.lazily import pattern
 from flowmetal.values.scalars import Duration, Instant
 
 SECOND = 1_000_000_000
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86400 * SECOND
 _YEAR_MAX = 999_999  # larger years do not read back; text is bounded so that a hostile instant cannot make megabytes
 
-_INSTANT = re.compile(
+_INSTANT = pattern(
     r"([+-]\d{6}|\d{4})-(\d\d)(?:-(\d\d))?"
     r"(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?)?|(\d{4})",
     re.ASCII,
 )
-_DURATION = re.compile(r"(-)?P(?:(\d+)D)?(?:(T)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,9}))?S)?)?", re.ASCII)
+_DURATION = pattern(r"(-)?P(?:(\d+)D)?(?:(T)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,9}))?S)?)?", re.ASCII)
 
 
 def _civil(days: int) -> tuple[int, int, int]:

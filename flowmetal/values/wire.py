@@ -19,6 +19,7 @@ import msgpack
 from msgpack import ExtType
 
 from flowmetal.dataclass import dataclass
+from flowmetal.lazily import pattern
 from flowmetal.values.errors import CodecError
 from flowmetal.values.functions import BuiltinFn
 from flowmetal.values.maps import EMPTY_MAP
@@ -204,7 +205,7 @@ EMPTY_ATOMS: dict[bytes, tuple[Any, ExtType]] = {
 }
 """Code -> (the empty collection, its atom)."""
 
-_DECIMAL_TEXT = re.compile(r"-?\d+(?:\.\d+)?(?:E[+-]\d{1,19})?", re.ASCII)
+_DECIMAL_TEXT = pattern(r"-?\d+(?:\.\d+)?(?:E[+-]\d{1,19})?", re.ASCII)
 _DECIMAL_TEXT_MAX = 16384
 _TIME_BYTES_MAX = 64
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flowmetal.diagnostics import CompileFailed, FlowmetalError
-from flowmetal.engine import artifacts, library, stdlib
+from flowmetal.engine import artifacts, library
 from flowmetal.engine.artifacts import Programs, deploy
 from flowmetal.engine.build import artifact_name, build_artifact, describe_artifact, verify_file
 from flowmetal.engine.run import run_once
@@ -148,14 +148,14 @@ def in_a_source_tree() -> bool:
 def test_the_library_is_kept_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = standard_library().data
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: compiled)
+    monkeypatch.setattr(library.stdlib, "compile_stdlib", lambda folder: compiled)
     data = library._find().data
-    (kept,) = (tmp_path / "flowmetal").iterdir()
+    (kept,) = (tmp_path / "flowmetal").glob("stdlib-*")
     assert kept.read_bytes() == data
-    monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: pytest.fail("compiled again"))
+    monkeypatch.setattr(library.stdlib, "compile_stdlib", lambda folder: pytest.fail("compiled again"))
     if in_a_source_tree():
         assert library._find().data == data
-        monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: compiled)
+        monkeypatch.setattr(library.stdlib, "compile_stdlib", lambda folder: compiled)
         for damage in (data[:-1], data[:100] + b"x" + data[101:], b""):
             kept.write_bytes(damage)  # it is made again
             assert library._find().data == data == kept.read_bytes()
@@ -167,15 +167,15 @@ def test_a_cache_that_cannot_be_written_is_no_problem(tmp_path: Path, monkeypatc
     blocked.write_text("")
     compiled = standard_library().data
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
-    monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: compiled)
+    monkeypatch.setattr(library.stdlib, "compile_stdlib", lambda folder: compiled)
     assert library._find().data == compiled
 
 
 def test_a_user_without_a_home_compiles_it_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = standard_library().data
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(Path, "home", lambda: Path("~no-such-user").expanduser())
-    monkeypatch.setattr(stdlib, "compile_stdlib", lambda folder: compiled)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    monkeypatch.setattr(library.stdlib, "compile_stdlib", lambda folder: compiled)
     assert library._find().data == compiled
 
 
@@ -203,7 +203,7 @@ def test_running_once_with_somebody_to_serve() -> None:
 
 
 def test_running_once_says_what_nobody_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowmetal.engine.run.UNSERVED_SECONDS", 0.0)
+    monkeypatch.setattr("flowmetal.engine.run_stored.UNSERVED_SECONDS", 0.0)
     ended = run_once(hello(), "hello/waits", [])
     assert ended.status == "waiting"
     assert ended.error is not None
@@ -216,7 +216,7 @@ def test_running_once_waits_for_a_retry_and_for_what_is_served(monkeypatch: pyte
     from flowmetal.store.interface import Complete, Take
     from flowmetal.values import ErrorValue, encode_value
 
-    monkeypatch.setattr("flowmetal.engine.run.UNSERVED_SECONDS", 0.0)
+    monkeypatch.setattr("flowmetal.engine.run_stored.UNSERVED_SECONDS", 0.0)
     source = "(ns slow)\n(defn main [] (perform :slow/job 1 {:retry {:max 3 :backoff 400ms :jitter 0}}))"
 
     def work(store: Any) -> None:

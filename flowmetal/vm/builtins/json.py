@@ -7,16 +7,22 @@ Python's stack.
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flowmetal import lazily
+from flowmetal.lazily import pattern
 from flowmetal.values import Keyword, Map, Vector, fail, is_keyword_text, iterate, keyword, to_python
 from flowmetal.vm.builtins.check import shown, string, wrong_type
 from flowmetal.vm.builtins.predicates import MAPS, SEQUENCES, SETS
 from flowmetal.vm.builtins.registry import builtin
 from flowmetal.vm.builtins.strings import STRING_MAX
+
+if TYPE_CHECKING:
+    import json
+else:
+    json = lazily.module("json")
 
 #: Nested arrays and objects.  Python's parser takes up to three frames of its stack for each, and how much of that
 #: is left must not show; deeper data comes from a mistake or an attack.
@@ -26,7 +32,7 @@ INTEGER_DIGITS_MAX = 4000  # Python's own bound against quadratic conversions is
 KEYS, STRINGS, KEYWORDS = keyword("keys"), keyword("string"), keyword("keyword")
 PRETTY = keyword("pretty")
 
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+_BRACKETS = pattern(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 def _depth(text: str) -> int:

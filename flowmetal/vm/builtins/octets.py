@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import hmac
 import re
-import urllib.parse
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flowmetal import lazily
 from flowmetal.values import Vector, fail, iterate
 from flowmetal.vm.builtins.check import integer, octets, shown, string, wrong_type
 from flowmetal.vm.builtins.registry import builtin
+
+if TYPE_CHECKING:
+    import base64
+    import binascii
+    import hmac
+    from urllib import parse as urls
+else:
+    base64 = lazily.module("base64")
+    binascii = lazily.module("binascii")
+    hmac = lazily.module("hmac")
+    urls = lazily.module("urllib.parse")
 
 
 def raw(who: str, value: Any) -> bytes:
@@ -128,14 +136,14 @@ def hmac_sha256(key: Any, message: Any) -> bytes:
 @builtin(1213, "url-encode", 1)
 def url_encode(value: Any) -> str:
     """The text with everything but letters, digits and -._~ percent-encoded."""
-    return urllib.parse.quote(raw("url-encode", value), safe="")
+    return urls.quote(raw("url-encode", value), safe="")
 
 
 @builtin(1214, "url-decode", 1)
 def url_decode(value: Any) -> str:
     """The text with percent-encoded parts, and + for a blank, decoded."""
     try:
-        return urllib.parse.unquote_plus(string("url-decode", value), errors="strict")
+        return urls.unquote_plus(string("url-decode", value), errors="strict")
     except UnicodeDecodeError:
         fail("argument", f"url-decode needs the encoding of UTF-8, not {shown(value)}")
 

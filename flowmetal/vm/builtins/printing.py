@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flowmetal import lazily
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.reading.data import read_first
-from flowmetal.reading.tags import EXAMPLES as KNOWN_TAGS
 from flowmetal.values import Map, Vector, fail, iterate, keyword, print_string, symbol
 from flowmetal.vm.builtins.check import index, string, symbol_of
 from flowmetal.vm.builtins.registry import builtin
+
+if TYPE_CHECKING:
+    from flowmetal.reading import data as reading
+    from flowmetal.reading import tags as known
+else:
+    reading = lazily.module("flowmetal.reading.data")
+    known = lazily.module("flowmetal.reading.tags")
 
 
 @builtin(800, "pr-str", 0, None)
@@ -52,7 +58,7 @@ def read_data_text(text: Any, tags: Any) -> Vector | None:
 
     def tagged(tag: str, form: Any) -> list[Any] | None:
         nonlocal seen
-        if tag not in names and (tags is not True or tag in KNOWN_TAGS):
+        if tag not in names and (tags is not True or tag in known.EXAMPLES):
             return None
         seen = True
         marked = Map.of([(_FORM, form)])
@@ -60,7 +66,7 @@ def read_data_text(text: Any, tags: Any) -> Vector | None:
         return [marked]
 
     try:
-        found = read_first(from_text, "data", tagged)
+        found = reading.read_first(from_text, "data", tagged)
     except FlowmetalError as error:
         span = error.diagnostic.span
         place = [] if span is None else [(_LINE, span.line), (_COLUMN, span.column)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from flowmetal.lazily import pattern
 from flowmetal.values import EMPTY_LIST, Regex, Vector, fail, seq
 from flowmetal.values.regex import BadPattern, compile_pattern
 from flowmetal.vm.builtins.check import integer, shown, string, wrong_type
@@ -105,7 +106,7 @@ def re_replace(whole: Any, pattern: Any, replacement: Any, first_only: Any = Fal
     return "".join(out)
 
 
-_REFERENCE = re.compile(r"\\(.)|\$(?:(\d)|\{(\w+)\})|[\\$]", re.DOTALL | re.ASCII)
+_REFERENCE = pattern(r"\\(.)|\$(?:(\d)|\{(\w+)\})|[\\$]", re.DOTALL | re.ASCII)
 
 
 def _filled(replacement: str, match: Any) -> str:
