@@ -11,8 +11,8 @@ from typing import Any
 from flowmetal.values import ErrorValue
 from flowmetal.vm.fibers import cancel_process, start_fiber
 from flowmetal.vm.image import IMAGE_VERSION, new_process
-from flowmetal.vm.machine import run
 from flowmetal.vm.restore import restore
+from flowmetal.vm.running import run
 from flowmetal.vm.state import (
     KIND_CANCELLED,
     KIND_INTERNAL,

@@ -22,6 +22,7 @@ from flowmetal.values import (
     sequences,
 )
 from flowmetal.vm import handlers
+from flowmetal.vm.builtins.lean import direct
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.frames import Mode, entry_frame
 from flowmetal.vm.load import RunCode, find_global
@@ -54,7 +55,7 @@ def call_value(process: Process, fiber: Fiber, function: Any, arguments: list[An
         if info.context:
             return Mode.DELIVER, info.function(process, *arguments)
         if 1 <= count <= 2:
-            (OF_ONE if count == 1 else OF_TWO)[info.number] = info.function
+            (OF_ONE if count == 1 else OF_TWO)[info.number] = direct(info, count)
         return Mode.DELIVER, info.function(*arguments)
     if cls is Resumption:
         return handlers.resume(process, fiber, function, arguments)

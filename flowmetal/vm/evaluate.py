@@ -11,7 +11,7 @@ from typing import Any
 
 from flowmetal.bytecode.program import Function, Program
 from flowmetal.values import Closure, ErrorValue, Vector, keyword
-from flowmetal.vm import machine
+from flowmetal.vm import running
 from flowmetal.vm.fibers import start_fiber
 from flowmetal.vm.image import new_process
 from flowmetal.vm.state import Failed, Finished, Limits, OutOfFuel, Performed
@@ -57,7 +57,7 @@ class CompileTime:
                 start_fiber(process, None, apply.value if apply else closure, [closure, Vector.of(arguments)])
         except Exception as problem:
             raise EvaluationFailed(_error_of(problem)) from None
-        outcome = machine.run(process, self.fuel)
+        outcome = running.run(process, self.fuel)
         self.used += 0 if process.fuel < 0 else self.fuel - process.fuel
         if isinstance(outcome, Finished):
             return outcome.value

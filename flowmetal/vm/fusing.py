@@ -15,9 +15,10 @@ from flowmetal.bytecode.liveness import live_in
 from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import Code
 from flowmetal.values import Closure, Keyword
+from flowmetal.values.hash_trie import SMALL_MAX
 from flowmetal.vm import instructions as run
 from flowmetal.vm.builtins.registry import BY_NAME
-from flowmetal.vm.predecode import Running, first_run
+from flowmetal.vm.predecode import Running, first_run, list_getter
 from flowmetal.vm.slots import Slots
 
 _JUMPING = {
@@ -30,6 +31,8 @@ _RETURNING = {
 }  # fmt: skip
 _GET = BY_NAME["get"].number
 _NTH = BY_NAME["nth"].number
+_CONS = BY_NAME["cons"].number
+_REDUCED = BY_NAME["reduced?"].function
 
 
 def improve(code: Code, slots: Slots, made: list[Running | None]) -> None:
@@ -41,6 +44,8 @@ def improve(code: Code, slots: Slots, made: list[Running | None]) -> None:
             continue
         if this[0] == run.BUILTIN_TWO:
             _inline(code, slots, index, this)
+        elif this[0] == run.MAP:
+            _with_keys(code, slots, index, this)
         number = this[0]
         if number in _JUMPING or number in _RETURNING or number == run.MOVE:
             after = first_run(code, slots, index + 1)
@@ -63,7 +68,10 @@ def _with_jump(slots: Slots, this: Running, then: Running) -> None:
     number, _, left, right, last, _ = this
     form = _JUMPING[number]
     if number == run.BUILTIN_ONE:
-        this[:] = [form, None, left, right, then[4], then[5]]
+        if left is _REDUCED:
+            this[:] = [run.REDUCED_JUMP, right, None, None, then[4], then[5]]
+        else:
+            this[:] = [form, None, left, right, then[4], then[5]]
         return
     if number == run.BUILTIN_TWO:
         this[:] = [form, left, right, last, then[4], then[5]]
@@ -91,10 +99,22 @@ def _inline(code: Code, slots: Slots, index: int, this: Running) -> None:
     _, to, function, left, right, after = this
     if builtin == _NTH:
         this[:] = [run.NTH, to, left, right, function, after]
+    elif builtin == _CONS:
+        this[:] = [run.CONS, to, left, right, function, after]
     elif builtin == _GET:
         key = _known(slots, right)
         if key.__class__ is Keyword:
             this[:] = [run.GET_CONSTANT, to, left, key, function, after]
+
+
+def _with_keys(code: Code, slots: Slots, index: int, this: Running) -> None:
+    """A small map whose keys are keywords known beforehand, no two the same."""
+    names = slots.renamed.get(index, {})
+    items = [names.get(register, register) for register in code.instructions[index][2]]
+    keys = [_known(slots, register) for register in items[::2]]
+    if 2 <= len(keys) <= SMALL_MAX and len(set(map(id, keys))) == len(keys):
+        if all(key.__class__ is Keyword for key in keys):
+            this[:4] = [run.MAP_CONSTANT, this[1], tuple(keys), list_getter(tuple(items[1::2]))]
 
 
 def link_call(code: Code, made: list[Running], index: int, body: Any, function: Closure) -> None:

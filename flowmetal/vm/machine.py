@@ -21,9 +21,11 @@ from flowmetal.values import (
     ErrorValue,
     LanguageError,
     LazySeq,
+    List,
     Map,
     NeedsProgram,
     NeedsRealize,
+    Reduced,
     Resumption,
     Set,
     Vector,
@@ -48,11 +50,7 @@ from flowmetal.vm.quota import check_quotas
 from flowmetal.vm.state import (
     ENTER,
     SLICE,
-    Failed,
     Fiber,
-    Idle,
-    Outcome,
-    OutOfFuel,
     Process,
     Region,
     Resume,
@@ -60,38 +58,6 @@ from flowmetal.vm.state import (
 
 #: Integers beyond this size go through numbers.py, which bounds them.
 SMALL = 1 << 256
-
-
-def run(process: Process, fuel: int | None = None) -> Outcome:
-    """Runs a process until something outside it is needed; see the outcomes in state.py.
-
-    `fuel` bounds the calls and loop turns; the default is the process's own limit.  Nothing but FlowmetalError leaves
-    it: that the process's own artifact is damaged.
-    """
-    process.fuel = process.limits.fuel_per_turn if fuel is None else fuel
-    while True:
-        if process.outbox:
-            outcome: Outcome = process.outbox.popleft()
-            break
-        if process.end is not None:
-            outcome = process.end
-            break
-        if not process.ready:
-            outcome = Idle()
-            break
-        fiber = process.fibers[process.ready.popleft()]
-        process.running = fiber.id
-        try:
-            if not _run_fiber(process, fiber):
-                return OutOfFuel()
-        except FlowmetalError:
-            raise
-        except Exception as problem:  # not the program's: what the machine goes by is in disorder
-            process.end = Failed(fault(problem))
-        finally:
-            process.running = 0
-    process.slice_left = SLICE  # a slice begins with each step, so what a step does hangs on nothing before it
-    return outcome
 
 
 def _pause(process: Process, fiber: Fiber, code: Any, registers: list[Any], index: int, fuel: int) -> int:
@@ -114,7 +80,7 @@ def _pause(process: Process, fiber: Fiber, code: Any, registers: list[Any], inde
     return max(process.slice_end, 0)
 
 
-def _run_fiber(process: Process, fiber: Fiber) -> bool:
+def run_fiber(process: Process, fiber: Fiber) -> bool:
     """Runs one fiber until it suspends or ends.  False: its fuel, or a step, is over; it is the next to run."""
     frames = fiber.frames
     stepping = process.stepping
@@ -176,8 +142,8 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                     stepped = True
                 while True:
                     op, a, b, c, d, following = running = following
-                    if op < 22:
-                        if op < 10:
+                    if op < 24:
+                        if op < 11:
                             if op == 0:  # LESS_CONSTANT_JUMP
                                 x = registers[a]
                                 if x.__class__ is int:
@@ -233,6 +199,9 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                                     following = d
                                 elif not numbers.less_equal(x, y):
                                     following = d
+                            elif op == 10:  # REDUCED_JUMP
+                                if registers[a].__class__ is not Reduced:
+                                    following = d
                             elif op == 8:  # JUMP_IF_TRUE
                                 value = registers[a]
                                 if value is not None and value is not False:
@@ -240,8 +209,8 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                             elif registers[a] is not None:  # 9 JUMP_IF_NOT_NIL
                                 following = d
                             continue
-                        if op < 16:
-                            if op == 10:  # ADD_INTEGER
+                        if op < 17:
+                            if op == 11:  # ADD_INTEGER
                                 x = registers[b]
                                 if x.__class__ is int:
                                     value = x + c
@@ -249,9 +218,9 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                                         registers[a] = value
                                         continue
                                 registers[a] = numbers.add(x, c)
-                            elif op == 14:  # MOVE
+                            elif op == 15:  # MOVE
                                 registers[a] = registers[b]
-                            elif op == 11:  # ADD
+                            elif op == 12:  # ADD
                                 x = registers[b]
                                 y = registers[c]
                                 if x.__class__ is int and y.__class__ is int:
@@ -260,7 +229,7 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                                         registers[a] = value
                                         continue
                                 registers[a] = numbers.add(x, y)
-                            elif op == 13:  # MULTIPLY
+                            elif op == 14:  # MULTIPLY
                                 x = registers[b]
                                 y = registers[c]
                                 if x.__class__ is int and y.__class__ is int:
@@ -269,9 +238,9 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                                         registers[a] = value
                                         continue
                                 registers[a] = numbers.multiply(x, y)
-                            elif op == 15:  # CONSTANT
+                            elif op == 16:  # CONSTANT
                                 registers[a] = b
-                            else:  # 12 SUBTRACT
+                            else:  # 13 SUBTRACT
                                 x = registers[b]
                                 y = registers[c]
                                 if x.__class__ is int and y.__class__ is int:
@@ -281,11 +250,11 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                                         continue
                                 registers[a] = numbers.subtract(x, y)
                             continue
-                        if op == 19:  # BUILTIN_TWO
+                        if op == 20:  # BUILTIN_TWO
                             registers[a] = b(registers[c], registers[d])
-                        elif op == 18:  # BUILTIN_ONE
+                        elif op == 19:  # BUILTIN_ONE
                             registers[a] = b(registers[c])
-                        elif op == 16:  # NTH
+                        elif op == 17:  # NTH
                             x = registers[b]
                             y = registers[c]
                             if x.__class__ is Vector and y.__class__ is int and y >= 0:
@@ -302,16 +271,22 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                                     registers[a] = node.children[y & 31]
                                     continue
                             registers[a] = d(x, y)
-                        elif op == 17:  # GET_CONSTANT
+                        elif op == 18:  # GET_CONSTANT
                             x = registers[b]
                             if x.__class__ is Map and x.table is not None:
                                 registers[a] = x.table.get(c)
                             else:
                                 registers[a] = d(x, c)
-                        elif op == 20:  # BUILTIN_THREE
+                        elif op == 23:  # CONS
+                            x = registers[c]
+                            if x.__class__ is List:
+                                registers[a] = List(registers[b], x)
+                            else:
+                                registers[a] = d(registers[b], x)
+                        elif op == 21:  # BUILTIN_THREE
                             x, y, z = c
                             registers[a] = b(registers[x], registers[y], registers[z])
-                        else:  # 21 BUILTIN_MANY
+                        else:  # 22 BUILTIN_MANY
                             registers[a] = b(*c(registers))
                         continue
                     if op < 50:
@@ -351,45 +326,47 @@ def _run_fiber(process: Process, fiber: Fiber) -> bool:
                                 registers[destination] = value
                             following = code.instructions[pc]
                             continue
-                        if op < 31:
-                            if op == 29:  # MAP
+                        if op < 34:
+                            if op == 24:  # MAP_CONSTANT
+                                registers[a] = Map(dict(zip(b, c(registers), strict=True)))
+                            elif op == 32:  # MAP
                                 items = b(registers)
                                 registers[a] = Map.of(zip(items[::2], items[1::2], strict=True))
-                            elif op == 28:  # VECTOR
+                            elif op == 31:  # VECTOR
                                 registers[a] = Vector.of(b(registers))
-                            elif op == 30:  # SET
+                            elif op == 33:  # SET
                                 registers[a] = Set.of(b(registers))
-                            elif op == 22:  # BUILTIN_NONE
+                            elif op == 25:  # BUILTIN_NONE
                                 registers[a] = b()
-                            elif op == 23:  # BUILTIN_CONTEXT
+                            elif op == 26:  # BUILTIN_CONTEXT
                                 registers[a] = b(process, *c(registers))
-                            elif op == 27:  # NOT
+                            elif op == 30:  # NOT
                                 value = registers[b]
                                 registers[a] = value is None or value is False
                             else:
                                 x = registers[b]
                                 y = registers[c]
-                                if op == 24:  # LESS
+                                if op == 27:  # LESS
                                     registers[a] = numbers.less(x, y)
-                                elif op == 25:  # LESS_EQUAL
+                                elif op == 28:  # LESS_EQUAL
                                     registers[a] = numbers.less_equal(x, y)
-                                else:  # 26 EQUAL
+                                else:  # 29 EQUAL
                                     registers[a] = equal(x, y)
                             continue
-                        if op == 32:  # CLOSURE_ONE
+                        if op == 35:  # CLOSURE_ONE
                             registers[a] = Closure(b, (registers[c],))
-                        elif op == 33:  # CLOSURE
+                        elif op == 36:  # CLOSURE
                             registers[a] = Closure(b, c(registers))
-                        elif op == 31:  # CLOSURE_NONE
+                        elif op == 34:  # CLOSURE_NONE
                             registers[a] = Closure(b)
-                        elif op == 35:  # GLOBAL
+                        elif op == 38:  # GLOBAL
                             value, settled = global_value(process, code, b)
                             registers[a] = value
                             if settled and not stepping:
-                                running[:3] = [15, a, value]  # CONSTANT
-                        elif op == 34:  # SIBLING
+                                running[:3] = [16, a, value]  # CONSTANT
+                        elif op == 37:  # SIBLING
                             registers[a] = Closure(c, registers[b].captures)
-                        else:  # 36 DYNAMIC
+                        else:  # 39 DYNAMIC
                             registers[a] = dynamic_value(process, fiber, code, b)
                         continue
                     if op < 60:

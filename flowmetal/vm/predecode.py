@@ -18,6 +18,7 @@ from flowmetal.bytecode.program import Code
 from flowmetal.bytecode.shape import SHAPES
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.vm import instructions as run
+from flowmetal.vm.builtins.lean import direct
 from flowmetal.vm.builtins.registry import BUILTINS, BuiltinInfo
 from flowmetal.vm.slots import Slots, loaded
 
@@ -150,12 +151,13 @@ def one(code: Code, index: int, slots: Slots | None) -> Running:
 def _builtin(code: Code, row: tuple[Any, ...], arguments: tuple[int, ...]) -> Running:
     info = find_builtin(code, row[2])
     count = len(arguments)
+    function = direct(info, count)
     if info.context:
         return [run.BUILTIN_CONTEXT, row[1], info.function, list_getter(arguments), None, None]
     if count > 3:
-        return [run.BUILTIN_MANY, row[1], info.function, itemgetter(*arguments), None, None]
+        return [run.BUILTIN_MANY, row[1], function, itemgetter(*arguments), None, None]
     operands = (*arguments, None, None)[:2] if count < 3 else (arguments, None)
-    return [_BUILTINS[count], row[1], info.function, *operands, None]
+    return [_BUILTINS[count], row[1], function, *operands, None]
 
 
 def _closure(code: Code, row: tuple[Any, ...]) -> Running:

@@ -416,6 +416,8 @@ def to_map(coll: Any) -> Map:
 @builtin(541, "indexed", 1)
 def indexed(coll: Any) -> Any:
     """A finite collection as one that `nth` is quick on: itself, or a vector of its items."""
+    if coll.__class__ is VectorSeq and not coll.start:
+        return coll.vector
     if coll.__class__ in (Vector, VectorSeq, str):
         return coll
     if coll.__class__ is Range and coll.integers() is not None:
