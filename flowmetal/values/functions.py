@@ -39,13 +39,18 @@ class Closure(Heap):
 
 
 class BuiltinFn:
-    """A builtin as a value: its permanent number and its name."""
+    """A builtin as a value: its permanent number and its name.
 
-    __slots__ = ("name", "number")
+    `one` and `two` are the machine's: what it calls for one argument and for two, once it has been called so.
+    """
+
+    __slots__ = ("name", "number", "one", "two")
 
     def __init__(self, number: int, name: str) -> None:
         self.number = number
         self.name = name
+        self.one: Any = None
+        self.two: Any = None
 
     def __eq__(self, other: object) -> bool:
         return self is other or (other.__class__ is BuiltinFn and self.number == other.number)

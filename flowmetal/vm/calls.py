@@ -32,12 +32,6 @@ from flowmetal.vm.state import Fiber, Process, Region
 APPLY_MAX = 1 << 20
 
 
-#: The functions of builtins that the loop calls by itself when they are values, by number: those that were called with
-#: one argument, and with two, before.
-OF_ONE: dict[int, Any] = {}
-OF_TWO: dict[int, Any] = {}
-
-
 def call_value(process: Process, fiber: Fiber, function: Any, arguments: list[Any]) -> tuple[int, Any]:
     """Calls something that is not a closure: gives (mode, value).  LanguageError where it cannot be called."""
     cls = function.__class__
@@ -54,8 +48,10 @@ def call_value(process: Process, fiber: Fiber, function: Any, arguments: list[An
             fail("arity", f"{info.name} does not take {count} arguments")
         if info.context:
             return Mode.DELIVER, info.function(process, *arguments)
-        if 1 <= count <= 2:
-            (OF_ONE if count == 1 else OF_TWO)[info.number] = direct(info, count)
+        if count == 1:
+            function.one = direct(info, 1)
+        elif count == 2:
+            function.two = direct(info, 2)
         return Mode.DELIVER, info.function(*arguments)
     if cls is Resumption:
         return handlers.resume(process, fiber, function, arguments)

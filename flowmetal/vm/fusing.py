@@ -17,6 +17,7 @@ from flowmetal.bytecode.program import Code
 from flowmetal.values import Closure, Keyword
 from flowmetal.values.hash_trie import SMALL_MAX
 from flowmetal.vm import instructions as run
+from flowmetal.vm.builtins.lean import direct
 from flowmetal.vm.builtins.registry import BY_NAME
 from flowmetal.vm.predecode import Running, first_run, list_getter
 from flowmetal.vm.slots import Slots
@@ -29,10 +30,13 @@ _RETURNING = {
     run.ADD: run.ADD_RETURN, run.MULTIPLY: run.MULTIPLY_RETURN, run.BUILTIN_ONE: run.BUILTIN_ONE_RETURN,
     run.BUILTIN_TWO: run.BUILTIN_TWO_RETURN,
 }  # fmt: skip
+_FIRST = frozenset({*_JUMPING, *_RETURNING, run.MOVE, run.ADD_INTEGER})
 _GET = BY_NAME["get"].number
 _NTH = BY_NAME["nth"].number
 _CONS = BY_NAME["cons"].number
+_MODULO = BY_NAME["mod"].number
 _REDUCED = BY_NAME["reduced?"].function
+_ZERO = direct(BY_NAME["zero?"], 1)
 
 
 def improve(code: Code, slots: Slots, made: list[Running | None]) -> None:
@@ -47,15 +51,24 @@ def improve(code: Code, slots: Slots, made: list[Running | None]) -> None:
         elif this[0] == run.MAP:
             _with_keys(code, slots, index, this)
         number = this[0]
-        if number in _JUMPING or number in _RETURNING or number == run.MOVE:
+        if number in _FIRST:
             after = first_run(code, slots, index + 1)
             then = made[after]
             assert then is not None
             if then[0] == run.RETURN and number in _RETURNING and then[1] == this[1]:
                 this[0], this[5] = _RETURNING[number], None
                 continue
-            if then[0] == run.JUMP_BACK and number == run.MOVE:
-                this[:] = [run.MOVE_JUMP_BACK, then[1], this[1], this[2], then[4], None]
+            if number == run.MOVE:
+                if then[0] == run.JUMP_BACK:
+                    this[:] = [run.MOVE_JUMP_BACK, then[1], this[1], this[2], then[4], None]
+                continue
+            if number == run.ADD_INTEGER:
+                if then[0] == run.JUMP_BACK:
+                    step: tuple[Any, ...] = (this[2], this[3], None)
+                    this[:] = [run.ADD_INTEGER_JUMP_BACK, then[1], this[1], step, then[4], then]
+                elif then[0] == run.MOVE_JUMP_BACK:
+                    step = (this[2], this[3], (then[2], then[3]))
+                    this[:] = [run.ADD_INTEGER_MOVE_JUMP_BACK, then[1], this[1], step, then[4], then]
                 continue
             if then[0] == run.JUMP_IF_FALSE and number in _JUMPING and then[1] == this[1]:
                 if live is None:
@@ -70,6 +83,8 @@ def _with_jump(slots: Slots, this: Running, then: Running) -> None:
     if number == run.BUILTIN_ONE:
         if left is _REDUCED:
             this[:] = [run.REDUCED_JUMP, right, None, None, then[4], then[5]]
+        elif left is _ZERO:
+            this[:] = [run.ZERO_JUMP, right, left, None, then[4], then[5]]
         else:
             this[:] = [form, None, left, right, then[4], then[5]]
         return
@@ -99,6 +114,8 @@ def _inline(code: Code, slots: Slots, index: int, this: Running) -> None:
     _, to, function, left, right, after = this
     if builtin == _NTH:
         this[:] = [run.NTH, to, left, right, function, after]
+    elif builtin == _MODULO:
+        this[:] = [run.MODULO, to, left, right, None, after]
     elif builtin == _CONS:
         this[:] = [run.CONS, to, left, right, function, after]
     elif builtin == _GET:

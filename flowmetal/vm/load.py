@@ -52,6 +52,14 @@ class RunCode:
         """Whether instruction `index` belongs to the body of a `finally`."""
         return any(start <= index < end for start, end in self.finally_ranges)
 
+    def frame_registers(self, values: dict[int, Any]) -> list[Any]:
+        """The registers of a frame: these values by register, nil in all others."""
+        registers: list[Any] = [None] * self.code.registers
+        for register, value in values.items():
+            registers[register] = value
+        registers += self.slots
+        return registers
+
     def settle(self, registers: list[Any], index: int) -> list[Any]:
         """The registers of a frame that is left at instruction `index`, with what was not loaded put in place."""
         for register, value in self.pending.get(index, ()):

@@ -34,8 +34,6 @@ from flowmetal.values import (
 )
 from flowmetal.vm import fibers, redirection, unwinding
 from flowmetal.vm.calls import (
-    OF_ONE,
-    OF_TWO,
     apply_arguments,
     call_value,
     check_error,
@@ -142,8 +140,8 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                     stepped = True
                 while True:
                     op, a, b, c, d, following = running = following
-                    if op < 24:
-                        if op < 11:
+                    if op < 26:
+                        if op < 12:
                             if op == 0:  # LESS_CONSTANT_JUMP
                                 x = registers[a]
                                 if x.__class__ is int:
@@ -169,11 +167,11 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                     following = d
                                 elif not equal(x, b):
                                     following = d
-                            elif op == 6:  # BUILTIN_ONE_JUMP
+                            elif op == 7:  # BUILTIN_ONE_JUMP
                                 value = b(registers[c])
                                 if value is False or value is None:
                                     following = d
-                            elif op == 5:  # JUMP_IF_FALSE
+                            elif op == 6:  # JUMP_IF_FALSE
                                 value = registers[a]
                                 if value is False or value is None:
                                     following = d
@@ -186,7 +184,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                     following = d
                                 elif not equal(x, y):
                                     following = d
-                            elif op == 7:  # BUILTIN_TWO_JUMP
+                            elif op == 8:  # BUILTIN_TWO_JUMP
                                 value = a(registers[b], registers[c])
                                 if value is False or value is None:
                                     following = d
@@ -199,18 +197,25 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                     following = d
                                 elif not numbers.less_equal(x, y):
                                     following = d
-                            elif op == 10:  # REDUCED_JUMP
+                            elif op == 11:  # REDUCED_JUMP
                                 if registers[a].__class__ is not Reduced:
                                     following = d
-                            elif op == 8:  # JUMP_IF_TRUE
+                            elif op == 5:  # ZERO_JUMP
+                                x = registers[a]
+                                if x.__class__ is int:
+                                    if x:
+                                        following = d
+                                elif not b(x):
+                                    following = d
+                            elif op == 9:  # JUMP_IF_TRUE
                                 value = registers[a]
                                 if value is not None and value is not False:
                                     following = d
-                            elif registers[a] is not None:  # 9 JUMP_IF_NOT_NIL
+                            elif registers[a] is not None:  # 10 JUMP_IF_NOT_NIL
                                 following = d
                             continue
-                        if op < 17:
-                            if op == 11:  # ADD_INTEGER
+                        if op < 19:
+                            if op == 12:  # ADD_INTEGER
                                 x = registers[b]
                                 if x.__class__ is int:
                                     value = x + c
@@ -218,9 +223,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         registers[a] = value
                                         continue
                                 registers[a] = numbers.add(x, c)
-                            elif op == 15:  # MOVE
+                            elif op == 17:  # MOVE
                                 registers[a] = registers[b]
-                            elif op == 12:  # ADD
+                            elif op == 13:  # ADD
                                 x = registers[b]
                                 y = registers[c]
                                 if x.__class__ is int and y.__class__ is int:
@@ -229,7 +234,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         registers[a] = value
                                         continue
                                 registers[a] = numbers.add(x, y)
-                            elif op == 14:  # MULTIPLY
+                            elif op == 15:  # MULTIPLY
                                 x = registers[b]
                                 y = registers[c]
                                 if x.__class__ is int and y.__class__ is int:
@@ -238,9 +243,16 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         registers[a] = value
                                         continue
                                 registers[a] = numbers.multiply(x, y)
-                            elif op == 16:  # CONSTANT
+                            elif op == 16:  # MODULO
+                                x = registers[b]
+                                y = registers[c]
+                                if x.__class__ is int and y.__class__ is int and y:
+                                    registers[a] = x % y
+                                else:
+                                    registers[a] = numbers.modulo(x, y)
+                            elif op == 18:  # CONSTANT
                                 registers[a] = b
-                            else:  # 13 SUBTRACT
+                            else:  # 14 SUBTRACT
                                 x = registers[b]
                                 y = registers[c]
                                 if x.__class__ is int and y.__class__ is int:
@@ -250,11 +262,11 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         continue
                                 registers[a] = numbers.subtract(x, y)
                             continue
-                        if op == 20:  # BUILTIN_TWO
+                        if op == 22:  # BUILTIN_TWO
                             registers[a] = b(registers[c], registers[d])
-                        elif op == 19:  # BUILTIN_ONE
+                        elif op == 21:  # BUILTIN_ONE
                             registers[a] = b(registers[c])
-                        elif op == 17:  # NTH
+                        elif op == 19:  # NTH
                             x = registers[b]
                             y = registers[c]
                             if x.__class__ is Vector and y.__class__ is int and y >= 0:
@@ -271,29 +283,29 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                     registers[a] = node.children[y & 31]
                                     continue
                             registers[a] = d(x, y)
-                        elif op == 18:  # GET_CONSTANT
+                        elif op == 20:  # GET_CONSTANT
                             x = registers[b]
                             if x.__class__ is Map and x.table is not None:
                                 registers[a] = x.table.get(c)
                             else:
                                 registers[a] = d(x, c)
-                        elif op == 23:  # CONS
+                        elif op == 25:  # CONS
                             x = registers[c]
                             if x.__class__ is List:
                                 registers[a] = List(registers[b], x)
                             else:
                                 registers[a] = d(registers[b], x)
-                        elif op == 21:  # BUILTIN_THREE
+                        elif op == 23:  # BUILTIN_THREE
                             x, y, z = c
                             registers[a] = b(registers[x], registers[y], registers[z])
-                        else:  # 22 BUILTIN_MANY
+                        else:  # 24 BUILTIN_MANY
                             registers[a] = b(*c(registers))
                         continue
                     if op < 50:
-                        if op >= 40:
-                            if op == 40:  # RETURN
+                        if op >= 42:
+                            if op == 42:  # RETURN
                                 value = registers[a]
-                            elif op == 41:  # ADD_RETURN
+                            elif op == 43:  # ADD_RETURN
                                 x = registers[b]
                                 y = registers[c]
                                 if x.__class__ is not int or y.__class__ is not int:
@@ -302,11 +314,11 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                     value = x + y
                                     if not (-0x20000000 < value < 0x20000000 or -SMALL < value < SMALL):
                                         value = numbers.add(x, y)
-                            elif op == 43:  # BUILTIN_ONE_RETURN
+                            elif op == 45:  # BUILTIN_ONE_RETURN
                                 value = b(registers[c])
-                            elif op == 44:  # BUILTIN_TWO_RETURN
+                            elif op == 46:  # BUILTIN_TWO_RETURN
                                 value = b(registers[c], registers[d])
-                            else:  # 42 MULTIPLY_RETURN
+                            else:  # 44 MULTIPLY_RETURN
                                 x = registers[b]
                                 y = registers[c]
                                 if x.__class__ is not int or y.__class__ is not int:
@@ -326,47 +338,47 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                 registers[destination] = value
                             following = code.instructions[pc]
                             continue
-                        if op < 34:
-                            if op == 24:  # MAP_CONSTANT
+                        if op < 36:
+                            if op == 26:  # MAP_CONSTANT
                                 registers[a] = Map(dict(zip(b, c(registers), strict=True)))
-                            elif op == 32:  # MAP
+                            elif op == 34:  # MAP
                                 items = b(registers)
                                 registers[a] = Map.of(zip(items[::2], items[1::2], strict=True))
-                            elif op == 31:  # VECTOR
+                            elif op == 33:  # VECTOR
                                 registers[a] = Vector.of(b(registers))
-                            elif op == 33:  # SET
+                            elif op == 35:  # SET
                                 registers[a] = Set.of(b(registers))
-                            elif op == 25:  # BUILTIN_NONE
+                            elif op == 27:  # BUILTIN_NONE
                                 registers[a] = b()
-                            elif op == 26:  # BUILTIN_CONTEXT
+                            elif op == 28:  # BUILTIN_CONTEXT
                                 registers[a] = b(process, *c(registers))
-                            elif op == 30:  # NOT
+                            elif op == 32:  # NOT
                                 value = registers[b]
                                 registers[a] = value is None or value is False
                             else:
                                 x = registers[b]
                                 y = registers[c]
-                                if op == 27:  # LESS
+                                if op == 29:  # LESS
                                     registers[a] = numbers.less(x, y)
-                                elif op == 28:  # LESS_EQUAL
+                                elif op == 30:  # LESS_EQUAL
                                     registers[a] = numbers.less_equal(x, y)
-                                else:  # 29 EQUAL
+                                else:  # 31 EQUAL
                                     registers[a] = equal(x, y)
                             continue
-                        if op == 35:  # CLOSURE_ONE
+                        if op == 37:  # CLOSURE_ONE
                             registers[a] = Closure(b, (registers[c],))
-                        elif op == 36:  # CLOSURE
+                        elif op == 38:  # CLOSURE
                             registers[a] = Closure(b, c(registers))
-                        elif op == 34:  # CLOSURE_NONE
+                        elif op == 36:  # CLOSURE_NONE
                             registers[a] = Closure(b)
-                        elif op == 38:  # GLOBAL
+                        elif op == 40:  # GLOBAL
                             value, settled = global_value(process, code, b)
                             registers[a] = value
                             if settled and not stepping:
-                                running[:3] = [16, a, value]  # CONSTANT
-                        elif op == 37:  # SIBLING
+                                running[:3] = [18, a, value]  # CONSTANT
+                        elif op == 39:  # SIBLING
                             registers[a] = Closure(c, registers[b].captures)
-                        else:  # 39 DYNAMIC
+                        else:  # 41 DYNAMIC
                             registers[a] = dynamic_value(process, fiber, code, b)
                         continue
                     if op < 60:
@@ -376,8 +388,20 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                 floor = _pause(process, fiber, code, registers, d, fuel)
                                 if floor < 0:
                                     return False
-                        else:  # 51 MOVE_JUMP_BACK
-                            registers[b] = registers[c]
+                        else:
+                            if op == 51:  # MOVE_JUMP_BACK
+                                registers[b] = registers[c]
+                            else:  # 52 ADD_INTEGER_JUMP_BACK, 53 ADD_INTEGER_MOVE_JUMP_BACK
+                                y, z, value = c
+                                x = registers[y]
+                                if x.__class__ is not int or not -0x20000000 < x < 0x20000000:
+                                    fuel += 1  # the jump takes it when it is run by itself
+                                    registers[b] = numbers.add(x, z)
+                                    continue
+                                registers[b] = x + z
+                                if op == 53:
+                                    x, y = value
+                                    registers[x] = registers[y]
                             if fuel < floor:
                                 running = code.instructions[d]
                                 floor = _pause(process, fiber, code, registers, d, fuel)
@@ -448,7 +472,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         following = code.entry
                                         continue
                                 elif function.__class__ is BuiltinFn and op == 70:
-                                    builtin = OF_ONE.get(function.number)
+                                    builtin = function.one
                                     if builtin is not None:
                                         registers[a] = builtin(x)
                                         following = code.instructions[following]
@@ -472,7 +496,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         following = code.entry
                                         continue
                                 elif function.__class__ is BuiltinFn and op == 71:
-                                    builtin = OF_TWO.get(function.number)
+                                    builtin = function.two
                                     if builtin is not None:
                                         registers[a] = builtin(x, y)
                                         following = code.instructions[following]

@@ -333,12 +333,9 @@ class _Restorer:
             destination, live = -1, live_retry(code, pc)
         else:
             destination, live = _waiting(code, pc), live_after_call(code, pc)
-        registers: list[Any] = [None] * code.registers
-        for register, atom in zip(live, atoms, strict=True):
-            registers[register] = value(atom)
         ready = run_code(code)
-        registers += ready.slots
-        return (ready, registers, pc, destination)
+        values = {register: value(atom) for register, atom in zip(live, atoms, strict=True)}
+        return (ready, ready.frame_registers(values), pc, destination)
 
 
 def read_segment(data: bytes) -> dict[int, Any]:

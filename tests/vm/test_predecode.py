@@ -14,13 +14,12 @@ from flowmetal.vm.load import run_code, run_function
 from tests.vm import kit
 from tests.vm.programs import PROGRAMS
 
-NUMBERS = {name: number for name, number in vars(instructions).items() if name.isupper() and isinstance(number, int)}
+NUMBERS = {name: number for name, number in vars(instructions).items() if name.isupper() and name != "EFFECTS"}
 
 
 def test_numbers_are_distinct() -> None:
-    own = {name: number for name, number in NUMBERS.items() if name != "EFFECTS"}
-    assert len(set(own.values())) == len(own)
-    assert not set(own.values()) & set(range(70 + instructions.EFFECTS, 77 + instructions.EFFECTS))
+    assert len(set(NUMBERS.values())) == len(NUMBERS)
+    assert not set(NUMBERS.values()) & set(range(70 + instructions.EFFECTS, 77 + instructions.EFFECTS))
 
 
 def test_the_loops_literals_are_the_numbers() -> None:
@@ -53,7 +52,8 @@ FORMS: dict[str, tuple[str, str]] = {
     "a comparison that is kept": (
         "(defn f [a b] (let [x (< a b)] (if x x 1)))", "LESS JUMP_IF_FALSE RETURN RETURN"
     ),
-    "a predicate": ("(defn f [a] (if (zero? a) 1 2))", "BUILTIN_ONE_JUMP RETURN RETURN"),
+    "a predicate": ("(defn f [a] (if (zero? a) 1 2))", "ZERO_JUMP RETURN RETURN"),
+    "another predicate": ("(defn f [a] (if (string? a) 1 2))", "BUILTIN_ONE_JUMP RETURN RETURN"),
     "a sum returned": ("(defn f [a b] (+ a b))", "ADD_RETURN"),
     "a key": ("(defn f [m] (+ (:x m) 1))", "GET_CONSTANT ADD_INTEGER RETURN"),
     "a loop": (

@@ -13,9 +13,10 @@ from typing import Any
 from flowmetal import values
 from flowmetal.values import List, Map, Range, Vector, VectorSeq
 from flowmetal.values import sequences as every
+from flowmetal.values.keys import WRAPPERS
 from flowmetal.vm.builtins.registry import BY_NAME, BuiltinInfo
 
-_SMALL = 1 << 62  # integers below it are sure to be no larger than numbers may be, whatever is done with two of them
+_SMALL = 1 << 29  # what Python compares fastest; whatever is done with two of these is no larger than integers may be
 
 LEAN: dict[tuple[int, int], Callable[..., Any]] = {}
 
@@ -56,15 +57,6 @@ def _times(full: Callable[..., Any]) -> Callable[..., Any]:
         return full(x, y)
 
     return times
-
-
-def _modulo(full: Callable[..., Any]) -> Callable[..., Any]:
-    def modulo(x: Any, y: Any) -> Any:
-        if x.__class__ is int and y.__class__ is int and y > 0 and -_SMALL < x < _SMALL:
-            return x % y
-        return full(x, y)
-
-    return modulo
 
 
 def _less(full: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,16 +101,33 @@ def _inc(full: Callable[..., Any]) -> Callable[..., Any]:
     return inc
 
 
+def _not_equal(full: Callable[..., Any]) -> Callable[..., Any]:
+    def differ(x: Any, y: Any) -> Any:
+        return x != y if x.__class__ is int and y.__class__ is int else not values.equal(x, y)
+
+    return differ
+
+
 def _get(full: Callable[..., Any]) -> Callable[..., Any]:
     def get(coll: Any, key: Any) -> Any:
-        return coll.get(key) if coll.__class__ is Map else full(coll, key)
+        if coll.__class__ is not Map:
+            return full(coll, key)
+        table = coll.table
+        if table is None or key.__class__ in WRAPPERS:
+            return coll.get(key)
+        return table.get(key)
 
     return get
 
 
 def _get_default(full: Callable[..., Any]) -> Callable[..., Any]:
     def get(coll: Any, key: Any, default: Any) -> Any:
-        return coll.get(key, default) if coll.__class__ is Map else full(coll, key, default)
+        if coll.__class__ is not Map:
+            return full(coll, key, default)
+        table = coll.table
+        if table is None or key.__class__ in WRAPPERS:
+            return coll.get(key, default)
+        return table.get(key, default)
 
     return get
 
@@ -170,7 +179,6 @@ _lean("+", 2, _plus)
 _lean("-", 2, _minus)
 _lean("*", 2, _times)
 _lean("inc", 1, _inc)
-_lean("mod", 2, _modulo)
 _lean("<", 2, _less)
 _lean(">", 2, _greater)
 _lean("even?", 1, _even)
@@ -183,4 +191,5 @@ _lean("count", 1, _count)
 _lean("next", 1, _next)
 _lean("assoc", 3, lambda full: every.assoc)
 _lean("conj", 2, lambda full: every.conj)
+_lean("not=", 2, _not_equal)
 _lean("=", 2, lambda full: values.equal)

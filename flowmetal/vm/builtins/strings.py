@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from flowmetal.values import Char, Map, Regex, Vector, fail, float_text, iterate, print_string
+from flowmetal.values import Char, Map, Regex, Vector, fail, float_text, int_text, iterate, print_string
 from flowmetal.vm.builtins.check import NUMBERS, index, integer, shown, string, text, wrong_type
 from flowmetal.vm.builtins.registry import builtin
 
@@ -22,6 +22,8 @@ def display(value: Any) -> str:
     kind = value.__class__
     if kind is str:
         return value  # type: ignore[no-any-return]
+    if kind is int:
+        return int_text(value)
     if value is None:
         return ""
     if kind is Char:
