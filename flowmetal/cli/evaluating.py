@@ -122,12 +122,12 @@ def _write(line: str) -> None:
 def show_error(error: ErrorValue) -> None:
     """An error that nothing caught, with its trace, to standard error."""
     from flowmetal.diagnostics import FlowmetalError
-    from flowmetal.engine.session import trace_text
+    from flowmetal.engine.traces import trace_text
     from flowmetal.values import print_string
 
     problem = FlowmetalError("U120", kind=print_string(error.kind), message=error.message)
     common.report(problem)
-    trace = trace_text(error)
+    trace = trace_text(error.trace)
     if trace and "--json" not in sys.argv:
         sys.stderr.write("\n" + trace + "\n")
 

@@ -11,7 +11,16 @@ from flowmetal.engine.lines import LINE_MAX, error_line, plain_error
 from flowmetal.engine.live import NEVER, Open, exhausted, start_process
 from flowmetal.engine.policies import SECOND, Again, Decision, Throw, after_error, after_lost
 from flowmetal.store.interface import InboxEvent, Timer
-from flowmetal.values import CodecError, ErrorValue, LanguageError, decode_value, encode_value, keyword, print_string
+from flowmetal.values import (
+    CodecError,
+    ErrorValue,
+    LanguageError,
+    Pid,
+    decode_value,
+    encode_value,
+    keyword,
+    print_string,
+)
 from flowmetal.vm import KIND_CANCELLED, cancel
 
 #: What is taken from the inbox of a paused process; everything else waits there until it goes on.
@@ -44,6 +53,8 @@ def apply(draft: Draft, item: InboxEvent, go_on: Callable[[], None]) -> None:
             _timer(draft, item.number, item.data)
         case "message":
             _message(draft, draft.live.receiver, item.data)
+        case "spawned":
+            _spawned(draft, item.number, item.data)
         case "cancel":
             _cancel(draft, item.data, go_on)
         case "pause":
@@ -112,6 +123,12 @@ def _message(draft: Draft, number: int, data: bytes) -> None:
         _unreadable(draft, number, problem)
         return
     draft.settle(number, message, events.MessageReceived(draft.now, number, data))
+
+
+def _spawned(draft: Draft, number: int, data: bytes) -> None:
+    """A child was started, in the commit of the turn that asked for it."""
+    pid = Pid(int(data))
+    draft.settle(number, pid, events.Answered(draft.now, number, encode_value(pid)))
 
 
 def _unreadable(draft: Draft, number: int, problem: CodecError) -> None:

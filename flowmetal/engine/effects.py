@@ -1,8 +1,9 @@
 """Effects the interpreter itself serves: those answered on the spot, and those that only wait.
 
 A *local* effect (now, random, uuid, log, progress, annotate!, self, send, http/callback-url) is answered inside the
-turn; its answer is recorded with the step.  A *held* effect (sleep, http/callback, receive) opens a request that no
-worker takes: a timer, a callback token or a message answers it.  Every other effect goes to the request queue.
+turn; its answer is recorded with the step.  A *held* effect (sleep, http/callback, receive, spawn) opens a request that
+no worker takes: a timer, a callback token, a message or the start of a child answers it.  Every other effect goes to
+the request queue.
 
 Clock and entropy come from outside (`Surroundings`), so that a simulation can say what they give.
 """
@@ -52,7 +53,8 @@ OPEN_MAX = MAX_ITEMS
 SLEEP = "sleep"
 CALLBACK = "http/callback"
 RECEIVE = "receive"
-HELD = frozenset({SLEEP, CALLBACK, RECEIVE})
+SPAWN = "spawn"
+HELD = frozenset({SLEEP, CALLBACK, RECEIVE, SPAWN})
 
 
 @dataclass(frozen=True, slots=True)

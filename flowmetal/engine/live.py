@@ -30,8 +30,9 @@ from flowmetal.engine.events import (
     decode_event,
 )
 from flowmetal.engine.policies import NO_POLICY, Policy, read_options
+from flowmetal.engine.starting import Begin, begin_of
 from flowmetal.store.interface import LogEntry, ProcessRecord, Request, Store
-from flowmetal.values import Closure, LanguageError, Vector, decode_value, fail
+from flowmetal.values import LanguageError, decode_value
 from flowmetal.vm import Limits, Process, cancel, new_process, restore, settle, settle_error, start
 
 #: Log entries read at once while a process is loaded.
@@ -85,6 +86,7 @@ class Live:
     function: str
     process: Process | None
     sequence: int  # number of its next log entry
+    artifact: bytes = b""  # the hash by which the store has its program
     status: str = "ready"
     attributes: dict[str, Any] = field(default_factory=dict)
     open: dict[int, Open] = field(default_factory=dict)
@@ -111,17 +113,6 @@ class Live:
         return next(iter(self.receives)) if self.receives else 0
 
 
-def find_function(program: Program, name: str) -> Closure:
-    """The function a process runs: "deploy/main", or "main" in the artifact's main module.  LanguageError :unbound."""
-    module, slash, function = name.rpartition("/")
-    found = program.lookup(module if slash else program.main, function)
-    if found is None or found.value.__class__ is not Closure:
-        fail("unbound", f"the program has no function {name}")
-        raise AssertionError
-    closure: Closure = found.value
-    return closure
-
-
 def load(
     store: Store, record: ProcessRecord, program_of: Callable[[bytes], Loaded], limits: Limits | None = None
 ) -> Live:
@@ -136,6 +127,7 @@ def load(
         function=record.function,
         process=None,
         sequence=record.sequence,
+        artifact=record.artifact,
         status=record.status,
         attributes=dict(record.attributes),
         error=record.error,
@@ -227,13 +219,12 @@ def _restore(live: Live, store: Store, program: Loaded, at: int | None, limits: 
         call = _call_of_start(store, live.pid, program)
         if call is None:
             return arrived
-        closure, arguments = call
         live.process = new_process(program.program, program.table, limits)
-        start(live.process, closure, arguments)
+        start(live.process, call.closure, call.arguments, call.spawned_by)
     return arrived
 
 
-def _call_of_start(store: Store, pid: int, program: Loaded) -> tuple[Closure, list[Any]] | None:
+def _call_of_start(store: Store, pid: int, program: Loaded) -> Begin | None:
     """What a process was started with; None where it was paused before it began, and has not begun yet."""
     event: Event | None = None
     try:
@@ -247,18 +238,13 @@ def _call_of_start(store: Store, pid: int, program: Loaded) -> tuple[Closure, li
         return None
     if not isinstance(event, Started):
         raise FlowmetalError("V301", pid=pid, reason="its first event is not a start")
-    arguments = decode_value(event.arguments, program.table)
-    if arguments.__class__ is not Vector:
-        raise FlowmetalError("V301", pid=pid, reason="its arguments are not a vector")
-    return find_function(program.program, event.function), list(arguments)
+    return begin_of(program.program, program.table, event.function, event.arguments)
 
 
 def start_process(live: Live, arguments: bytes, limits: Limits) -> None:
     """Makes the process of a live one that has not begun.  LanguageError for a missing function or wrong arity."""
-    values = decode_value(arguments, live.program.table)
-    if values.__class__ is not Vector:
-        fail("type", "the arguments of a process are a vector")
-    closure = find_function(live.program.program, live.function)
-    process = new_process(live.program.program, live.program.table, limits)
-    start(process, closure, list(values))
+    program = live.program
+    begin = begin_of(program.program, program.table, live.function, arguments)
+    process = new_process(program.program, program.table, limits)
+    start(process, begin.closure, begin.arguments, begin.spawned_by)
     live.process = process

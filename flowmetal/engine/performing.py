@@ -10,9 +10,10 @@ from flowmetal.engine.draft import Call, Draft
 from flowmetal.engine.lines import LINE_MAX, plain_error
 from flowmetal.engine.live import Open
 from flowmetal.engine.policies import NO_POLICY, read_options, with_deadline
-from flowmetal.store.interface import Request, Timer
+from flowmetal.engine.starting import child_of
+from flowmetal.store.interface import Request, Start, Timer
 from flowmetal.values import LanguageError, encode_value, fail, print_string
-from flowmetal.vm import Performed, Process, answer_now, answer_now_error
+from flowmetal.vm import Performed, Process, answer_now, answer_now_error, trace_of
 from flowmetal.vm.image import LONG_TEXT
 
 NIL = encode_value(None)
@@ -60,8 +61,9 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
     effects.check_effect(effect)
     if len(live.open) >= effects.OPEN_MAX:
         fail("limit", f"a process has at most {effects.OPEN_MAX} requests open at once")
-    payload = effects.checked_size(encode_value(performed.payload))
-    if len(payload) >= LONG_TEXT:
+    spawns = effect == effects.SPAWN
+    payload = _recorded(draft, performed.payload) if spawns else effects.checked_size(encode_value(performed.payload))
+    if len(payload) >= LONG_TEXT and not spawns:
         draft.note_texts(performed.payload)
     surroundings, pid = setting.surroundings, live.pid
     if performed.options is None:
@@ -76,6 +78,7 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
     until = limit  # the time a person is told
     state, queued, not_before = "queued", True, 0
     call: Call | None = None
+    child: Start | None = None
     token = ""
     if effect in effects.HELD:
         if policy.retry is not None:
@@ -88,6 +91,11 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
         elif effect == effects.CALLBACK:
             # The token stands in for the idempotency key: it is what a delivery is recognised by.
             key = token = effects.new_token(surroundings)
+        elif spawns:
+            table = live.program.table
+            trace = trace_of(process, performed.fiber)
+            child = child_of(live.program.program, table, live.artifact, number, performed.payload, trace)
+            effects.checked_size(child.arguments)
         not_before = until
     elif effect in setting.functions:
         state, queued = "held", False
@@ -101,6 +109,8 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
     draft.requests[number] = request
     if call is not None:
         draft.calls.append(call)
+    if child is not None:
+        draft.starts.append(child)
     if timers is not None:
         draft.timers.extend(timers)
     if token:

@@ -56,7 +56,7 @@ KIND_PROMPT = keyword("flowmetal/not-at-the-prompt")
 TOLD = frozenset({"log", "progress", "print", "println"})
 
 #: What hangs on being a process of a store, which a session is not.
-NOT_HERE = frozenset({"self", "send", "receive", "http/callback", "http/callback-url"})
+NOT_HERE = frozenset({"self", "send", "receive", "spawn", "http/callback", "http/callback-url"})
 
 
 class Outside(Protocol):

@@ -16,6 +16,7 @@ from flowmetal.bytecode.link import ProgramTable, link
 from flowmetal.bytecode.program import Program
 from flowmetal.dataclass import dataclass
 from flowmetal.engine.opening import library_module, open_artifact
+from flowmetal.engine.traces import trace_text
 from flowmetal.values import (
     Closure,
     ErrorValue,
@@ -63,15 +64,7 @@ class Ended:
 
     def trace_text(self) -> str:
         """The error's frames, innermost first, a line each."""
-        trace = self.error.trace if self.error is not None else None
-        if trace.__class__ is not Vector:
-            return ""
-        lines = []
-        for row in trace:
-            if row.__class__ is Map:
-                place = {key.text: value for key, value in row.items()}
-                lines.append(f"  at {place.get('function', '?')} {place.get('file', '?')}:{place.get('line', '?')}")
-        return "\n".join(lines)
+        return trace_text(self.error.trace) if self.error is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

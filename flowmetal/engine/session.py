@@ -19,7 +19,7 @@ from flowmetal.diagnostics import Diagnostic, FlowmetalError
 from flowmetal.engine.library import standard_library
 from flowmetal.engine.prompt_process import Outside, PromptProcess, closure_of
 from flowmetal.reading.data import read_data
-from flowmetal.values import Closure, ErrorValue, LanguageError, NeedsRealize, Symbol, Vector, print_string
+from flowmetal.values import Closure, LanguageError, NeedsRealize, Symbol, Vector, print_string
 from flowmetal.vm import Limits
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.evaluate import COMPILE_FUEL, CompileTime, EvaluationFailed
@@ -320,16 +320,6 @@ def doc_text(found: Named) -> str:
     if found.kind != "function":
         lines.append(f"  {found.kind}")
     return "\n".join([*lines, f"  {found.doc}"] if found.doc else lines)
-
-
-def trace_text(error: ErrorValue) -> str:
-    """Where an error was raised, a line for each frame."""
-    lines = []
-    if error.trace.__class__ is Vector:
-        for row in error.trace:
-            place = {key.text: value for key, value in row.items()}
-            lines.append(f"  at {place.get('function', '?')} {place.get('file', '?')}:{place.get('line', '?')}")
-    return "\n".join(lines)
 
 
 def _public(module: Any, own: str) -> list[Global]:

@@ -250,6 +250,8 @@ def _rare(draft: Draft, local: Local | None, final: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if draft.timers:
         found["timers"] = tuple(one for one in draft.timers if one.number in opened or not (one.number or final))
+    if draft.starts:
+        found["starts"] = tuple(draft.starts)
     if draft.tokens:
         found["tokens"] = tuple(pair for pair in draft.tokens if pair[1] in opened)
     if draft.texts:

@@ -18,9 +18,10 @@ from flowmetal.engine.draft import FUEL
 from flowmetal.engine.events import EventError, decode_event, value_text
 from flowmetal.engine.lines import instant_text
 from flowmetal.engine.live import Live, Loaded, entries_from, exhausted, load, restore_at
+from flowmetal.engine.traces import trace_lines
 from flowmetal.inspect.views import FiberView, FrameView, Inspection, RequestView
 from flowmetal.store.interface import FINAL_STATUSES, ProcessRecord, Store
-from flowmetal.values import CodecError, ErrorValue, LanguageError, Map, Promise, Vector, decode_value, print_string
+from flowmetal.values import CodecError, ErrorValue, LanguageError, Map, Promise, decode_value, print_string
 from flowmetal.vm import Fiber, run
 from flowmetal.vm.state import Region, Wait
 
@@ -204,15 +205,4 @@ def _ended(
         return print_string(value), "", ()
     if value.__class__ is not ErrorValue:
         return "", print_string(value), ()
-    return "", "" if value.data is None else print_string(value.data), _trace(value.trace)
-
-
-def _trace(trace: Any) -> tuple[str, ...]:
-    if trace.__class__ is not Vector:
-        return ()
-    lines = []
-    for row in trace:
-        if row.__class__ is Map:
-            place = {key.text: value for key, value in row.items()}
-            lines.append(f"{place.get('function', '?')} {place.get('file', '?')}:{place.get('line', '?')}")
-    return tuple(lines)
+    return "", "" if value.data is None else print_string(value.data), tuple(trace_lines(value.trace))

@@ -15,7 +15,8 @@ from typing import Any
 
 from flowmetal.diagnostics import CompileFailed, FlowmetalError, render
 from flowmetal.engine.prompt_process import KIND_INTERRUPTED, Outside
-from flowmetal.engine.session import Session, incomplete, read_answer, trace_text
+from flowmetal.engine.session import Session, incomplete, read_answer
+from flowmetal.engine.traces import trace_text
 from flowmetal.values import ErrorValue, LanguageError, keyword, print_string
 
 #: Reads a line after a prompt; EOFError at the end, KeyboardInterrupt on Ctrl-C.
@@ -93,7 +94,7 @@ class Console:
                 self._write("interrupted\n")
             else:
                 self._show([FlowmetalError("U120", kind=print_string(error.kind), message=error.message).diagnostic])
-                trace = trace_text(error)
+                trace = trace_text(error.trace)
                 self._write(f"\n{trace}\n" if trace else "")
         except KeyboardInterrupt:
             self._write("interrupted\n")

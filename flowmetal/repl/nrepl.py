@@ -19,7 +19,8 @@ from typing import Any
 import flowmetal
 from flowmetal.diagnostics import CompileFailed, FlowmetalError, render
 from flowmetal.engine.prompt_process import KIND_INTERRUPTED, Outside
-from flowmetal.engine.session import Bounds, Named, Session, trace_text
+from flowmetal.engine.session import Bounds, Named, Session
+from flowmetal.engine.traces import trace_text
 from flowmetal.repl.bencode import BencodeError, read_message, write_message
 from flowmetal.values import LanguageError, print_string
 
@@ -156,7 +157,7 @@ class _Worker:
             if error.kind is KIND_INTERRUPTED:
                 connection.done(message, "interrupted", session=self.id)
                 return
-            text = f"{print_string(error.kind)} {error.message}\n{trace_text(error)}\n"
+            text = f"{print_string(error.kind)} {error.message}\n{trace_text(error.trace)}\n"
             self._failed(connection, message, print_string(error.kind), text)
             return
         warnings = session.warnings

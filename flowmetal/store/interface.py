@@ -106,7 +106,8 @@ class InboxEvent:
 #:   "cancel"    data: encoded reason (a string or nil)
 #:   "pause" "resume"
 #:   "retry"     number: a person wants the paused request tried again
-INBOX_KINDS = ("start", "answer", "error", "lost", "timer", "message", "cancel", "pause", "resume", "retry")
+#:   "spawned"   number: the request that asked for a child; data: the child's pid as decimal digits
+INBOX_KINDS = ("start", "answer", "error", "lost", "timer", "message", "cancel", "pause", "resume", "retry", "spawned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ class Start:
     id: str | None = None
     parent: int | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    answers: int = 0  # of a child in a Turn: the parent's request that gets the child's pid as event "spawned"
 
 
 @dataclass(frozen=True, slots=True)

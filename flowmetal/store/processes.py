@@ -161,7 +161,9 @@ def turn(changes: Changes, command: Turn) -> bool:
     if command.attributes is not None:
         _replace_attributes(changes, pid, command.attributes)
     for child in command.starts:
-        start(changes, child if child.parent == pid else _child_of(pid, child))
+        child_pid, _ = start(changes, child if child.parent == pid else _child_of(pid, child))
+        if child.answers:
+            changes.put_inbox(pid, row, "spawned", str(child_pid).encode(), number=child.answers)
 
     row.status = STATUS_CODES[command.status]
     row.sequence = command.next_sequence
@@ -216,6 +218,8 @@ def _check_turn(command: Turn) -> None:
         _check_number(number)
     for key in command.taken:
         _check_time(key)
+    for child in command.starts:
+        _check_number(child.answers)
 
 
 def check_request(request: Request, pid: int) -> None:
@@ -314,4 +318,5 @@ def _child_of(pid: int, child: Start) -> Start:
         id=child.id,
         parent=pid,
         attributes=child.attributes,
+        answers=child.answers,
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.values import ErrorValue
+from flowmetal.values import ErrorValue, Map, Vector
+from flowmetal.vm.faults import SPAWNED_BY, trace
 from flowmetal.vm.fibers import cancel_process, start_fiber
 from flowmetal.vm.image import IMAGE_VERSION, new_process
 from flowmetal.vm.restore import restore
@@ -55,12 +56,21 @@ __all__ = [
     "settle",
     "settle_error",
     "start",
+    "trace_of",
 ]
 
 
-def start(process: Process, closure: Any, arguments: list[Any]) -> None:
-    """Makes a new process's first fiber, which calls `closure`.  LanguageError for a wrong number of arguments."""
-    start_fiber(process, None, closure, arguments)
+def start(process: Process, closure: Any, arguments: list[Any], spawned_by: Vector | None = None) -> None:
+    """Makes a new process's first fiber, which calls `closure`.  LanguageError for a wrong number of arguments.
+
+    `spawned_by`: the trace of another process that asked for this one; traces made here go on with it.
+    """
+    start_fiber(process, None, closure, arguments, None if spawned_by is None else Map.of([(SPAWNED_BY, spawned_by)]))
+
+
+def trace_of(process: Process, fiber: int) -> Vector:
+    """Where a fiber that has performed stands, as the trace of an error would say it."""
+    return trace(process.fibers[fiber], None, 0)
 
 
 def settle(process: Process, number: int, value: Any) -> bool:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
-from flowmetal.values import ErrorValue, LanguageError, Map, Vector, keyword
+from flowmetal.values import ErrorValue, LanguageError, Map, Symbol, Vector, keyword
 from flowmetal.vm.frames import position
 from flowmetal.vm.load import RunCode
-from flowmetal.vm.state import KIND_ABANDONED, KIND_INTERNAL, KIND_LIMIT, Fiber
+from flowmetal.vm.state import KIND_ABANDONED, KIND_INTERNAL, KIND_LIMIT, Fiber, Region
 
 TRACE_FRAMES = 32  # lines of a trace kept in an error; enough to find the place, small in an image
 FAULT_CHARACTERS = 300  # of a Python exception's message that an error quotes
 
+#: The name, which no source can write, under which the first fiber of a spawned process has its spawner's trace bound.
+SPAWNED_BY = Symbol("flowmetal", "spawned by")
+
+_VIA, _SPAWN = keyword("via"), keyword("spawn")
 _FUNCTION, _FILE, _LINE = keyword("function"), keyword("file"), keyword("line")
 
 
@@ -39,15 +44,31 @@ def with_trace(fiber: Fiber, code: RunCode | None, index: int, error: ErrorValue
     """
     if error.trace is not None or error.kind is KIND_ABANDONED:
         return error
+    return error.with_trace(trace(fiber, code, index))
+
+
+def trace(fiber: Fiber, code: RunCode | None, index: int) -> Vector:
+    """The innermost TRACE_FRAMES frames, a map each; then as many of the process that spawned this one."""
     lines = []
     if code is not None:
         lines.append(_line(code, index))
+    spawned_by: Any = None
     for frame in reversed(fiber.frames):
-        if len(lines) >= TRACE_FRAMES:
-            break
         if frame[0] is not None:
-            lines.append(_line(frame[0], position(frame)))
-    return error.with_trace(Vector.of(lines))
+            if len(lines) < TRACE_FRAMES:
+                lines.append(_line(frame[0], position(frame)))
+        elif frame[1] == Region.BIND and frame[2].contains(SPAWNED_BY):
+            spawned_by = frame[2].get(SPAWNED_BY)
+    if spawned_by.__class__ is Vector:
+        lines += _spawner_lines(spawned_by)
+    return Vector.of(lines)
+
+
+def _spawner_lines(trace: Vector) -> list[Any]:
+    lines = [line for line in islice(trace, TRACE_FRAMES) if line.__class__ is Map]
+    if lines:
+        lines[0] = lines[0].assoc(_VIA, _SPAWN)
+    return lines
 
 
 def _line(code: RunCode, index: int) -> Map:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.values import ErrorValue, LanguageError, Promise, Vector, fail, print_string
+from flowmetal.values import ErrorValue, LanguageError, Map, Promise, Vector, fail, print_string
 from flowmetal.vm.faults import limit_error
 from flowmetal.vm.frames import (
     Mode,
@@ -43,10 +43,14 @@ from flowmetal.vm.waiting import forget_waits, make_ready, register_wait, settle
 # ---- fibers and scopes -------------------------------------------------------------------------------------------
 
 
-def start_fiber(process: Process, parent: Fiber | None, closure: Any, arguments: list[Any]) -> Promise:
-    """Starts a fiber on a call, see `add_fiber`.  Gives its promise."""
+def start_fiber(
+    process: Process, parent: Fiber | None, closure: Any, arguments: list[Any], bindings: Map | None = None
+) -> Promise:
+    """Starts a fiber on a call, see `add_fiber`, with bindings of its own if need be.  Gives its promise."""
     frame = entry_frame(check_closure(closure, "what a fiber runs"), arguments)
     fiber = add_fiber(process, parent)
+    if bindings is not None:
+        push_region(fiber, Region.BIND, bindings)
     fiber.frames.append(frame)
     return fiber.promise
 
