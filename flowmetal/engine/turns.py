@@ -239,7 +239,9 @@ def _outcome(draft: Draft, epoch: int, more: bool) -> Outcome:
         receives=bool(live.receives),
         checkpoint=draft.checkpoint,
         result=draft.result,
-        **_rare(draft, local, final) if draft.timers or draft.tokens or draft.texts or local is not None else {},
+        **_rare(draft, local, final)
+        if draft.timers or draft.starts or draft.tokens or draft.texts or local is not None
+        else {},
     )
     return Outcome(turn, draft.calls, more and not final)
 
