@@ -22,7 +22,6 @@ from flowmetal.values import (
     ErrorValue,
     Instant,
     LanguageError,
-    Map,
     Vector,
     decode_value,
     encode_value,
