@@ -13,6 +13,7 @@ from fractions import Fraction
 from flowmetal.lazily import pattern
 from flowmetal.reading.bad import Bad
 from flowmetal.values import DECIMAL_DIGITS_MAX, INTEGER_BITS_MAX
+from flowmetal.values.numbers import decimal
 
 #: Digits of one number: what an integer of INTEGER_BITS_MAX bits has in base 10.
 NUMBER_DIGITS = 315_653
@@ -122,7 +123,7 @@ def _ratio(numerator: str, denominator: str) -> Number:
 def _decimal_value(text: str, exponent: str | None) -> Decimal:
     if exponent is not None and (len(exponent) > 12 or abs(int(exponent.replace("_", ""))) > DECIMAL_EXPONENT):
         raise Bad("R021", limit=f"an exponent of {DECIMAL_EXPONENT}")
-    value = Decimal(text.removesuffix("M"))
+    value = decimal(text.removesuffix("M"))
     if len(value.as_tuple().digits) > DECIMAL_DIGITS_MAX:
         raise Bad("R021", limit=f"{DECIMAL_DIGITS_MAX} digits of a decimal")
     return value

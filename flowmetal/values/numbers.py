@@ -60,6 +60,12 @@ def _to_decimal(value: Any, name: str) -> Decimal:
         fail("arithmetic", f"`{name}`: a ratio has no exact decimal expansion", value)
 
 
+def decimal(text: str) -> Decimal:
+    """The decimal a text stands for; there is no zero below zero.  decimal.InvalidOperation for other texts."""
+    value = Decimal(text)
+    return value if value else value.copy_abs()
+
+
 def normal(value: Any) -> Value:
     """The number as the language holds it: a ratio with denominator 1 becomes an integer; refuses what is too large."""
     if value.__class__ is int:

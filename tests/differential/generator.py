@@ -17,6 +17,7 @@ from tests.differential.templates import TEMPLATES
 
 SIGNATURES = Path(__file__).with_name("signatures.txt")
 
+FORMS_SHARE = 0.6  # of expressions that are forms and programs of templates.py; the others are calls
 WRONG_KIND = 0.03  # of arguments
 WRONG_ARITY = 0.01  # of calls
 
@@ -49,10 +50,11 @@ class Generator:
     def expressions(self, count: int) -> Iterator[str]:
         """`count` different expressions."""
         seen: set[str] = set()
-        tops = sorted(TEMPLATES)
+        tops = [(name, at) for name in sorted(TEMPLATES) for at in range(len(TEMPLATES[name]))]
         while len(seen) < count:
-            if self.random.random() < 0.25:
-                text = self.template(tops[self.random.randrange(len(tops))], 2)
+            if self.random.random() < FORMS_SHARE:
+                name, at = tops[self.random.randrange(len(tops))]
+                text = self.filled(TEMPLATES[name][at], self.random.choice((1, 2, 2, 3)))
             else:
                 text = self.call(self.pick(self.tops), self.random.choice((1, 1, 2, 2, 3)))
             if len(text) <= 400 and text not in seen:
@@ -95,10 +97,6 @@ class Generator:
         if kind in POOLS:
             return self.filled(POOLS[kind][self.random.randrange(len(POOLS[kind]))], depth)
         return kind  # written as it stands, such as a function's name
-
-    def template(self, name: str, depth: int) -> str:
-        choices = TEMPLATES[name]
-        return self.filled(choices[self.random.randrange(len(choices))], depth)
 
     def filled(self, text: str, depth: int) -> str:
         """A text with each `<kind>` replaced by an expression of that kind."""

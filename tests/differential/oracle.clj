@@ -1,5 +1,6 @@
-;; Reads expressions, one a line, and answers each with a line: "V" and the value printed, "E" and the class of error,
-;; or "T" when it takes too long. One JVM for all of them; each is evaluated on a thread of its own.
+;; Reads programs, one a line, and answers each with a line: "V" and the value of the last form printed, "E" and the
+;; class of error, or "T" when it takes too long.  One JVM for all of them; each is evaluated on a thread of its own,
+;; and one that defines something in a namespace of its own, which is printed as `user`.
 
 (require '[clojure.string :as string] '[clojure.set :as set] '[clojure.walk :as walk] '[clojure.edn :as edn])
 
@@ -11,13 +12,43 @@
 (defn one-line [text]
   (-> text (string/replace "\\" "\\\\") (string/replace "\n" "\\n") (string/replace "\r" "\\r")))
 
+(def number (atom 0))
+
+(defn defines? [line] (or (string/includes? line "(def") (string/includes? line "derive")))
+
+(defn own-namespace []
+  (let [space (create-ns (symbol (str "space" (swap! number inc))))]
+    (binding [*ns* space]
+      (refer 'clojure.core)
+      (doseq [[alias-name full] '[[string clojure.string] [set clojure.set] [walk clojure.walk] [edn clojure.edn]]]
+        (alias alias-name full)))
+    space))
+
+(defn last-value [line]
+  (let [source (java.io.PushbackReader. (java.io.StringReader. line))]
+    (loop [value nil]
+      (let [form (read {:eof ::end} source)]
+        (if (= form ::end) value (recur (eval form)))))))
+
+(defn evaluated [line]
+  (let [printed (java.io.StringWriter.)]
+    (binding [*print-length* 200 *print-level* 60 *out* printed]
+      (let [value (pr-str (last-value line))
+            out (string/trim-newline (str printed))]
+        (str "V" value (when (seq out) (str " ;prints: " out)))))))
+
 (defn answer [line]
-  (try
-    (binding [*ns* (the-ns 'user) *print-length* 200 *print-level* 60 *out* (java.io.StringWriter.)]
-      (str "V" (pr-str (eval (read-string line)))))
-    (catch Throwable e
-      (let [e (root e)]
-        (str "E" (.getSimpleName (class e)) " " (.getMessage e))))))
+  (let [own (when (defines? line) (own-namespace))]
+    (try
+      (let [found (binding [*ns* (or own (the-ns 'user))] (evaluated line))]
+        (if own (string/replace found (str (ns-name own)) "user") found))
+      (catch Throwable e
+        (let [e (root e)]
+          (str "E" (.getSimpleName (class e)) " " (.getMessage e))))
+      (finally
+        (when own
+          (remove-ns (ns-name own))
+          (alter-var-root #'clojure.core/global-hierarchy (constantly (make-hierarchy))))))))
 
 (defn answer-in-time [line]
   (let [result (promise)

@@ -6,6 +6,7 @@ A development tool.  Nothing in the default test run starts a JVM.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -53,8 +54,11 @@ def _write(stream: IO[str], expressions: Iterable[str]) -> None:
             stream.write(expression + "\n")
 
 
+_ESCAPED = re.compile(r"\\(.)")
+
+
 def _answer(line: str) -> str:
-    text = line.rstrip("\n").replace("\\\\", "\0").replace("\\n", "\n").replace("\\r", "\r").replace("\0", "\\")
+    text = _ESCAPED.sub(lambda found: {"n": "\n", "r": "\r"}.get(found[1], found[1]), line.rstrip("\n"))
     if text.startswith("E"):
         return "!" + text[1:]
     return text[1:] if text.startswith("V") else "timeout"

@@ -1,86 +1,80 @@
-"""Our answers: expressions compiled a few hundred at a time, each a function, each run in a process of its own."""
+"""Our answers: `flowvm eval --jsonl`, run as anyone runs it, a program a line, in a few OS processes at once."""
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
+import threading
 from collections.abc import Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, Any
 
-from flowmetal import vm
-from flowmetal.bytecode.link import ProgramTable
-from flowmetal.bytecode.program import Program
-from flowmetal.compiler import compile_module
-from flowmetal.diagnostics import CompileFailed
-from flowmetal.engine.stdlib import Evaluate, standard_library
-from flowmetal.values import print_string
-from flowmetal.vm.builtins import BY_NAME
+from flowmetal.engine.stdlib import standard_library
 
-FUEL = 300_000  # instructions that jump or call; what takes more is taken for endless
-TOGETHER = 200
+FUEL = 300_000  # calls and loop turns; what takes more is taken for endless
+PROCESSES = 2
+COMMAND = [sys.executable, "-m", "flowmetal.cli.flowvm", "eval", "--jsonl", "--fuel", str(FUEL)]
 
 #: Clojure catches a class where we catch a kind: the one part of an expression that is written in two ways.
-_CATCH = ("(catch Throwable ", "(catch _ ")
+CATCHES = {
+    "Throwable": "_",
+    "ArithmeticException": ":arithmetic",
+    "ClassCastException": ":type",
+    "IndexOutOfBoundsException": ":index",
+    "clojure.lang.ArityException": ":arity",
+    "clojure.lang.ExceptionInfo": ":error",
+    "AssertionError": ":assertion",
+}
+_CATCH = re.compile(r"\(catch ([\w.]+) ")
+
+#: Between a value and what was printed before it; see oracle.clj.
+PRINTED = " ;prints: "
 
 
-def ask(expressions: Sequence[str]) -> list[str]:
+def written(expression: str) -> str:
+    """The expression as this language writes it."""
+    return _CATCH.sub(lambda found: f"(catch {CATCHES[found[1]]} ", expression)
+
+
+def ask(expressions: Sequence[str], processes: int = PROCESSES) -> list[str]:
     """An answer for each expression: `VALUE`, `!kind message`, or `timeout`."""
-    answers: list[str] = []
-    for start in range(0, len(expressions), TOGETHER):
-        answers.extend(_together(expressions[start : start + TOGETHER]))
+    answers = [""] * len(expressions)
+    with ThreadPoolExecutor(processes) as pool:
+        parts = list(pool.map(_ask, [expressions[at::processes] for at in range(processes)]))
+    for at, part in enumerate(parts):
+        answers[at::processes] = part
     return answers
 
 
-def _together(expressions: Sequence[str]) -> list[str]:
-    answers: dict[int, str] = {}
-    program = _compiled(expressions, list(range(len(expressions))), answers)
-    if program is not None:
-        table = ProgramTable(program)
-        names = program.modules["differential"].globals
-        for number in range(len(expressions)):
-            if number not in answers:
-                answers[number] = _run(program, table, names[f"x{number}"].value)
-    return [answers[number] for number in range(len(expressions))]
+def _ask(expressions: Sequence[str]) -> list[str]:
+    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8") as process:
+        assert process.stdin is not None and process.stdout is not None
+        writer = threading.Thread(target=_write, args=(process.stdin, expressions))
+        writer.start()
+        answers = [_answer(json.loads(line)) for line in process.stdout]
+        writer.join()
+    if len(answers) != len(expressions) or process.returncode != 0:
+        raise RuntimeError(f"flowvm answered {len(answers)} of {len(expressions)} and ended with {process.returncode}")
+    return answers
 
 
-def _compiled(expressions: Sequence[str], left: list[int], answers: dict[int, str]) -> Program | None:
-    """The program of those expressions that compile; the others get their answers."""
-    libraries = standard_library().modules
-    while left:
-        lines = ["(ns differential)"]
-        lines += [f"(defn x{number} [] {expressions[number].replace(*_CATCH)}\n)" for number in left]
-        try:
-            module = compile_module(
-                "\n".join(lines), "differential.fm", libraries=libraries, evaluate=Evaluate(), builtins=BY_NAME
-            )
-        except CompileFailed as failed:
-            wrong: dict[int, str] = {}
-            for found in failed.diagnostics:
-                if found.span is not None and found.span.line >= 2:
-                    at = left[min((found.span.line - 2) // 2, len(left) - 1)]
-                    wrong.setdefault(
-                        at, f"!{found.code} {found.title if hasattr(found, 'title') else dict(found.facts)}"
-                    )
-            if not wrong:
-                wrong = dict.fromkeys(left, "!compile")
-            answers.update(wrong)
-            left = [number for number in left if number not in wrong]
-            continue
-        return Program({**libraries, module.name: module}, module.name)
-    return None
+def _write(stream: IO[str], expressions: Sequence[str]) -> None:
+    with stream:
+        for expression in expressions:
+            stream.write(json.dumps({"src": written(expression)}) + "\n")
 
 
-def _run(program: Program, table: ProgramTable, function: Any) -> str:
-    process = vm.new_process(program, table)
-    vm.start(process, function, [])
-    outcome: Any = vm.run(process, FUEL)
-    while isinstance(outcome, vm.CancelRequest):
-        outcome = vm.run(process, FUEL)
-    if isinstance(outcome, vm.Performed) and outcome.effect == "log":
-        return "!effect log"
-    if isinstance(outcome, vm.Failed):
-        return f"!{outcome.error.kind.text} {outcome.error.message}"
-    if isinstance(outcome, vm.Finished):
-        return print_string(outcome.value)
-    return "timeout" if isinstance(outcome, vm.OutOfFuel) else f"!{outcome.__class__.__name__}"
+def _answer(document: dict[str, Any]) -> str:
+    error = document.get("error")
+    if error is None:
+        printed = document.get("out", "").rstrip("\n")
+        return document["value"] + (PRINTED + printed if printed else "")
+    code, message = error["code"].removeprefix(":"), error["message"]
+    if code == "U122" or (code == "flowmetal/limit" and message.startswith("the form took more")):
+        return "timeout"
+    return f"!{code} {message}"
 
 
 def names() -> frozenset[str]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from tests.differential.texts import TEXTS
+
 _INTS = "0 1 -1 2 3 7 10 42 -7 255 1000 -128 65536 2147483647 4294967296 9007199254740993"
 _BIG = "9223372036854775807 -9223372036854775808 9223372036854775808N 123456789012345678901234567890 -99999999999999999999N"
 _SMALL = "0 1 2 3 4 5 -1 7 10"
@@ -20,6 +22,7 @@ _CHARS = r"\a \b \A \z \0 \space \newline \tab \é \\ \" \return \("
 _REGEX = (
     r'#"a" #"\d+" #"(\d)(\d)?" #"[a-c]+" #"^a" #"\s+" #"," #"" #"(?i)hello" #"(a)|(b)" #"b*" #"x$" #"\w" #"." #"[^a]"'
 )
+
 
 POOLS: dict[str, list[str]] = {
     "int": f"{_INTS} {_INTS} {_BIG}".split(),
@@ -308,7 +311,6 @@ POOLS: dict[str, list[str]] = {
         "vec",
         "seq",
         "pr-str",
-        "type-free",
     ],
     "fnsafe": ["identity", "(fn [x] (if (number? x) (inc x) x))", "(fn [x] (if (keyword? x) (name x) x))"],
     "fnnum": ["-", "identity", "inc", "(fn [x] (* x x))", "abs", "(fn [x] (mod x 3))", "(constantly 1)"],
@@ -493,3 +495,8 @@ POOLS: dict[str, list[str]] = {
     ],
     "ednform": ["1"],
 }
+
+#: A wider pool holds what the narrower one of its kind does; of numbers those at the edges twice.
+_WIDER = {"num2": [*POOLS["num"], *_BIG.split(), *TEXTS["num2"]], "regex2": POOLS["regex"], "str2": POOLS["str"]}
+for _kind, _texts in TEXTS.items():
+    POOLS[_kind] = [*_texts, *_WIDER.get(_kind, ())]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-
-def _lines(text: str) -> list[str]:
-    return [line for line in (line.strip() for line in text.splitlines()) if line]
-
+from tests.differential.data_forms import DATA_FORMS
+from tests.differential.forms import FORMS
+from tests.differential.programs import PROGRAMS, lines
 
 #: Forms, by subject.  Where a form binds names, they are used inside it only.
 TEMPLATES: dict[str, list[str]] = {
-    "let": _lines(
+    "let": lines(
         """
         (let [a <any> b <any>] [b a])
         (let [[a b & c] <coll>] [a b c])
@@ -28,7 +27,7 @@ TEMPLATES: dict[str, list[str]] = {
         (let [{[p q] :a} {:a <coll>}] [p q])
         """
     ),
-    "fn": _lines(
+    "fn": lines(
         """
         ((fn [x & more] [x more]) <any> <any>)
         ((fn ([] 0) ([a] [a]) ([a b & c] [a b c])) <any> <any> <any>)
@@ -55,7 +54,7 @@ TEMPLATES: dict[str, list[str]] = {
         (map (<cmp> 1 2) [])
         """
     ),
-    "loop": _lines(
+    "loop": lines(
         """
         (loop [i 0 acc []] (if (< i <small>) (recur (inc i) (conj acc i)) acc))
         (loop [[x & more] <coll> n 0] (if x (recur more (inc n)) n))
@@ -67,7 +66,7 @@ TEMPLATES: dict[str, list[str]] = {
         (loop [x <small> r 1] (if (pos? x) (recur (- x 1) (*' r x)) r))
         """
     ),
-    "for": _lines(
+    "for": lines(
         """
         (for [x <coll>] [x])
         (for [x <coll> y [1 2]] [x y])
@@ -79,7 +78,7 @@ TEMPLATES: dict[str, list[str]] = {
         (take 3 (for [x (range) y [:a :b]] [x y]))
         """
     ),
-    "choice": _lines(
+    "choice": lines(
         """
         (cond <bool> 1 (nil? <any>) 2 :else 3)
         (cond)
@@ -105,7 +104,7 @@ TEMPLATES: dict[str, list[str]] = {
         (or nil <bool>)
         """
     ),
-    "threading": _lines(
+    "threading": lines(
         """
         (-> <num> inc (- 2))
         (->> <coll> (map str) (apply str))
@@ -124,7 +123,7 @@ TEMPLATES: dict[str, list[str]] = {
         (-> [] (conj <any>) (conj <any>) rseq)
         """
     ),
-    "state": _lines(
+    "state": lines(
         """
         @(doto (atom 1) (swap! <fnnum2> 2))
         (let [a (atom 1)] [(swap! a inc) (reset! a <any>) @a])
@@ -139,7 +138,7 @@ TEMPLATES: dict[str, list[str]] = {
         (deref (reduced <any>))
         """
     ),
-    "errors": _lines(
+    "errors": lines(
         """
         (try <any> (catch Throwable e :caught) (finally 1))
         (try (/ <small> 0) (catch Throwable e :caught))
@@ -153,9 +152,8 @@ TEMPLATES: dict[str, list[str]] = {
         (throw (ex-info "boom" {}))
         """
     ),
-    "hash": _lines(
+    "hash": lines(
         """
-        (= (hash <num>) (hash <num>))
         (let [a <num> b <num>] (or (not= a b) (= (hash a) (hash b))))
         (let [a <any> b <any>] [(= a b) (= b a)])
         (let [a <coll> b <coll>] (or (not= a b) (= (hash a) (hash b))))
@@ -169,7 +167,7 @@ TEMPLATES: dict[str, list[str]] = {
         (frequencies [<num> <num>])
         """
     ),
-    "lazy": _lines(
+    "lazy": lines(
         """
         (take <small> (iterate inc <num>))
         (take <small> (repeat <any>))
@@ -202,7 +200,7 @@ TEMPLATES: dict[str, list[str]] = {
         (transduce (comp (map inc) (take 3)) + (range))
         """.replace("(take 5 (distinct (cycle [1 2 3 1 2 3 4])) )", "(take 3 (distinct (cycle [1 2 3])))")
     ),
-    "syntax": _lines(
+    "syntax": lines(
         """
         '(1 <scalar>)
         `(1 ~<any> ~@<vec>)
@@ -225,7 +223,7 @@ TEMPLATES: dict[str, list[str]] = {
         (= <any> (read-string (pr-str <any>)))
         """
     ),
-    "more": _lines(
+    "more": lines(
         """
         (sort-by <fnnum> <ints>)
         (group-by <pred> <ints>)
@@ -271,3 +269,6 @@ TEMPLATES: dict[str, list[str]] = {
         """
     ),
 }
+for _more in (FORMS, DATA_FORMS, PROGRAMS):
+    for _subject, _forms in _more.items():
+        TEMPLATES[_subject] = TEMPLATES.get(_subject, []) + _forms

@@ -8,6 +8,7 @@ from flowmetal.vm.builtins import (  # noqa: F401 - importing a file registers w
     collections,
     dispatch,
     errors,
+    formatting,
     json,
     names,
     numbers,

@@ -191,7 +191,9 @@ def conj(*items: Any) -> Any:
 @builtin(416, "disj", 1, None)
 def disj(coll: Any, *items: Any) -> Any:
     """A set without some elements."""
-    if coll is None:
+    if not items:
+        return coll
+    if coll is None or coll is False:
         return None
     if coll.__class__ not in (Set, SortedSet):
         wrong_type("disj", "a set", coll)

@@ -195,13 +195,13 @@ def to_decimal(value: Any) -> Decimal:
         return Decimal(value)
     if kind is float:
         if not math.isfinite(value):
-            fail("argument", f"decimal needs a finite number, not {shown(value)}")
+            fail("arithmetic", f"decimal needs a finite number, not {shown(value)}")
         return Decimal(float_text(value)) if value else Decimal("0.0")
     if kind is Fraction:
         return numbers.divide(Decimal(value.numerator), Decimal(value.denominator))  # type: ignore[no-any-return]
     if kind is str:
         if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,6})?", value):
-            return Decimal(value)
+            return numbers.decimal(value)
         fail("argument", f"decimal cannot read {shown(value)}")
     wrong_type("decimal", "a number or a string", value)
 
@@ -397,6 +397,6 @@ def parse_decimal(value: Any) -> Decimal | None:
     if not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,6})?", digits):
         return None
     try:
-        return Decimal(digits)
+        return numbers.decimal(digits)
     except InvalidOperation:
         return None

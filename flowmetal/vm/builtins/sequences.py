@@ -72,7 +72,8 @@ def nth_item(coll: Any, position: Any, default: Any = _MISSING) -> Any:
     if (coll.__class__ is Vector or coll.__class__ is VectorSeq) and position.__class__ is int:
         if 0 <= position < len(coll):
             return coll.get(position)
-    integer("nth", position)
+    if integer("nth", position) < 0 and default is not _MISSING:
+        return default
     if coll.__class__ in (Map, Set, SortedMap, SortedSet):
         wrong_type("nth", "a sequence, a vector or a string", coll)
     if position < 0:
@@ -146,7 +147,7 @@ def reverse(coll: Any) -> Any:
 @builtin(514, "rseq", 1)
 def reverse_seq(coll: Any) -> Any:
     """The sequence of a vector's or sorted collection's items in the opposite order, or nil."""
-    if coll.__class__ not in (Vector, VectorSeq, Range, SortedMap, SortedSet):
+    if coll.__class__ not in (Vector, SortedMap, SortedSet):
         wrong_type("rseq", "a vector or a sorted collection", coll)
     return seq(Vector.of(_reversed(coll)))
 
@@ -167,7 +168,7 @@ def make_range(start: Any, end: Any, step: Any) -> Any:
 def repeat(times: Any, value: Any) -> Any:
     """A sequence of one value some times over."""
     _bounded(integer("repeat", times), "repeat")
-    return sequence([value] * times)
+    return sequence([value] * max(0, times))
 
 
 @builtin(517, "concat", 0, None)
@@ -183,6 +184,8 @@ def concat(*colls: Any) -> Any:
 def take(amount: Any, coll: Any) -> Any:
     """The first items of a collection."""
     wanted = max(0, integer("take", amount))
+    if not wanted:
+        return EMPTY_LIST
     if coll.__class__ is Vector:
         return sequence(coll.slice(0, min(wanted, len(coll))))
     return sequence(list(islice(iterate(coll), wanted)))
@@ -371,13 +374,15 @@ def destructure_map(value: Any) -> Any:
     if value.__class__ not in _LISTS:
         return value
     items = list(iterate(value))
+    if len(items) == 1:
+        return items[0]
     extra = items.pop() if len(items) % 2 else None
     made = Map.of(zip(items[::2], items[1::2], strict=True))
     if extra is None:
         return made
     if extra.__class__ not in (Map, SortedMap, Record):
-        fail("argument", f"there is no value for the key {shown(extra)}")
-    return made.merge(extra.items()) if len(made) else extra
+        fail("type", f"there is no value for the key {shown(extra)}")
+    return made.merge(extra.items())
 
 
 @builtin(537, "concat-vector", 0, None)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
 from flowmetal.values import Char, Map, Regex, Vector, fail, float_text, int_text, iterate, print_string
-from flowmetal.vm.builtins.check import NUMBERS, index, integer, shown, string, text, wrong_type
+from flowmetal.vm.builtins.check import index, integer, shown, string, text, wrong_type
 from flowmetal.vm.builtins.registry import builtin
 
 #: Code points of a string that a builtin may make: 16 Mi.  Payloads are smaller, and memory is not endless.
@@ -59,10 +57,10 @@ def to_string(*values: Any) -> str:
 
 
 @builtin(201, "subs", 2, 3)
-def subs(whole: Any, start: Any, end: Any = None) -> str:
+def subs(whole: Any, start: Any, *end: Any) -> str:
     """The part of a string from start up to end."""
     string("subs", whole)
-    stop = len(whole) if end is None else integer("subs", end)
+    stop = integer("subs", end[0]) if end else len(whole)
     if not 0 <= integer("subs", start) <= stop <= len(whole):
         fail("index", f"subs from {start} to {stop} is outside a string of {len(whole)} characters")
     return whole[start:stop]  # type: ignore[no-any-return]
@@ -120,25 +118,26 @@ def trim_newline(value: Any) -> str:
 @builtin(210, "starts-with?", 2)
 def starts_with(whole: Any, part: Any) -> bool:
     """Whether a string starts with another."""
-    return string("starts-with?", whole).startswith(text("starts-with?", part))
+    return string("starts-with?", whole).startswith(string("starts-with?", part))
 
 
 @builtin(211, "ends-with?", 2)
 def ends_with(whole: Any, part: Any) -> bool:
     """Whether a string ends with another."""
-    return string("ends-with?", whole).endswith(text("ends-with?", part))
+    return string("ends-with?", whole).endswith(string("ends-with?", part))
 
 
 @builtin(212, "includes?", 2)
 def includes(whole: Any, part: Any) -> bool:
     """Whether a string contains another."""
-    return text("includes?", part) in string("includes?", whole)
+    return string("includes?", part) in string("includes?", whole)
 
 
 @builtin(213, "index-of", 2, 3)
 def index_of(whole: Any, part: Any, start: Any = 0) -> int | None:
     """Where a string or character first stands in a string, from an index on; nil if nowhere."""
-    found = string("index-of", whole).find(text("index-of", part), max(0, integer("index-of", start)))
+    wanted, from_ = text("index-of", part), max(0, integer("index-of", start))
+    found = string("index-of", whole).find(wanted, min(from_, len(whole)))
     return None if found < 0 else found
 
 
@@ -278,115 +277,3 @@ def replace_kind(value: Any) -> str:
         return "regex"
     text("replace", value)
     return "text"
-
-
-# `format` has its own reader of directives: Python's is another language, and takes its width from hostile input.
-
-FORMAT_WIDTH_MAX = 10_000  # of one directive; wider is a mistake or an attack
-
-
-@builtin(227, "format", 1, None)
-def format_string(pattern: Any, *values: Any) -> str:
-    """A pattern with its directives (%s %d %f %e %x %X %o %c %b %n %%) filled in, with flags, width and precision."""
-    string("format", pattern)
-    out: list[str] = []
-    position, used, size = 0, 0, len(pattern)
-    while position < size:
-        start = pattern.find("%", position)
-        if start < 0:
-            out.append(pattern[position:])
-            break
-        out.append(pattern[position:start])
-        position = start + 1
-        flags = ""
-        while position < size and pattern[position] in "-0+, #":
-            flags += pattern[position]
-            position += 1
-        width, position = _digits(pattern, position)
-        precision: int | None = None
-        if position < size and pattern[position] == ".":
-            precision, position = _digits(pattern, position + 1)
-        if position >= size:
-            fail("argument", "format has a directive that does not end")
-        letter = pattern[position]
-        position += 1
-        if letter == "n":
-            out.append("\n")
-            continue
-        if letter == "%":
-            piece = "%"
-        else:
-            if used >= len(values):
-                fail("argument", f"format has no value for directive {used + 1} of its pattern")
-            piece = _directive(letter, flags, precision, width or 0, values[used])
-            used += 1
-        piece = piece.ljust(width or 0) if "-" in flags else piece.rjust(width or 0)
-        out.append(piece)
-    return "".join(out)
-
-
-def _digits(pattern: str, position: int) -> tuple[int | None, int]:
-    start = position
-    while position < len(pattern) and pattern[position] in "0123456789":
-        position += 1
-    if start == position:
-        return None, position
-    if position - start > 5 or int(pattern[start:position]) > FORMAT_WIDTH_MAX:
-        fail("limit", f"format takes widths up to {FORMAT_WIDTH_MAX}")
-    return int(pattern[start:position]), position
-
-
-def _directive(letter: str, flags: str, precision: int | None, width: int, value: Any) -> str:
-    """One filled directive, padded with zeros if asked; blanks are the caller's."""
-    if letter in "sS":
-        piece = "nil" if value is None else display(value)
-        piece = piece if precision is None else piece[:precision]
-        return piece.upper() if letter == "S" else piece
-    if letter in "bB":
-        return "false" if value is None or value is False else "true"
-    if letter == "c":
-        return char(value).text
-    if letter == "d":
-        whole = integer("format's %d", value)
-        return _signed(_grouped(print_string(abs(whole)), flags), whole < 0, flags, width)
-    if letter in "xXo":
-        whole = integer(f"format's %{letter}", value)
-        return _signed(f"{abs(whole):{letter}}", whole < 0, flags, width)
-    if letter in "feE":
-        if value.__class__ not in NUMBERS:
-            wrong_type(f"format's %{letter}", "a number", value)
-        return _point(letter, flags, 6 if precision is None else precision, width, value)
-    fail("argument", f"format does not know the directive %{letter}")
-
-
-def _point(letter: str, flags: str, precision: int, width: int, value: Any) -> str:
-    if value.is_nan() if value.__class__ is Decimal else value.__class__ is float and math.isnan(value):
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return _signed("Infinity", value < 0, flags.replace("0", ""), width)
-    negative = value < 0 or (value.__class__ is float and str(value).startswith("-"))
-    if letter in "eE":
-        return _signed(f"{abs(float(value)):.{precision}{letter}}", negative, flags, width)
-    exact = Decimal(repr(value)) if value.__class__ is float else value
-    if exact.__class__ is Decimal and abs(exact.adjusted()) > FORMAT_WIDTH_MAX:
-        fail("limit", f"format writes numbers of up to {FORMAT_WIDTH_MAX} digits")
-    # Half up on the decimal expansion, as Java does: the digits do not hang on binary rounding.
-    scaled = abs(Fraction(exact)) * 10**precision
-    digits = str((2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)).rjust(precision + 1, "0")
-    whole = digits[: len(digits) - precision]
-    below = "." + digits[len(digits) - precision :] if precision else ""
-    return _signed(_grouped(whole, flags) + below, negative, flags, width)
-
-
-def _grouped(digits: str, flags: str) -> str:
-    """Digits with a comma before each group of three, if asked."""
-    if "," not in flags:
-        return digits
-    head = len(digits) % 3
-    groups = [digits[start : start + 3] for start in range(head, len(digits), 3)]
-    return ",".join([digits[:head], *groups] if head else groups)
-
-
-def _signed(digits: str, negative: bool, flags: str, width: int) -> str:
-    sign = "-" if negative else "+" if "+" in flags else " " if " " in flags else ""
-    return sign + (digits.rjust(width - len(sign), "0") if "0" in flags and "-" not in flags else digits)
