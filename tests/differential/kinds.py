@@ -38,7 +38,7 @@ ROWS: list[tuple[str, str]] = [
     ("IllegalArgumentException No implementation of method", "no-implementation"),
     (
         r"IllegalArgumentException (?:No matching clause|No value supplied for key|assoc expects|Duplicate key"
-        r"|hash-map expects|Can't specify more than|Illegal group reference|character to be escaped)",
+        r"|hash-map expects|Can't specify more than|Illegal group reference|Vector arg to map conj must be a pair|character to be escaped)",
         "argument read R A",
     ),
     (r"IllegalArgumentException Value out of range for \w+: -?(?:Infinity|NaN)", "arithmetic"),
