@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NoReturn
 
+from flowmetal.dataclass import dataclass
 from flowmetal.values import Char, fail, print_string
 from flowmetal.vm.builtins.check import NUMBERS, integer, string, wrong_type
 from flowmetal.vm.builtins.registry import builtin
