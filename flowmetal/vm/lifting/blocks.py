@@ -1,0 +1,495 @@
+"""Basic blocks as Python statements.
+
+What has no effect is put off and written into the statement that uses it, if that is the only one; every statement that
+is written first writes what was put off and is not part of it.  So whatever a statement raises, nothing has happened
+since the first of the instructions that it is made of, and the frame can begin again there: its registers are the local
+variables `r0`, `r1` and so on, and the constants that are not in variables, which `Writer.constants` keeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Protocol
+
+from flowmetal.bytecode.opcodes import Op
+from flowmetal.bytecode.program import Code, Instruction
+from flowmetal.values import Keyword
+from flowmetal.vm.builtins.registry import BUILTINS
+from flowmetal.vm.builtins.strings import STRING_MAX
+from flowmetal.vm.lifting.expressions import Expressions, Operand, text_parts
+from flowmetal.vm.lifting.flow import Block
+from flowmetal.vm.lifting.kinds import ANY, BOOL, INT, Kinds, constant_kind
+from flowmetal.vm.lifting.structure import Line, Meta, Written
+from flowmetal.vm.state import Region
+
+TEXT_MAX = 400  # characters of an expression; a longer one is written down
+ATTRIBUTE_ARGUMENTS_MAX = 4  # calls with as many have an entry of their own, see entries.py
+
+#: Builtins that realize what is lazy in their argument, by their helper in runtime.py.
+REALIZING = {500: "lifted_seq", 501: "lifted_first", 502: "lifted_rest", 503: "lifted_next"}
+#: Classes whose plain case is written in place.
+_PLAIN = {
+    500: "({1} if type({0}) is Cons else lifted_seq(F, {1}))",
+    501: "({1}.first if type({0}) is Cons else lifted_first(F, {1}))",
+    502: "({1}.rest if type({0}) is Cons else lifted_rest(F, {1}))",
+    503: "lifted_next(F, {0})",
+}
+_LITERALS = {Op.nil: None, Op.true: True, Op.false: False}
+
+
+class Unit(Protocol):
+    """What a block needs to know of the function it is part of; see function.py."""
+
+    code: Code
+    live: list[int]
+    kinds: Kinds
+    expressions: Expressions
+    fixed: dict[int, Operand]
+    own: dict[int, tuple[int, ...]]
+    loops: bool  # calls of itself in place of its frame go round
+
+    def constant(self, value: Any) -> Operand:
+        """A constant, by a name of the namespace or as a literal."""
+
+    def known(self, reference: int) -> tuple[bool, Any]:
+        """Whether the value of a reference is settled, and the value."""
+
+    def entry(self, value: Any, count: int, integers: tuple[bool, ...]) -> str | None:
+        """The name of the function that a call of a closure goes to; None if it is called like any value."""
+
+    def site(self, index: int, arguments: tuple[int, ...], function: int) -> int:
+        """The number of a place where the body calls itself in place of its frame."""
+
+
+class Writer:
+    """Writes one block."""
+
+    def __init__(self, unit: Unit, block: Block, snapshots: dict[int, dict[int, Operand]]) -> None:
+        self.unit = unit
+        self.block = block
+        self.snapshots = snapshots
+        self.lines: list[Line] = []
+        self.kinds = dict(unit.kinds.before.get(block.start, {}))
+        self.constants: dict[int, Operand] = unit.fixed
+        self.pending: dict[int, Operand] = {}
+        self.index = block.start
+
+    def write(self) -> Written:
+        """The block as statements."""
+        code, block = self.unit.code, self.block
+        for index in range(block.start, block.stop):
+            self.index = index
+            self.snapshots[index] = self.constants
+            row = code.instructions[index]
+            if index == block.stop - 1:
+                done = self._last(row)
+                if done is not None:
+                    return done
+            self._step(row)
+        self._spill(block.edges[0].target)
+        return Written(self.lines, block.edges)
+
+    # ---- operands ------------------------------------------------------------------------------------------------
+
+    def _live_after(self) -> int:
+        """The registers that are read after the instruction, before they are written."""
+        live = self.unit.live
+        if self.index < self.block.stop - 1:
+            return live[self.index + 1]
+        mask = 0
+        for edge in self.block.edges:
+            mask |= live[edge.target]
+        return mask
+
+    def local(self, register: int) -> Operand:
+        """A register that is in its variable."""
+        kind = self.kinds.get(register, ANY)
+        return Operand(f"r{register}", kind, True, True, self.index, frozenset((register,)))
+
+    def uses(self, registers: tuple[int, ...], written: int = -1, root: bool = True) -> list[Operand]:
+        """The values of registers, in order; what was put off is taken out where it is used for the only time.
+
+        `written`: the register that the instruction writes.  `root`: a statement is written, not an expression put off.
+        """
+        self._make_room(registers, written, root)
+        found = []
+        for register in registers:
+            operand = self.constants.get(register)
+            if operand is None:
+                operand = self.pending.pop(register, None)
+            found.append(self.local(register) if operand is None else operand)
+        return found
+
+    def _make_room(self, registers: tuple[int, ...], written: int, root: bool) -> None:
+        """Writes down what was put off unless it can be taken out, or can wait until after the instruction.
+
+        What waits must not have to be written down between the start of something taken out and its end: a frame that
+        begins there again would run its instructions twice.
+        """
+        pending = self.pending
+        if not pending:
+            return
+        taken = {register for register in registers if register in pending}
+        others = {register: one for register, one in pending.items() if register not in taken}
+        old = others.get(written)
+        if old is not None and old.safe and not any(written in one.uses for one in pending.values()):
+            del pending[written], others[written]
+        live = self._live_after()
+        if (
+            any(registers.count(one) > 1 or (one != written and live >> one & 1) for one in taken)
+            or any(register == written or written in one.uses for register, one in others.items())
+            or (root and taken and any(one.start > min(pending[t].start for t in taken) for one in others.values()))
+        ):
+            self.flush()
+
+    # ---- statements ----------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Writes down all that was put off."""
+        pending = self.pending
+        self.pending = {}
+        for register, operand in sorted(pending.items(), key=lambda item: item[1].start):
+            self.lines.append(Line(f"r{register} = {operand.text}", ("at", operand.start, operand.start), pure=True))
+
+    def statement(self, text: str, parts: list[Operand], kind: str = "at") -> None:
+        """Writes a statement made of operands that were taken out."""
+        self.flush()
+        self.lines.append(Line(text, self.meta(parts, kind)))
+
+    def meta(self, parts: list[Operand], kind: str = "at") -> Meta:
+        """Where a statement stands: the kind of it, its instruction, and where it begins again."""
+        starts = [part.start for part in parts if part.start >= 0 and not part.constant]
+        return (kind, self.index, min([self.index, *starts]))
+
+    def define(self, register: int, text: str, kind: int, parts: list[Operand], safe: bool, atomic: bool = False) -> None:
+        """Puts off an expression that a register is to hold."""
+        uses = frozenset().union(*[part.uses for part in parts])
+        if len(text) > TEXT_MAX:
+            self.assign(register, text, kind, parts)
+            return
+        self._forget(register)
+        starts = [part.start for part in parts if part.start >= 0 and not part.constant]
+        safe = safe and all(part.safe for part in parts)
+        self.pending[register] = Operand(text, kind, atomic, safe, min([self.index, *starts]), uses)
+        self.kinds[register] = kind
+
+    def assign(self, register: int, text: str, kind: int, parts: list[Operand], what: str = "at") -> None:
+        """Writes a statement whose value a register holds then."""
+        if register in self.pending and self.pending[register].safe:
+            del self.pending[register]
+        self.statement(f"r{register} = {text}", parts, what)
+        self._drop_constant(register)
+        self.kinds[register] = kind
+
+    def _forget(self, register: int) -> None:
+        """A register is to hold something else: what was put off and needs the old value is written down."""
+        old = self.pending.get(register)
+        if old is not None and old.safe and not any(register in one.uses for one in self.pending.values()):
+            del self.pending[register]
+        elif old is not None or any(register in one.uses for one in self.pending.values()):
+            self.flush()
+        self._drop_constant(register)
+
+    def _drop_constant(self, register: int) -> None:
+        if register in self.constants and register not in self.unit.fixed:
+            self.constants = {key: value for key, value in self.constants.items() if key != register}
+
+    def hold(self, register: int, operand: Operand) -> None:
+        """A register holds a constant from here on."""
+        self._forget(register)
+        if register not in self.unit.fixed:
+            self.constants = {**self.constants, register: operand}
+        self.kinds[register] = operand.kind
+
+    def _spill(self, *targets: int) -> None:
+        """At the end of a block: what other blocks read goes into variables."""
+        live = 0
+        for target in targets:
+            live |= self.unit.live[target]
+        for register, operand in list(self.pending.items()):
+            if operand.safe and not live >> register & 1:
+                del self.pending[register]
+        self.flush()
+        for register, operand in self.constants.items():
+            if live >> register & 1 and register not in self.unit.fixed:
+                self.lines.append(Line(f"r{register} = {operand.text}"))
+
+    # ---- the last instruction ------------------------------------------------------------------------------------
+
+    def _last(self, row: Instruction) -> Written | None:
+        """Writes an instruction that ends the block by itself; None for any other."""
+        number = row[0]
+        edges = self.block.edges
+        if number in (Op.jump, Op.jump_back):
+            self._spill(edges[0].target)
+            return Written(self.lines, edges)
+        if number in (Op.jump_if_false, Op.jump_if_true, Op.jump_if_not_nil):
+            operand = self.uses((row[1],))[0]
+            if number == Op.jump_if_not_nil:
+                test = f"({operand.text} is None)"
+            else:
+                test = self.unit.expressions.truth(operand, number == Op.jump_if_false)
+            meta = self.meta([operand])
+            self._spill(edges[0].target, edges[1].target)
+            return Written(self.lines, edges, test, meta)
+        if number == Op.return_:
+            operand = self.uses((row[1],))[0]
+            self.statement(f"return {operand.text}", [operand])
+        elif number == Op.throw:
+            self.statement("raise Bail", [])
+        elif number in (Op.tail_call, Op.tail_call_global):
+            return self._tail_call(row)
+        elif number == Op.tail_apply:
+            parts = self.uses((row[1], row[2]))
+            self.statement(f"return apply_call(F, {parts[0].text}, {parts[1].text})", parts, "tail")
+        else:
+            return None
+        return Written(self.lines)
+
+    def _tail_call(self, row: Instruction) -> Written:
+        index = self.index
+        own = self.unit.own.get(index)
+        if own is not None and self.unit.loops and self.unit.kinds.fits(index, self.kinds_now()):
+            parts = self.uses(own)
+            function = row[1] if row[0] == Op.tail_call else -1
+            pairs = [(f"r{place}", part.text) for place, part in enumerate(parts) if part.text != f"r{place}"]
+            if row[0] == Op.tail_call_global and (self.unit.code.captures or self.unit.code.takes_self):
+                pairs.append(("S", self.unit.constant(self.unit.known(row[1])[1]).text))
+            if pairs:
+                left, right = ", ".join(pair[0] for pair in pairs), ", ".join(pair[1] for pair in pairs)
+                self.statement(f"{left} = {right}", parts)
+            else:
+                self.flush()
+            return Written(self.lines, again=self.unit.site(index, own, function))
+        text, parts = self._call_text(row[1], row[2], row[0] == Op.tail_call_global)
+        self.statement(f"return {text}", parts, "tail")
+        return Written(self.lines)
+
+    # ---- other instructions --------------------------------------------------------------------------------------
+
+    def kinds_now(self) -> dict[int, int]:
+        """The kinds of registers, constants among them."""
+        kinds = dict(self.kinds)
+        for register, operand in self.constants.items():
+            kinds[register] = operand.kind
+        return kinds
+
+    def _step(self, row: Instruction) -> None:
+        number = row[0]
+        unit = self.unit
+        make = unit.expressions
+        if number in _LITERALS:
+            self.hold(row[1], unit.constant(_LITERALS[number]))
+        elif number == Op.integer:
+            self.hold(row[1], unit.constant(row[2]))
+        elif number == Op.constant:
+            assert unit.code.module is not None
+            self.hold(row[1], unit.constant(unit.code.module.constants[row[2]]))
+        elif number == Op.move:
+            self._move(row[1], row[2])
+        elif number == Op.loop:
+            pass
+        elif number in (Op.add, Op.subtract, Op.multiply):
+            sign, name = {Op.add: ("+", "add"), Op.subtract: ("-", "subtract"), Op.multiply: ("*", "multiply")}[number]
+            parts = self.uses((row[2], row[3]), row[1], root=False)
+            self.define(row[1], *self._made(make.arithmetic(sign, name, *parts), parts))
+        elif number == Op.add_integer:
+            parts = self.uses((row[2],), row[1], root=False)
+            sign, other = ("+", row[3]) if row[3] >= 0 else ("-", -row[3])
+            one = Operand(str(other), INT, True, True, value=other, constant=True)
+            made = make.arithmetic(sign, "add" if sign == "+" else "subtract", parts[0], one)
+            self.define(row[1], *self._made(made, parts))
+        elif number in (Op.less, Op.less_equal):
+            parts = self.uses((row[2], row[3]), row[1], root=False)
+            sign, name = ("<", "less") if number == Op.less else ("<=", "less_equal")
+            self.define(row[1], *self._made(make.comparison(sign, name, *parts), parts))
+        elif number == Op.equal:
+            parts = self.uses((row[2], row[3]), row[1], root=False)
+            self.define(row[1], *self._made(make.equality(*parts), parts))
+        elif number == Op.not_:
+            parts = self.uses((row[2],), row[1], root=False)
+            self.define(row[1], *self._made(make.negation(parts[0]), parts))
+        elif number == Op.builtin:
+            self._builtin(row)
+        elif number == Op.closure:
+            assert unit.code.module is not None
+            parts = self.uses(row[3], row[1], root=False)
+            function = unit.constant(unit.code.module.functions[row[2]])
+            items = ", ".join(part.text for part in parts) + ("," if len(parts) == 1 else "")
+            self.define(row[1], f"Closure({function.text}, ({items}))", ANY, parts, True)
+        elif number == Op.sibling:
+            assert unit.code.module is not None
+            parts = self.uses((row[2],), row[1], root=False)
+            function = unit.constant(unit.code.module.functions[row[3]])
+            self.define(row[1], f"Closure({function.text}, {parts[0].text}.captures)", ANY, parts, True)
+        elif number == Op.global_:
+            settled, value = unit.known(row[2])
+            if settled:
+                self.hold(row[1], unit.constant(value))
+            else:
+                self.define(row[1], f"global_value(F.process, CODE, {row[2]})[0]", ANY, [], False)
+        elif number == Op.dynamic:
+            self.define(row[1], f"dynamic_value(F.process, F.fiber, CODE, {row[2]})", ANY, [], False)
+        elif number in (Op.call, Op.call_global):
+            text, parts = self._call_text(row[2], row[3], number == Op.call_global, row[1])
+            kind = unit.kinds.returns if unit.kinds.fits(self.index, self.kinds_now()) else ANY
+            self.assign(row[1], text, kind, parts, "call")
+        elif number == Op.apply:
+            parts = self.uses((row[2], row[3]), row[1])
+            self.assign(row[1], f"apply_call(F, {parts[0].text}, {parts[1].text})", ANY, parts, "call")
+        elif number in (Op.vector, Op.set, Op.map):
+            self._collection(row)
+        elif number == Op.region and row[2] == Region.ATOMIC:
+            parts = self.uses((row[4],), row[1])
+            self.assign(row[1], f"atomic(F, {parts[0].text})", ANY, parts, "call")
+        elif number == Op.end_finally:
+            operand = self.uses((row[1],))[0]
+            self.statement(f"if {operand.text} is not None: raise Bail", [operand])
+        else:
+            # An effect, a region, a wait: that is for frames, which come to the rest of the block.
+            self.statement("raise Bail", [])
+
+    def _made(
+        self, made: tuple[str, int, bool], parts: list[Operand]
+    ) -> tuple[str, int, list[Operand], bool]:
+        text, kind, safe = made
+        return text, kind, parts, safe
+
+    def _move(self, to: int, source: int) -> None:
+        operand = self.uses((source,), to, root=False)[0]
+        if operand.constant:
+            self.hold(to, operand)
+        elif operand.text == f"r{source}":
+            self.define(to, operand.text, operand.kind, [operand], True, atomic=True)
+        else:
+            self._forget(to)
+            self.pending[to] = operand
+            self.kinds[to] = operand.kind
+
+    def _call_text(
+        self, function: int, registers: tuple[int, ...], is_global: bool, written: int = -1
+    ) -> tuple[str, list[Operand]]:
+        """The call of a register's or a global's value, with the operands that it is made of."""
+        unit = self.unit
+        own = unit.own.get(self.index)
+        if is_global:
+            settled, value = unit.known(function)
+            parts = self.uses(registers, written)
+            if settled:
+                target = unit.constant(value)
+                name = unit.entry(value, len(registers), tuple(part.kind == INT for part in parts))
+                if name is not None:
+                    return _joined(name, ["F", target.text, *[part.text for part in parts]]), parts
+                return self._value_call(target, value, parts), parts
+            callee = Operand(f"(c := global_value(F.process, CODE, {function})[0])", start=self.index)
+            return self._unknown_call("c", callee.text, parts), parts
+        if own is not None:
+            parts = self.uses(registers, written)
+            name = unit.entry(None, len(registers), tuple(part.kind == INT for part in parts))
+            if name is not None:
+                return _joined(name, ["F", f"r{function}", *[part.text for part in parts]]), parts
+        if function in self.pending:
+            self.flush()
+        parts = self.uses((function, *registers), written)
+        target = parts[0]
+        if target.constant:
+            name = unit.entry(target.value, len(registers), tuple(part.kind == INT for part in parts[1:]))
+            if name is not None:
+                return _joined(name, ["F", target.text, *[part.text for part in parts[1:]]]), parts
+            return self._value_call(target, target.value, parts[1:]), parts
+        if not target.atomic:
+            return self._unknown_call("c", f"(c := {target.text})", parts[1:]), parts
+        return self._unknown_call(target.text, target.text, parts[1:]), parts
+
+    def _value_call(self, target: Operand, value: Any, parts: list[Operand]) -> str:
+        """The call of a constant that is no closure with a body for these arguments."""
+        return _joined("other_call", ["F", target.text, *[part.text for part in parts]])
+
+    def _unknown_call(self, name: str, first: str, parts: list[Operand]) -> str:
+        texts = [part.text for part in parts]
+        if len(parts) > ATTRIBUTE_ARGUMENTS_MAX:
+            return _joined("value_call", ["F", first, *texts])
+        arguments = ", ".join(["F", name, *texts])
+        # The class is looked at first, so `first` names the value for the rest of the line.
+        return (
+            f"(({name}.function.lifted or warm({name})).n{len(parts)} if type({first}) is Closure else other_call)"
+            f"({arguments})"
+        )
+
+    def _builtin(self, row: Instruction) -> None:
+        unit = self.unit
+        register, number, registers = row[1], row[2], row[3]
+        info = BUILTINS[number]
+        if info.context:
+            parts = self.uses(registers, register)
+            text = _joined(unit.expressions.builtin(number), ["F.process", *[part.text for part in parts]])
+            self.assign(register, text, ANY, parts)
+            return
+        if number in REALIZING:
+            if any(one in self.pending for one in registers):
+                self.flush()  # while it is realized the frame stands at this very instruction
+            parts = self.uses(registers, register)
+            first, again = unit.expressions.twice(parts[0])
+            self.assign(register, _PLAIN[number].format(first, again), ANY, parts)
+            return
+        if number == 200 and len(registers) > 1 and registers[0] == register and register not in registers[1:]:
+            self._append_text(row)
+            return
+        parts = self.uses(registers, register, root=False)
+        made = unit.expressions.call(number, parts)
+        if made[1] == ANY and unit.kinds.result_kind(self.index, row, self.kinds) == BOOL:
+            made = (made[0], BOOL, made[2])
+        self.define(register, *self._made(made, parts))
+
+    def _append_text(self, row: Instruction) -> None:
+        """Text added to a string that nothing else refers to: Python then need not copy it."""
+        register, registers = row[1], row[3]
+        if register in self.pending:
+            self.flush()
+        if register in self.constants:
+            parts = self.uses(registers, register, root=False)
+            made = self.unit.expressions.call(200, parts)
+            self.define(register, *self._made(made, parts))
+            return
+        parts = self.uses(registers[1:], register)
+        expressions = self.unit.expressions
+        name = expressions.name()
+        added = text_parts(expressions, parts)
+        meta = self.meta(parts)
+        self.flush()
+        self._drop_constant(register)
+        texts = ", ".join([f"r{register}", *[part.text for part in parts]])
+        self.lines.append(
+            Line(f"if type(r{register}) is str and len(r{register}) + len({name} := {added}) <= {STRING_MAX}:", meta)
+        )
+        self.lines.append(Line(f" r{register} = r{register} + {name}", meta))
+        self.lines.append(Line("else:"))
+        self.lines.append(Line(f" r{register} = {expressions.builtin(200)}({texts})", meta))
+        self.kinds[register] = ANY
+
+    def _collection(self, row: Instruction) -> None:
+        number, register, registers = row[0], row[1], row[2]
+        parts = self.uses(registers, register, root=False)
+        items = "".join(f"{part.text}, " for part in parts)
+        if number == Op.vector:
+            text = f"Vector(({items}))" if 1 <= len(parts) <= 32 else f"Vector.of(({items}))"
+            self.define(register, text, ANY, parts, True)
+            return
+        if number == Op.set:
+            self.define(register, f"Set.of(({items}))", ANY, parts, False)
+            return
+        keys = parts[::2]
+        if 1 <= len(keys) <= 16 and all(key.constant and key.value.__class__ in (str, int, Keyword) for key in keys):
+            pairs = ", ".join(f"{key.text}: {value.text}" for key, value in zip(keys, parts[1::2], strict=True))
+            self.define(register, f"Map({{{pairs}}})", ANY, parts, True)
+            return
+        self.define(register, f"map_of(({items}))", ANY, parts, False)
+
+
+def _joined(name: str, arguments: list[str]) -> str:
+    return f"{name}({', '.join(arguments)})"
+
+
+def settle(operand: Operand, value: Any) -> Operand:
+    """An operand that is a constant."""
+    return replace(operand, value=value, constant=True, kind=constant_kind(value), atomic=True, safe=True)

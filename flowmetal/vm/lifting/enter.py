@@ -1,0 +1,111 @@
+"""From frames into lifted code and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowmetal.diagnostics import FlowmetalError
+from flowmetal.values import Closure
+from flowmetal.vm.lifting.entries import PLAIN, TYPED, integers, lifted_of
+from flowmetal.vm.lifting.kinds import SMALL
+from flowmetal.vm.lifting.runtime import Exhausted, Fuel
+from flowmetal.vm.lifting.takeover import take_over
+from flowmetal.vm.load import RunCode
+from flowmetal.vm.state import Fiber, Frame, Process
+
+#: How a call went: it gave a value, was not lifted, or was taken over by frames, which go on as the mode says.
+VALUE, MISSED, TAKEN = 0, 1, 2
+
+NEVER = 1 << 60
+#: Fuel that lifted code must have used at least for being given up not to count against it.
+WORTH = 300
+#: Entries for each time of being given up that are good enough.
+ENTRIES = 30
+MISSES_MAX = 16  # the pause between two tries doubles so often
+
+
+def enter(
+    process: Process, fiber: Fiber, caller: Frame | None, body: RunCode, registers: list[Any], fuel: int, floor: int
+) -> tuple[int, Any]:
+    """Runs a call in lifted code: (VALUE, value), (MISSED, None) or (TAKEN, (mode, value)).
+
+    `registers`: those that the body would start with.  The call's own fuel has been taken; unless it was missed,
+    `process.fuel` says what is left.  `caller`: the frame that waits for the value, not on the stack; None for none.
+    """
+    lifted = lifted_of(body)
+    if not lifted.calls:
+        body.heat = NEVER
+        return MISSED, None
+    code = body.code
+    given = code.parameters + code.variadic
+    own: Any = None
+    if code.takes_self:
+        own = registers[given + code.captures]
+    elif code.captures:
+        own = Closure(None, tuple(registers[given : given + code.captures]))
+    typed = bool(lifted.needs) and integers(registers, lifted.needs, SMALL)
+    entry = lifted.entry(TYPED if typed else PLAIN, process)
+    return _run(process, fiber, caller, body, entry, [own, *registers[:given]], fuel, floor)
+
+
+def enter_loop(
+    process: Process, fiber: Fiber, body: RunCode, head: int, registers: list[Any], fuel: int, floor: int
+) -> tuple[int, Any]:
+    """Goes on with a body in lifted code from the head of a loop, whose jump back has taken its fuel; else as `enter`.
+
+    The value is the body's.
+    """
+    loop = lifted_of(body).loop(head, process)
+    entry = None
+    if loop is not None:
+        typed = bool(loop.needs) and integers(registers, loop.needs, SMALL)
+        entry = loop.entry(TYPED if typed else PLAIN, process)
+    if loop is None or entry is None:
+        body.heat = ENTRIES * 10  # another loop of the body may do
+        return MISSED, None
+    return _run(process, fiber, None, body, entry, [registers[one] for one in loop.registers], fuel, floor)
+
+
+def _run(
+    process: Process,
+    fiber: Fiber,
+    caller: Frame | None,
+    body: RunCode,
+    entry: Any,
+    arguments: list[Any],
+    fuel: int,
+    floor: int,
+) -> tuple[int, Any]:
+    given = fuel - floor + 1
+    counter = Fuel(None, given)
+    counter.process = process
+    counter.fiber = fiber
+    counter.extra = 0
+    try:
+        value = entry(counter, *arguments)
+    except FlowmetalError:
+        raise
+    except Exception as problem:
+        taken = take_over(fiber, caller, problem, counter)
+        out_of_fuel = problem.__class__ is Exhausted
+    else:
+        process.fuel = floor + counter.left()
+        return VALUE, value
+    left = counter.left()
+    if not out_of_fuel and given - left < WORTH:
+        _missed(body)
+    if taken is None:
+        return MISSED, None
+    process.fuel = floor + left
+    return TAKEN, taken
+
+
+def _missed(body: RunCode) -> None:
+    """Lifted code was given up after little work: if that is often so, it is left alone for a while."""
+    lifted = lifted_of(body)
+    if -body.heat < ENTRIES:
+        lifted.misses = min(lifted.misses + 1, MISSES_MAX)
+        body.heat = 8 << lifted.misses
+    else:
+        lifted.misses = 0
+        body.heat = 0

@@ -1,0 +1,373 @@
+"""Python expressions of operations on values, in the language's own meaning.
+
+An operation gets its operands as `Operand` and gives an `Operand`.  Where inference knows no kind the expression looks
+at the classes first and leaves all but the plain case to the function that frames use too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from flowmetal.values import Keyword
+from flowmetal.vm.builtins.strings import STRING_MAX
+from flowmetal.vm.lifting.kinds import ANY, BOOL, DIVISIONS, INT, SMALL
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """An expression.  `atomic`: it is a name or literal, and may stand twice.  `safe`: it cannot raise.
+
+    `start`: the first instruction that it is made of.  `uses`: the registers that it reads.  `value`: of a constant.
+    """
+
+    text: str
+    kind: int = ANY
+    atomic: bool = False
+    safe: bool = False
+    start: int = -1
+    uses: frozenset[int] = frozenset()
+    value: Any = None
+    constant: bool = False
+
+
+class Expressions:
+    """Makes expressions for one function; hands out its temporary names and keeps what its namespace must hold."""
+
+    def __init__(self, namespace: dict[str, Any], builtin: Callable[[int], str], bounded: bool) -> None:
+        self.namespace = namespace
+        self.builtin = builtin  # the name of a builtin's Python function
+        self.bounded = bounded  # additions of integers need no look at their size
+        self._temporaries = count(1)
+
+    def name(self) -> str:
+        """A fresh temporary name."""
+        return f"t{next(self._temporaries)}"
+
+    def twice(self, operand: Operand) -> tuple[str, str]:
+        """An operand that stands twice: how it stands first, and then."""
+        if operand.atomic:
+            return operand.text, operand.text
+        name = self.name()
+        return f"({name} := {operand.text})", name
+
+    # ---- arithmetic ----------------------------------------------------------------------------------------------
+
+    def arithmetic(self, sign: str, function: str, left: Operand, right: Operand) -> tuple[str, int, bool]:
+        """A sum, difference or product: (text, kind, safe)."""
+        if left.kind == INT == right.kind:
+            if sign != "*" and self.bounded:
+                return f"({left.text} {sign} {right.text})", INT, True
+            name = self.name()
+            return (
+                f"({name} if -{SMALL} < ({name} := {left.text} {sign} {right.text}) < {SMALL} else tame({name}))",
+                INT,
+                False,
+            )
+        tests, first, second = self._integers(left, right)
+        name = self.name()
+        tests.append(f"-{SMALL} < ({name} := {first} {sign} {second}) < {SMALL}")
+        return f"({name} if {' and '.join(tests)} else {function}({first}, {second}))", ANY, False
+
+    def comparison(self, sign: str, function: str, left: Operand, right: Operand) -> tuple[str, int, bool]:
+        """Less, or less or equal."""
+        if left.kind == INT == right.kind:
+            return f"({left.text} {sign} {right.text})", BOOL, True
+        tests, first, second = self._integers(left, right)
+        return f"({first} {sign} {second} if {' and '.join(tests)} else {function}({first}, {second}))", BOOL, False
+
+    def _integers(self, left: Operand, right: Operand) -> tuple[list[str], str, str]:
+        """Tests that the operands are integers, which come first, and how the operands stand after them."""
+        tests = []
+        texts = []
+        for operand, other in ((left, right), (right, left)):
+            if operand.kind == INT and (operand.atomic or other.kind == INT):
+                texts.append(operand.text)
+            elif operand.kind == INT:
+                first, again = self.twice(operand)
+                tests.insert(0, f"{first} is not None")
+                texts.append(again)
+            else:
+                first, again = self.twice(operand)
+                tests.append(f"type({first}) is int")
+                texts.append(again)
+        # A test that fails keeps the ones behind it from being run: what they would name must not be missing.
+        if len(tests) == 2 and not (left.atomic and right.atomic):
+            tests = [f"({tests[0]}) & ({tests[1]})"]
+        return tests, texts[0], texts[1]
+
+    def equality(self, left: Operand, right: Operand) -> tuple[str, int, bool]:
+        """`=` of two values."""
+        if left.kind == INT == right.kind:
+            return f"({left.text} == {right.text})", BOOL, True
+        for one, other in ((left, right), (right, left)):
+            if not one.constant:
+                continue
+            value = one.value
+            if value is None or value is True or value is False or value.__class__ is Keyword:
+                return f"({other.text} is {one.text})", BOOL, other.safe
+            if value.__class__ is int or value.__class__ is str:
+                first, again = self.twice(other)
+                kind = "int" if value.__class__ is int else "str"
+                if other.kind == INT:
+                    return f"({other.text} == {one.text})" if kind == "int" else "False", BOOL, other.safe
+                return f"(type({first}) is {kind} and {again} == {one.text})", BOOL, other.safe
+        return f"equal({left.text}, {right.text})", BOOL, False
+
+    def negation(self, operand: Operand) -> tuple[str, int, bool]:
+        """`not`."""
+        return self.truth(operand, False), BOOL, operand.safe
+
+    def truth(self, operand: Operand, wanted: bool = True) -> str:
+        """The test whether a value counts as true, or (not `wanted`) as false."""
+        if operand.kind == BOOL:
+            return operand.text if wanted else f"(not {operand.text})"
+        if operand.kind == INT and operand.safe:
+            return str(wanted)
+        first, again = self.twice(operand)
+        if wanted:
+            return f"({first} is not None and {again} is not False)"
+        return f"({first} is None or {again} is False)"
+
+    # ---- builtins ------------------------------------------------------------------------------------------------
+
+    def call(self, number: int, arguments: list[Operand]) -> tuple[str, int, bool]:
+        """A call of a builtin that changes nothing and needs no process: (text, kind, safe)."""
+        special = _SPECIAL.get((number, len(arguments)))
+        if special is not None:
+            made = special(self, number, arguments)
+            if made is not None:
+                return made
+        texts = ", ".join(operand.text for operand in arguments)
+        return f"{self.builtin(number)}({texts})", ANY, False
+
+    def plain(self, number: int, *texts: str) -> str:
+        """The call of the builtin itself, for all but the plain case."""
+        return f"{self.builtin(number)}({', '.join(texts)})"
+
+
+_Made = tuple[str, int, bool] | None
+_Maker = Callable[[Expressions, int, list[Operand]], _Made]
+
+
+def _identity(what: str, negated: bool = False) -> _Maker:
+    def make(_: Expressions, number: int, arguments: list[Operand]) -> _Made:
+        return f"({arguments[0].text} is {'not ' if negated else ''}{what})", BOOL, arguments[0].safe
+
+    return make
+
+
+def _class_test(name: str) -> _Maker:
+    def make(_: Expressions, number: int, arguments: list[Operand]) -> _Made:
+        return f"(type({arguments[0].text}) is {name})", BOOL, arguments[0].safe
+
+    return make
+
+
+def _integer_test(pattern: str) -> _Maker:
+    """A test of an integer; `pattern` has {} where it stands."""
+
+    def make(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+        operand = arguments[0]
+        if operand.kind == INT:
+            return f"({pattern.format(operand.text)})", BOOL, operand.safe
+        first, again = maker.twice(operand)
+        return f"({pattern.format(again)} if type({first}) is int else {maker.plain(number, again)})", BOOL, False
+
+    return make
+
+
+def _step(sign: str) -> _Maker:
+    def make(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+        one = Operand("1", INT, True, True, value=1, constant=True)
+        return maker.arithmetic(sign, "add" if sign == "+" else "subtract", arguments[0], one)
+
+    return make
+
+
+def _sum(sign: str, function: str) -> _Maker:
+    return lambda maker, number, arguments: maker.arithmetic(sign, function, arguments[0], arguments[1])
+
+
+def _order(sign: str, function: str, swapped: bool) -> _Maker:
+    def make(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+        left, right = arguments
+        if not swapped:
+            return maker.comparison(sign, function, left, right)
+        if not (left.atomic and right.atomic):
+            return None  # the second operand would be evaluated first
+        return maker.comparison(sign, function, right, left)
+
+    return make
+
+
+def _division(pattern: str) -> _Maker:
+    """quot, rem, mod by a positive constant.  `pattern`: {0} is the dividend where it stands first, {1} where it stands
+    again, {2} the divisor.
+    """
+
+    def make(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+        left, right = arguments
+        if right.constant and right.value.__class__ is int and 0 < right.value < SMALL:
+            first, again = maker.twice(left)
+            if left.kind == INT:
+                return f"({pattern.format(first, again, right.text)})", INT, left.safe
+            text = pattern.format(again, again, right.text)
+            return f"({text} if type({first}) is int else {maker.plain(number, again, right.text)})", ANY, False
+        kind = INT if left.kind == INT == right.kind else ANY
+        return maker.plain(number, left.text, right.text), kind, False
+
+    return make
+
+
+def _unreduced(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    first, again = maker.twice(arguments[0])
+    return f"({again}.value if type({first}) is Reduced else {again})", ANY, arguments[0].safe
+
+
+def _method(kind: str, method: str, position: int = 0) -> _Maker:
+    """A method of a class in its plain case: of the first argument, called with the others."""
+
+    def make(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+        first, again = maker.twice(arguments[0])
+        rest = []
+        for operand in arguments[1:]:
+            if not operand.atomic:
+                return None
+            rest.append(operand.text)
+        others = ", ".join(rest)
+        return (
+            f"({again}.{method}({others}) if type({first}) is {kind} else {maker.plain(number, again, *rest)})",
+            ANY,
+            False,
+        )
+
+    return make
+
+
+def _get(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    coll, key = arguments
+    if key.constant and key.value.__class__ is Keyword:
+        # A keyword is its own key, and most maps are small ones, whose entries are in one dict.
+        first, again = maker.twice(coll)
+        return (
+            f"({again}.table.get({key.text}) if type({first}) is Map and {again}.table is not None"
+            f" else {maker.plain(number, again, key.text)})",
+            ANY,
+            False,
+        )
+    return _method("Map", "get")(maker, number, arguments)
+
+
+def _nth(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    coll, place = arguments
+    if not (coll.atomic and place.atomic):
+        return None
+    test = f"type({coll.text}) is Vector"
+    if place.kind != INT:
+        test += f" and type({place.text}) is int"
+    return f"({coll.text}.get({place.text}) if {test} else {maker.plain(number, coll.text, place.text)})", ANY, False
+
+
+def _count(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    return f"{maker.builtin(number)}({arguments[0].text})", INT, False
+
+
+def _cons(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    item, coll = arguments
+    if not (item.atomic and coll.atomic):
+        return None
+    return (
+        f"(List({item.text}, {coll.text}) if type({coll.text}) is List else {maker.plain(number, item.text, coll.text)})",
+        ANY,
+        False,
+    )
+
+
+def _get_cell(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    first, again = maker.twice(arguments[0])
+    return f"({again}.value if type({first}) is Cell else {maker.plain(number, again)})", ANY, False
+
+
+def _boolean(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    return f"{maker.builtin(number)}({arguments[0].text})", BOOL, False
+
+
+def _not(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    return maker.negation(arguments[0])
+
+
+def _equal(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    return maker.equality(arguments[0], arguments[1])
+
+
+def _vector(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    return f"Vector(({', '.join(operand.text for operand in arguments)},))", ANY, all(one.safe for one in arguments)
+
+
+def text_parts(maker: Expressions, arguments: list[Operand]) -> str:
+    """What `str` makes of values, as one Python string."""
+    parts = []
+    for operand in arguments:
+        if operand.constant and operand.value.__class__ is str:
+            parts.append(operand.text)
+        elif operand.kind == INT:
+            parts.append(f"str({operand.text})")
+        else:
+            first, again = maker.twice(operand)
+            parts.append(
+                f"({again} if type({first}) is str else str({again}) if type({again}) is int else display({again}))"
+            )
+    return parts[0] if len(parts) == 1 else f"({' + '.join(parts)})"
+
+
+def _text(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    name = maker.name()
+    text = text_parts(maker, arguments)
+    return f"({name} if len({name} := {text}) <= {STRING_MAX} else too_long())", ANY, False
+
+
+_SPECIAL: dict[tuple[int, int], _Maker] = {
+    (100, 2): _sum("+", "add"),
+    (101, 2): _sum("-", "subtract"),
+    (102, 2): _sum("*", "multiply"),
+    (104, 2): _division("{1} // {2} if {0} >= 0 else -(-{1} // {2})"),
+    (105, 2): _division("{1} % {2} if {0} >= 0 else -(-{1} % {2})"),
+    (106, 2): _division("{0} % {2}"),
+    (107, 1): _step("+"),
+    (108, 1): _step("-"),
+    (109, 2): _order("<", "less", False),
+    (110, 2): _order("<=", "less_equal", False),
+    (111, 2): _order("<", "less", True),
+    (112, 2): _order("<=", "less_equal", True),
+    (117, 1): _integer_test("{} == 0"),
+    (118, 1): _integer_test("{} > 0"),
+    (119, 1): _integer_test("{} < 0"),
+    (120, 1): _integer_test("not {} & 1"),
+    (121, 1): _integer_test("{} & 1 == 1"),
+    **{(200, number): _text for number in range(1, 7)},
+    **{(400, number): _vector for number in range(1, 9)},
+    (408, 2): _get,
+    (412, 3): _method("Map", "assoc"),
+    (415, 2): _method("Vector", "conj"),
+    (504, 2): _cons,
+    (505, 1): _count,
+    (506, 2): _nth,
+    (601, 1): _get_cell,
+    (609, 1): _class_test("Reduced"),
+    (610, 1): _unreduced,
+    (700, 2): _equal,
+    (706, 1): _not,
+    (707, 1): _identity("None"),
+    (708, 1): _identity("None", negated=True),
+    (709, 1): _identity("True"),
+    (710, 1): _identity("False"),
+    **{(number, 1): _boolean for number in (507, 508, *range(711, 744))},
+    (713, 1): _class_test("int"),
+    (719, 1): _class_test("str"),
+    (721, 1): _class_test("Keyword"),
+    (730, 1): _class_test("Vector"),
+}
+assert DIVISIONS == {104, 105, 106}

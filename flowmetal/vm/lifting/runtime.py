@@ -1,0 +1,208 @@
+"""What lifted code refers to while it runs: its fuel, and helpers that frames have as instructions of their own.
+
+A helper that stands between two lifted functions is known to takeover.py by its code object, since it stands for
+nothing, or for a region, on the stack that the frames are made from.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import Any
+
+from flowmetal.values import BuiltinFn, Closure, Cons, LazySeq, List, NeedsRealize, Resumption, next_
+from flowmetal.values import first as first_of
+from flowmetal.values import rest as rest_of
+from flowmetal.values import seq as seq_of
+from flowmetal.vm.builtins.registry import BUILTINS
+from flowmetal.vm.calls import apply_arguments, call_value
+from flowmetal.vm.state import Fiber, Process
+from flowmetal.vm.waiting import wake
+
+
+class Bail(Exception):
+    """Lifted code has come to something that is for frames."""
+
+
+class Exhausted(Exception):
+    """There is no fuel for what lifted code is about to do."""
+
+
+class Fuel(repeat):  # type: ignore[type-arg]
+    """The fuel until somebody has to look: an iterator that gives None as often, so that Python's `for` counts it in C.
+
+    `extra`: how often it was asked for what takes none in frames.
+    """
+
+    __slots__ = ("extra", "fiber", "process")
+
+    process: Process
+    fiber: Fiber
+    extra: int
+
+    def left(self) -> int:
+        """How much is left of what frames would have left, without the extra."""
+        left: int = self.__length_hint__()  # type: ignore[attr-defined]
+        return left + self.extra
+
+
+def refuse(F: Fuel, S: Any, *arguments: Any) -> Any:
+    """Stands for a function that runs in frames."""
+    raise Bail
+
+
+def tame(value: int) -> int:
+    """An integer that is longer than usual: such arithmetic is for frames, which look at the size each time."""
+    raise Bail
+
+
+def too_long() -> Any:
+    """A text that may be longer than allowed."""
+    raise Bail
+
+
+# ---- calls of values whose class is not known ---------------------------------------------------------------------
+
+
+def other_call(F: Fuel, function: Any, *arguments: Any) -> Any:
+    """The call of something that is no closure with an entry for so many arguments."""
+    if function.__class__ is Closure:
+        return many(F, function, arguments)
+    if function.__class__ is Resumption:
+        raise Bail
+    for _ in F:
+        break
+    else:
+        raise Exhausted
+    try:
+        if function.__class__ is BuiltinFn:
+            info = BUILTINS[function.number]
+            if not info.context and info.accepts(len(arguments)):
+                return info.function(*arguments)
+        mode, value = call_value(F.process, F.fiber, function, list(arguments))
+    except BaseException:
+        F.extra += 1  # the frame that takes over runs the call again, with its fuel
+        raise
+    return value
+
+
+def value_call(F: Fuel, function: Any, *arguments: Any) -> Any:
+    """The call of a value with more arguments than closures have entries for."""
+    if function.__class__ is Closure:
+        return many(F, function, arguments)
+    return other_call(F, function, *arguments)
+
+
+def apply_call(F: Fuel, function: Any, sequence: Any) -> Any:
+    """The call of a value with the items of a sequence."""
+    arguments = apply_arguments(sequence)
+    if function.__class__ is Closure:
+        return many(F, function, arguments)
+    return other_call(F, function, *arguments)
+
+
+def many(F: Fuel, function: Closure, arguments: Any) -> Any:
+    """The call of a closure with any number of arguments."""
+    calls = function.function.lifted or warm(function)
+    return calls.entry(len(arguments))(F, function, *arguments)
+
+
+def warm(function: Closure) -> Any:
+    """What lifted code calls a closure by, made at the first such call."""
+    from flowmetal.vm.lifting.entries import calls_of
+
+    return calls_of(function.function)
+
+
+# ---- regions ------------------------------------------------------------------------------------------------------
+
+
+def atomic(F: Fuel, function: Any) -> Any:
+    """The body of an update of a cell."""
+    if function.__class__ is not Closure:
+        raise Bail
+    return (function.function.lifted or warm(function)).n0(F, function)
+
+
+def realize(F: Fuel, lazy: LazySeq) -> None:
+    """Computes a lazy sequence that is not, up to its first cell."""
+    stage = 0
+    if lazy.state != "new" or lazy.thunk.__class__ is not Closure:
+        raise Bail
+    thunk = lazy.thunk
+    for _ in F:
+        break
+    else:
+        raise Exhausted
+    F.extra += 1  # the body takes it once more
+    stage = 1
+    lazy.state = "running"
+    lazy.owner_fiber = F.fiber.id
+    process = F.process
+    process.touch(lazy)
+    value = (thunk.function.lifted or warm(thunk)).n0(F, thunk)
+    stage = 2
+    if value.__class__ is LazySeq:
+        raise Bail
+    lazy.value = seq_of(value)
+    lazy.state = "done"
+    lazy.thunk = None
+    process.touch(lazy)
+    if process.waiters:
+        wake(process, lazy)
+
+
+def lifted_seq(F: Fuel, value: Any) -> Any:
+    """`seq`."""
+    while True:
+        if value.__class__ is LazySeq and value.state != "done":
+            realize(F, value)
+        return seq_of(value)
+
+
+def lifted_first(F: Fuel, value: Any) -> Any:
+    """`first`."""
+    kind = value.__class__
+    if kind is List:
+        return value.first
+    if kind is LazySeq and value.state != "done":
+        realize(F, value)
+    return first_of(value)
+
+
+def lifted_rest(F: Fuel, value: Any) -> Any:
+    """`rest`."""
+    kind = value.__class__
+    if kind is List:
+        return value.rest
+    if kind is LazySeq and value.state != "done":
+        realize(F, value)
+    return rest_of(value)
+
+
+def lifted_next(F: Fuel, value: Any) -> Any:
+    """`next`."""
+    kind = value.__class__
+    if kind is Cons:
+        value = value.rest
+        if value.__class__ is LazySeq:
+            if value.state != "done":
+                realize(F, value)
+            return value.value
+        return seq_of(value)
+    if kind is LazySeq and value.state != "done":
+        realize(F, value)
+    while True:
+        try:
+            return next_(value)
+        except NeedsRealize as need:
+            if need.whole:
+                raise
+            lazy = need.seq
+        realize(F, lazy)
+
+
+#: Helpers that stand for nothing on the stack.
+TRANSPARENT = frozenset(
+    function.__code__
+    for function in (refuse, other_call, value_call, apply_call, many, lifted_seq, lifted_first, lifted_rest, lifted_next)
+)
