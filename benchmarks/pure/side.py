@@ -59,16 +59,21 @@ def _imported(path: Path) -> Run:
 
 
 def frames(path: Path) -> Run:
-    """A program of Flowmetal, run by the frames engine as a process runs it."""
-    return _flowmetal(path)
+    """A program of Flowmetal, run by the frames engine alone."""
+    return _flowmetal(path, lifting=False)
 
 
-def _flowmetal(path: Path) -> Run:
+def lifted(path: Path) -> Run:
+    """A program of Flowmetal, run as a process runs it: in lifted code where it is hot."""
+    return _flowmetal(path, lifting=True)
+
+
+def _flowmetal(path: Path, lifting: bool) -> Run:
     from flowmetal.engine.artifacts import Programs, deploy
     from flowmetal.engine.build import build_artifact
     from flowmetal.engine.live import find_function
     from flowmetal.store.memory import MemoryStore
-    from flowmetal.vm import Finished, new_process, start
+    from flowmetal.vm import Finished, Limits, new_process, start
     from flowmetal.vm import run as run_machine
 
     store = MemoryStore()
@@ -76,7 +81,7 @@ def _flowmetal(path: Path) -> Run:
     function = find_function(loaded.program, "run")
 
     def run(n: int) -> Any:
-        process = new_process(loaded.program, loaded.table)
+        process = new_process(loaded.program, loaded.table, Limits(lifting=lifting))
         start(process, function, [n])
         outcome = run_machine(process, FUEL)
         if not isinstance(outcome, Finished):
@@ -86,7 +91,13 @@ def _flowmetal(path: Path) -> Run:
     return run
 
 
-LANGUAGES: dict[str, Callable[[Path], Run]] = {"python": python, "hy": hy, "basilisp": basilisp, "frames": frames}
+LANGUAGES: dict[str, Callable[[Path], Run]] = {
+    "python": python,
+    "hy": hy,
+    "basilisp": basilisp,
+    "frames": frames,
+    "lifted": lifted,
+}
 
 
 def plain(value: Any) -> Any:

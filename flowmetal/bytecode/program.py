@@ -1,7 +1,7 @@
 """Programs in memory: Code, Function, Module, Program, as the compiler makes them and the loader finds them.
 
 All of it is plain data.  A module holds live values (constants, the values of its globals); fmc.py turns it into
-bytes and back.  The machine adds nothing here but the two cache slots that are marked as its own.  In a decoded module
+bytes and back.  The machine adds nothing here but the cache slots that are marked as its own.  In a decoded module
 the lists and dicts are lazy look-alikes that cannot be changed (lazy.py).
 """
 
@@ -79,6 +79,7 @@ class Function:
     index: int = -1  # position in module.functions
     module: Module | None = None
     ready: Any = None  # the machine's: predecoded arities
+    lifted: Any = None  # the machine's: what lifted code calls it by
     captures: int = -1  # how many values its closures capture; -1: as its codes say, see captures_of
 
 

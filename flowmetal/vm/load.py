@@ -12,6 +12,11 @@ from flowmetal.vm.predecode import Running, first_run, predecode, single
 from flowmetal.vm.slots import Slots
 
 
+#: Calls and turns of loops of a body that run in frames before it is lifted: what they take is about what it costs to
+#: lift it.
+HEAT = 300
+
+
 class RunCode:
     """A code body ready to run.
 
@@ -21,12 +26,14 @@ class RunCode:
     """
 
     __slots__ = (
-        "code", "entry", "finally_ranges", "instructions", "padding", "parameters", "pending", "places", "singles",
-        "slots", "takes_self", "variadic",
+        "code", "entry", "finally_ranges", "heat", "instructions", "lifted", "padding", "parameters", "pending",
+        "places", "singles", "slots", "takes_self", "variadic",
     )  # fmt: skip
 
     def __init__(self, code: Code) -> None:
         self.code = code
+        self.heat = HEAT  # counts down; below zero lifted code is entered
+        self.lifted: Any = None  # lifting's
         self.parameters = code.parameters
         self.variadic = code.variadic
         self.takes_self = code.takes_self

@@ -32,7 +32,7 @@ from flowmetal.values import (
     equal,
     numbers,
 )
-from flowmetal.vm import fibers, redirection, unwinding
+from flowmetal.vm import fibers, lifting, redirection, unwinding
 from flowmetal.vm.calls import (
     apply_arguments,
     call_value,
@@ -83,6 +83,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
     frames = fiber.frames
     stepping = process.stepping
     stepped = False
+    lifts = process.limits.lifting and not stepping
     process.mark(fiber)
     kind, value = fiber.resume
     fiber.resume = ENTER
@@ -407,6 +408,16 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                 floor = _pause(process, fiber, code, registers, d, fuel)
                                 if floor < 0:
                                     return False
+                        if lifts:
+                            heat = code.heat = code.heat - 1
+                            if heat < 0:
+                                went, value = lifting.enter_loop(process, fiber, code, d, registers, fuel, floor)
+                                if went != lifting.MISSED:
+                                    fuel = process.fuel
+                                    mode = Mode.DELIVER
+                                    if went == lifting.TAKEN:
+                                        mode, value = value
+                                    break
                         following = a
                         continue
                     if op < 80:
@@ -451,6 +462,16 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                             else:  # 66 TAIL_CALL_KNOWN
                                 registers = [*c(registers), *d]
                             code = b  # entry
+                            if lifts:
+                                heat = code.heat = code.heat - 1
+                                if heat < 0:
+                                    went, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                    if went != lifting.MISSED:
+                                        fuel = process.fuel
+                                        mode = Mode.DELIVER
+                                        if went == lifting.TAKEN:
+                                            mode, value = value
+                                        break
                             following = b.entry
                             continue
                         if op < 74:
@@ -469,6 +490,16 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                             registers = [x, *function.captures, *code.padding]
                                         else:
                                             registers = [x, *code.padding]
+                                        if lifts:
+                                            heat = code.heat = code.heat - 1
+                                            if heat < 0:
+                                                went, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                                if went != lifting.MISSED:
+                                                    fuel = process.fuel
+                                                    mode = Mode.DELIVER
+                                                    if went == lifting.TAKEN:
+                                                        mode, value = value
+                                                    break
                                         following = code.entry
                                         continue
                                 elif function.__class__ is BuiltinFn and op == 70:
@@ -493,6 +524,16 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                             registers = [x, y, *function.captures, *code.padding]
                                         else:
                                             registers = [x, y, *code.padding]
+                                        if lifts:
+                                            heat = code.heat = code.heat - 1
+                                            if heat < 0:
+                                                went, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                                if went != lifting.MISSED:
+                                                    fuel = process.fuel
+                                                    mode = Mode.DELIVER
+                                                    if went == lifting.TAKEN:
+                                                        mode, value = value
+                                                    break
                                         following = code.entry
                                         continue
                                 elif function.__class__ is BuiltinFn and op == 71:
@@ -522,6 +563,16 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                 frames.append(call)
                                 break
                             code, registers, _, _ = call  # entry
+                            if lifts:
+                                heat = code.heat = code.heat - 1
+                                if heat < 0:
+                                    went, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                    if went != lifting.MISSED:
+                                        fuel = process.fuel
+                                        mode = Mode.DELIVER
+                                        if went == lifting.TAKEN:
+                                            mode, value = value
+                                        break
                             following = code.entry
                             continue
                         if a < 0:

@@ -69,6 +69,7 @@ class Limits:
     heap_objects: int = 8_000_000  # frames and heap objects that can be reached, counted at intervals
     fibers: int = 100_000
     requests: int = 100_000  # outstanding at once
+    lifting: bool = True  # no quota: whether code may run lifted, which nothing but the time it takes can tell
 
 
 #: Calls and loop turns between two looks at the quotas of stack and heap, so that the loop itself never counts them.

@@ -5,6 +5,6 @@
 
 from __future__ import annotations
 
-from flowmetal.vm.lifting.enter import MISSED, TAKEN, VALUE, enter, enter_loop
+from flowmetal.vm.lifting.entering import MISSED, TAKEN, VALUE, enter, enter_loop
 
 __all__ = ["MISSED", "TAKEN", "VALUE", "enter", "enter_loop"]

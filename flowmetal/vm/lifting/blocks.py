@@ -8,7 +8,7 @@ variables `r0`, `r1` and so on, and the constants that are not in variables, whi
 
 from __future__ import annotations
 
-from dataclasses import replace
+from flowmetal.dataclass import replace
 from typing import Any, Protocol
 
 from flowmetal.bytecode.opcodes import Op

@@ -45,7 +45,7 @@ class Lifted:
     def __init__(self, body: RunCode) -> None:
         code = body.code
         self.body = body
-        self.misses = 0  # how often it was given up since it last went well, see enter.py
+        self.misses = 0  # how often it was given up since it last went well, see entering.py
         given = code.parameters + code.variadic
         #: Whether calls are lifted at all, and which arguments are to be integers.
         self.calls = len(code.instructions) <= INSTRUCTIONS_MAX and not any(map(performs, code.instructions))

@@ -7,7 +7,7 @@ at the classes first and leaves all but the plain case to the function that fram
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from flowmetal.dataclass import dataclass
 from itertools import count
 from typing import Any
 
@@ -80,7 +80,7 @@ class Expressions:
 
     def _integers(self, left: Operand, right: Operand) -> tuple[list[str], str, str]:
         """Tests that the operands are integers, which come first, and how the operands stand after them."""
-        tests = []
+        tests: list[str] = []
         texts = []
         for operand, other in ((left, right), (right, left)):
             if operand.kind == INT and (operand.atomic or other.kind == INT):

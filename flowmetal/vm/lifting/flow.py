@@ -6,7 +6,7 @@ are left out, since an error is handled by frames.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from flowmetal.dataclass import dataclass, field
 
 from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import Code

@@ -9,7 +9,7 @@ inside its body.  A jump out of several Python loops at once breaks one, and `q`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from flowmetal.dataclass import dataclass, field
 from typing import Any
 
 from flowmetal.vm.lifting.flow import Block, Edge, Flow, Unliftable

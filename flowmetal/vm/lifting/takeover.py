@@ -42,13 +42,12 @@ class _Stand:
         self.meta = meta
 
 
-def take_over(fiber: Fiber, caller: Frame | None, problem: BaseException, fuel: Fuel) -> tuple[int, Any] | None:
-    """Puts the frames of interrupted lifted code on the stack of its fiber, above `caller`: (mode, value) to go on with.
+def take_over(fiber: Fiber, problem: BaseException, fuel: Fuel) -> tuple[int, Any] | None:
+    """Puts the frames of interrupted lifted code on the stack of its fiber: (mode, value) to go on with.
 
     None: it had not begun, and nothing was done.
     """
     stands = _stands(problem.__traceback__)
-    begun = True  # whether the last of them has got as far as its own first instruction
     while stands:
         last = stands[-1]
         kind = last.meta[0]
@@ -70,16 +69,12 @@ def take_over(fiber: Fiber, caller: Frame | None, problem: BaseException, fuel: 
         elif kind != "entry" and kind != "atomic":
             break
         stands.pop()
-        begun = False
     if not stands:
         return None
-    if caller is not None:
-        fiber.frames.append(caller)
     for place, stand in enumerate(stands[:-1]):
         _push(fiber, stand, stands[place + 1].meta[0])
     last = stands[-1]
     if last.meta[0] != "realize":
-        del begun
         fiber.frames.append(_again(last))
         return Mode.ENTER, None
     variables = last.python.f_locals
@@ -159,7 +154,9 @@ def _again(stand: _Stand) -> Frame:
 def _registers(stand: _Stand, index: int) -> list[Any]:
     """The registers of a frame that stands at an instruction."""
     assert stand.info is not None
-    registers: list[Any] = [None] * stand.info.body.code.registers
+    body = stand.info.body
+    registers: list[Any] = [None] * body.code.registers
+    registers.extend(body.slots)
     for name, value in stand.python.f_locals.items():
         if name[0] == "r":
             registers[int(name[1:])] = value

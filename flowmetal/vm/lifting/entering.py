@@ -11,7 +11,7 @@ from flowmetal.vm.lifting.kinds import SMALL
 from flowmetal.vm.lifting.runtime import Exhausted, Fuel
 from flowmetal.vm.lifting.takeover import take_over
 from flowmetal.vm.load import RunCode
-from flowmetal.vm.state import Fiber, Frame, Process
+from flowmetal.vm.state import Fiber, Process
 
 #: How a call went: it gave a value, was not lifted, or was taken over by frames, which go on as the mode says.
 VALUE, MISSED, TAKEN = 0, 1, 2
@@ -25,12 +25,12 @@ MISSES_MAX = 16  # the pause between two tries doubles so often
 
 
 def enter(
-    process: Process, fiber: Fiber, caller: Frame | None, body: RunCode, registers: list[Any], fuel: int, floor: int
+    process: Process, fiber: Fiber, body: RunCode, registers: list[Any], fuel: int, floor: int
 ) -> tuple[int, Any]:
     """Runs a call in lifted code: (VALUE, value), (MISSED, None) or (TAKEN, (mode, value)).
 
-    `registers`: those that the body would start with.  The call's own fuel has been taken; unless it was missed,
-    `process.fuel` says what is left.  `caller`: the frame that waits for the value, not on the stack; None for none.
+    `registers`: those that the body would start with.  The call's own fuel has been taken, and who waits for its value
+    is on the stack; unless it was missed, `process.fuel` says what is left.
     """
     lifted = lifted_of(body)
     if not lifted.calls:
@@ -45,17 +45,17 @@ def enter(
         own = Closure(None, tuple(registers[given : given + code.captures]))
     typed = bool(lifted.needs) and integers(registers, lifted.needs, SMALL)
     entry = lifted.entry(TYPED if typed else PLAIN, process)
-    return _run(process, fiber, caller, body, entry, [own, *registers[:given]], fuel, floor)
+    return _run(process, fiber, body, entry, [own, *registers[:given]], fuel, floor)
 
 
 def enter_loop(
-    process: Process, fiber: Fiber, body: RunCode, head: int, registers: list[Any], fuel: int, floor: int
+    process: Process, fiber: Fiber, body: RunCode, back: int, registers: list[Any], fuel: int, floor: int
 ) -> tuple[int, Any]:
-    """Goes on with a body in lifted code from the head of a loop, whose jump back has taken its fuel; else as `enter`.
+    """Goes on in lifted code from the head of a loop, where the `jump_back` at `back` leads; else as `enter`.
 
-    The value is the body's.
+    The jump has taken its fuel.  The value is the body's.
     """
-    loop = lifted_of(body).loop(head, process)
+    loop = lifted_of(body).loop(body.code.instructions[back][1], process)
     entry = None
     if loop is not None:
         typed = bool(loop.needs) and integers(registers, loop.needs, SMALL)
@@ -63,13 +63,12 @@ def enter_loop(
     if loop is None or entry is None:
         body.heat = ENTRIES * 10  # another loop of the body may do
         return MISSED, None
-    return _run(process, fiber, None, body, entry, [registers[one] for one in loop.registers], fuel, floor)
+    return _run(process, fiber, body, entry, [registers[one] for one in loop.registers], fuel, floor)
 
 
 def _run(
     process: Process,
     fiber: Fiber,
-    caller: Frame | None,
     body: RunCode,
     entry: Any,
     arguments: list[Any],
@@ -86,7 +85,7 @@ def _run(
     except FlowmetalError:
         raise
     except Exception as problem:
-        taken = take_over(fiber, caller, problem, counter)
+        taken = take_over(fiber, problem, counter)
         out_of_fuel = problem.__class__ is Exhausted
     else:
         process.fuel = floor + counter.left()
