@@ -11,7 +11,6 @@ from flowmetal.vm.fusing import improve, link_call
 from flowmetal.vm.predecode import Running, first_run, predecode, single
 from flowmetal.vm.slots import Slots
 
-
 #: Calls and turns of loops of a body that run in frames before it is lifted: what they take is about what it costs to
 #: lift it.
 HEAT = 300

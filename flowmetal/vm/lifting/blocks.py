@@ -8,11 +8,11 @@ variables `r0`, `r1` and so on, and the constants that are not in variables, whi
 
 from __future__ import annotations
 
-from flowmetal.dataclass import replace
 from typing import Any, Protocol
 
 from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import Code, Instruction
+from flowmetal.dataclass import replace
 from flowmetal.values import Keyword
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.builtins.strings import STRING_MAX
@@ -161,7 +161,9 @@ class Writer:
         starts = [part.start for part in parts if part.start >= 0 and not part.constant]
         return (kind, self.index, min([self.index, *starts]))
 
-    def define(self, register: int, text: str, kind: int, parts: list[Operand], safe: bool, atomic: bool = False) -> None:
+    def define(
+        self, register: int, text: str, kind: int, parts: list[Operand], safe: bool, atomic: bool = False
+    ) -> None:
         """Puts off an expression that a register is to hold."""
         uses = frozenset().union(*[part.uses for part in parts])
         if len(text) > TEXT_MAX:
@@ -349,9 +351,7 @@ class Writer:
             # An effect, a region, a wait: that is for frames, which come to the rest of the block.
             self.statement("raise Bail", [])
 
-    def _made(
-        self, made: tuple[str, int, bool], parts: list[Operand]
-    ) -> tuple[str, int, list[Operand], bool]:
+    def _made(self, made: tuple[str, int, bool], parts: list[Operand]) -> tuple[str, int, list[Operand], bool]:
         text, kind, safe = made
         return text, kind, parts, safe
 

@@ -7,10 +7,10 @@ at the classes first and leaves all but the plain case to the function that fram
 from __future__ import annotations
 
 from collections.abc import Callable
-from flowmetal.dataclass import dataclass
 from itertools import count
 from typing import Any
 
+from flowmetal.dataclass import dataclass
 from flowmetal.values import Keyword
 from flowmetal.vm.builtins.strings import STRING_MAX
 from flowmetal.vm.lifting.kinds import ANY, BOOL, DIVISIONS, INT, SMALL
@@ -279,11 +279,8 @@ def _cons(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
     item, coll = arguments
     if not (item.atomic and coll.atomic):
         return None
-    return (
-        f"(List({item.text}, {coll.text}) if type({coll.text}) is List else {maker.plain(number, item.text, coll.text)})",
-        ANY,
-        False,
-    )
+    other = maker.plain(number, item.text, coll.text)
+    return f"(List({item.text}, {coll.text}) if type({coll.text}) is List else {other})", ANY, False
 
 
 def _get_cell(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
@@ -370,4 +367,4 @@ _SPECIAL: dict[tuple[int, int], _Maker] = {
     (721, 1): _class_test("Keyword"),
     (730, 1): _class_test("Vector"),
 }
-assert DIVISIONS == {104, 105, 106}
+assert {104, 105, 106} == DIVISIONS

@@ -6,11 +6,10 @@ are left out, since an error is handled by frames.
 
 from __future__ import annotations
 
-from flowmetal.dataclass import dataclass, field
-
 from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import Code
 from flowmetal.bytecode.shape import SHAPES
+from flowmetal.dataclass import dataclass, field
 
 
 class Unliftable(Exception):

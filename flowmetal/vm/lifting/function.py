@@ -210,7 +210,7 @@ class Making:
         """What the body gives when its arguments are the integers that it wants."""
         if not self.own or not self.lifted.needs:
             return ANY
-        start = {place: INT for place in self.lifted.needs}
+        start = dict.fromkeys(self.lifted.needs, INT)
         whole = Flow(self.code)
         return INT if Kinds(whole, start, self.own, self.lifted.needs, INT).result == INT else ANY
 
@@ -241,9 +241,7 @@ class Making:
 
     def written(self) -> dict[int, Written]:
         """Every block as statements."""
-        return {
-            start: Writer(self, self.flow.blocks[start], self.info.snapshots).write() for start in self.flow.order
-        }
+        return {start: Writer(self, self.flow.blocks[start], self.info.snapshots).write() for start in self.flow.order}
 
     def finish(self, text: Text, parameters: list[str]) -> Entry:
         """Compiles the text, whose first line is left free for the head of the function."""
@@ -260,7 +258,7 @@ def lift(lifted: Lifted, variant: str, program: Program) -> Entry:
     """The Python function of a body."""
     code = lifted.body.code
     given = code.parameters + code.variadic
-    start = {place: INT for place in lifted.needs} if variant != PLAIN else {}
+    start = dict.fromkeys(lifted.needs, INT) if variant != PLAIN else {}
     making = Making(lifted, Flow(code), program, start, loops=True)
     written = making.written()
     text = _begin(making)
@@ -293,7 +291,7 @@ def lift(lifted: Lifted, variant: str, program: Program) -> Entry:
 
 def lift_loop(loop: LiftedLoop, variant: str, program: Program) -> Entry:
     """The Python function of a body from the head of a loop on."""
-    start = {register: INT for register in loop.needs} if variant != PLAIN else {}
+    start = dict.fromkeys(loop.needs, INT) if variant != PLAIN else {}
     making = Making(loop.lifted, loop.flow, program, start, loops=False)
     structure = Structure(making.flow, making.written())
     text = _begin(making)

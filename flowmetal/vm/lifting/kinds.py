@@ -58,9 +58,7 @@ def wanted(code: Code, registers: int) -> int:
         number = row[0]
         if number in _ARITHMETIC:
             used |= 1 << row[2] | 1 << row[3]
-        elif number == Op.add_integer:
-            used |= 1 << row[2]
-        elif number == Op.move and used >> row[1] & 1:
+        elif number == Op.add_integer or (number == Op.move and used >> row[1] & 1):
             used |= 1 << row[2]
     return used & registers
 

@@ -27,7 +27,7 @@ class Exhausted(Exception):
     """There is no fuel for what lifted code is about to do."""
 
 
-class Fuel(repeat):  # type: ignore[type-arg]
+class Fuel(repeat):
     """The fuel until somebody has to look: an iterator that gives None as often, so that Python's `for` counts it in C.
 
     `extra`: how often it was asked for what takes none in frames.
@@ -78,7 +78,7 @@ def other_call(F: Fuel, function: Any, *arguments: Any) -> Any:
             info = BUILTINS[function.number]
             if not info.context and info.accepts(len(arguments)):
                 return info.function(*arguments)
-        mode, value = call_value(F.process, F.fiber, function, list(arguments))
+        _, value = call_value(F.process, F.fiber, function, list(arguments))
     except BaseException:
         F.extra += 1  # the frame that takes over runs the call again, with its fuel
         raise
@@ -140,7 +140,7 @@ def realize(F: Fuel, lazy: LazySeq) -> None:
     process = F.process
     process.touch(lazy)
     value = (thunk.function.lifted or warm(thunk)).n0(F, thunk)
-    stage = 2
+    stage = 2  # noqa: F841 - read by takeover.py, as the others
     if value.__class__ is LazySeq:
         raise Bail
     lazy.value = seq_of(value)
@@ -204,5 +204,15 @@ def lifted_next(F: Fuel, value: Any) -> Any:
 #: Helpers that stand for nothing on the stack.
 TRANSPARENT = frozenset(
     function.__code__
-    for function in (refuse, other_call, value_call, apply_call, many, lifted_seq, lifted_first, lifted_rest, lifted_next)
+    for function in (
+        refuse,
+        other_call,
+        value_call,
+        apply_call,
+        many,
+        lifted_seq,
+        lifted_first,
+        lifted_rest,
+        lifted_next,
+    )
 )

@@ -9,9 +9,9 @@ inside its body.  A jump out of several Python loops at once breaks one, and `q`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from flowmetal.dataclass import dataclass, field
 from typing import Any
 
+from flowmetal.dataclass import dataclass, field
 from flowmetal.vm.lifting.flow import Block, Edge, Flow, Unliftable
 
 #: Where a line of lifted code stands in the bytecode, see takeover.py.
@@ -42,7 +42,7 @@ class If:
 
 @dataclass(slots=True)
 class Loop:
-    """A Python loop.  `head` is `while True` or takes fuel; then `exhausted` says what it is when there is none left."""
+    """A Python loop: `while True`, or one that takes fuel; then `exhausted` is what its lines stand for."""
 
     context: Context
     fuel: bool
@@ -137,9 +137,7 @@ class Structure:
         self._after(context, contexts, result)
         return result
 
-    def _within(
-        self, block: Block, merges: list[int], contexts: tuple[Context, ...], falls: Key | None
-    ) -> list[Node]:
+    def _within(self, block: Block, merges: list[int], contexts: tuple[Context, ...], falls: Key | None) -> list[Node]:
         if not merges:
             return self._code(block, contexts, falls)
         target = merges[0]
