@@ -411,11 +411,11 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                         if lifts:
                             heat = code.heat = code.heat - 1
                             if heat < 0:
-                                went, value = lifting.enter_loop(process, fiber, code, d, registers, fuel, floor)
-                                if went != lifting.MISSED:
+                                how, value = lifting.enter_loop(process, fiber, code, d, registers, fuel, floor)
+                                if how != lifting.MISSED:
                                     fuel = process.fuel
                                     mode = Mode.DELIVER
-                                    if went == lifting.TAKEN:
+                                    if how == lifting.TAKEN:
                                         mode, value = value
                                     break
                         following = a
@@ -465,11 +465,11 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                             if lifts:
                                 heat = code.heat = code.heat - 1
                                 if heat < 0:
-                                    went, value = lifting.enter(process, fiber, code, registers, fuel, floor)
-                                    if went != lifting.MISSED:
+                                    how, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                    if how != lifting.MISSED:
                                         fuel = process.fuel
                                         mode = Mode.DELIVER
-                                        if went == lifting.TAKEN:
+                                        if how == lifting.TAKEN:
                                             mode, value = value
                                         break
                             following = b.entry
@@ -493,11 +493,11 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         if lifts:
                                             heat = code.heat = code.heat - 1
                                             if heat < 0:
-                                                went, value = lifting.enter(process, fiber, code, registers, fuel, floor)
-                                                if went != lifting.MISSED:
+                                                how, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                                if how != lifting.MISSED:
                                                     fuel = process.fuel
                                                     mode = Mode.DELIVER
-                                                    if went == lifting.TAKEN:
+                                                    if how == lifting.TAKEN:
                                                         mode, value = value
                                                     break
                                         following = code.entry
@@ -527,11 +527,11 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         if lifts:
                                             heat = code.heat = code.heat - 1
                                             if heat < 0:
-                                                went, value = lifting.enter(process, fiber, code, registers, fuel, floor)
-                                                if went != lifting.MISSED:
+                                                how, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                                if how != lifting.MISSED:
                                                     fuel = process.fuel
                                                     mode = Mode.DELIVER
-                                                    if went == lifting.TAKEN:
+                                                    if how == lifting.TAKEN:
                                                         mode, value = value
                                                     break
                                         following = code.entry
@@ -566,11 +566,11 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                             if lifts:
                                 heat = code.heat = code.heat - 1
                                 if heat < 0:
-                                    went, value = lifting.enter(process, fiber, code, registers, fuel, floor)
-                                    if went != lifting.MISSED:
+                                    how, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                    if how != lifting.MISSED:
                                         fuel = process.fuel
                                         mode = Mode.DELIVER
-                                        if went == lifting.TAKEN:
+                                        if how == lifting.TAKEN:
                                             mode, value = value
                                         break
                             following = code.entry

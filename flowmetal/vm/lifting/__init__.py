@@ -1,10 +1,24 @@
 """Lifted code: bytecode translated to Python functions, which run instead of frames and can be taken over by them.
 
-`enter` and `enter_loop` are what the loop of the machine calls; see docs/decisions/0020.
+`enter` and `enter_loop` are what the loop of the machine calls, imported when the first body is hot, since short
+programs have none.  See docs/decisions/0020.
 """
 
 from __future__ import annotations
 
-from flowmetal.vm.lifting.entering import MISSED, TAKEN, VALUE, enter, enter_loop
+from typing import Any
+
+from flowmetal.lazily import names_of
 
 __all__ = ["MISSED", "TAKEN", "VALUE", "enter", "enter_loop"]
+
+#: How a call went: it gave a value, was not lifted, or was taken over by frames, which go on as the mode says.
+VALUE, MISSED, TAKEN = 0, 1, 2
+
+enter: Any
+enter_loop: Any
+
+__getattr__, __dir__ = names_of(
+    globals(),
+    {"enter": "flowmetal.vm.lifting.entering", "enter_loop": "flowmetal.vm.lifting.entering"},
+)

@@ -6,15 +6,13 @@ from typing import Any
 
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import Closure
+from flowmetal.vm.lifting import MISSED, TAKEN, VALUE
 from flowmetal.vm.lifting.entries import PLAIN, TYPED, integers, lifted_of
 from flowmetal.vm.lifting.kinds import SMALL
 from flowmetal.vm.lifting.runtime import Exhausted, Fuel
 from flowmetal.vm.lifting.takeover import take_over
 from flowmetal.vm.load import RunCode
 from flowmetal.vm.state import Fiber, Process
-
-#: How a call went: it gave a value, was not lifted, or was taken over by frames, which go on as the mode says.
-VALUE, MISSED, TAKEN = 0, 1, 2
 
 NEVER = 1 << 60
 #: Fuel that lifted code must have used at least for being given up not to count against it.

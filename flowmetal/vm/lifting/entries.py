@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from flowmetal.bytecode.liveness import live_in
 from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import Function
 from flowmetal.values import Vector, sequences
 from flowmetal.vm.lifting.flow import Flow, Unliftable
-from flowmetal.vm.lifting.kinds import INT, wanted
-from flowmetal.vm.lifting.runtime import TRANSPARENT, Fuel, refuse
+from flowmetal.vm.lifting.kinds import wanted
+from flowmetal.vm.lifting.runtime import LATE, TRANSPARENT, Fuel, refuse
 from flowmetal.vm.load import RunCode, run_function
 from flowmetal.vm.state import Region
 
@@ -80,12 +81,10 @@ class Lifted:
         return made
 
     def _make(self, variant: str, process: Any) -> Entry:
-        from flowmetal.vm.lifting.function import lift
-
         if not self.calls:
             return refuse
         try:
-            return lift(self, variant, process.program)
+            return LATE.lift(self, variant, process.program)
         except (Unliftable, RecursionError, SyntaxError):
             self.calls = False
             return refuse
@@ -118,8 +117,6 @@ class LiftedLoop:
     __slots__ = ("_made", "flow", "lifted", "needs", "registers")
 
     def __init__(self, lifted: Lifted, flow: Flow) -> None:
-        from flowmetal.bytecode.liveness import live_in
-
         self.lifted = lifted
         self.flow = flow
         code = lifted.body.code
@@ -134,11 +131,9 @@ class LiftedLoop:
         try:
             return self._made[variant]
         except KeyError:
-            from flowmetal.vm.lifting.function import lift_loop
-
             made: Entry | None
             try:
-                made = lift_loop(self, variant, process.program)
+                made = LATE.lift_loop(self, variant, process.program)
             except (Unliftable, RecursionError, SyntaxError):
                 made = None
             self._made[variant] = made
@@ -232,4 +227,4 @@ HELPERS = TRANSPARENT | {
     _stub(None, PLAIN).__code__,  # type: ignore[arg-type]
     _gathering(None, 0).__code__,  # type: ignore[arg-type]
 }
-__all__ = ["INT", "Calls", "Lifted", "LiftedLoop", "calls_of", "integers", "lifted_of"]
+LATE.calls_of = calls_of

@@ -35,6 +35,7 @@ from flowmetal.vm.lifting.entries import GUARDED, PLAIN, TYPED, Lifted, LiftedLo
 from flowmetal.vm.lifting.expressions import Expressions, Operand
 from flowmetal.vm.lifting.flow import Flow
 from flowmetal.vm.lifting.kinds import ADDITIONS_MAX, ANY, INT, SMALL, Kinds, additions, constant_kind
+from flowmetal.vm.lifting.runtime import LATE
 from flowmetal.vm.lifting.structure import OWN, Context, Line, Loop, Meta, Structure, Text, Written
 from flowmetal.vm.load import RunCode, find_global, run_function
 
@@ -302,6 +303,10 @@ def lift_loop(loop: LiftedLoop, variant: str, program: Program) -> Entry:
         text.nodes(1, [Loop(Context(("block", -2)), True, [Line("break")], ("entry",))])
     text.nodes(1, structure.nodes(()))
     return making.finish(text, ["F", *[f"r{register}" for register in loop.registers]])
+
+
+LATE.lift = lift
+LATE.lift_loop = lift_loop
 
 
 def _begin(making: Making) -> Text:

@@ -6,6 +6,7 @@ nothing, or for a region, on the stack that the frames are made from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
@@ -27,7 +28,7 @@ class Exhausted(Exception):
     """There is no fuel for what lifted code is about to do."""
 
 
-class Fuel(repeat):
+class Fuel(repeat):  # type: ignore[type-arg]
     """The fuel until somebody has to look: an iterator that gives None as often, so that Python's `for` counts it in C.
 
     `extra`: how often it was asked for what takes none in frames.
@@ -41,8 +42,19 @@ class Fuel(repeat):
 
     def left(self) -> int:
         """How much is left of what frames would have left, without the extra."""
-        left: int = self.__length_hint__()  # type: ignore[attr-defined]
-        return left + self.extra
+        found: int = self.__length_hint__()
+        return found + self.extra
+
+
+class _Late:
+    """Functions of modules that build on this one, filled in when they are imported."""
+
+    calls_of: Callable[[Any], Any]  # entries.py
+    lift: Callable[[Any, str, Any], Callable[..., Any]]  # function.py
+    lift_loop: Callable[[Any, str, Any], Callable[..., Any]]
+
+
+LATE = _Late()
 
 
 def refuse(F: Fuel, S: Any, *arguments: Any) -> Any:
@@ -108,9 +120,7 @@ def many(F: Fuel, function: Closure, arguments: Any) -> Any:
 
 def warm(function: Closure) -> Any:
     """What lifted code calls a closure by, made at the first such call."""
-    from flowmetal.vm.lifting.entries import calls_of
-
-    return calls_of(function.function)
+    return LATE.calls_of(function.function)
 
 
 # ---- regions ------------------------------------------------------------------------------------------------------
