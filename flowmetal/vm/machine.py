@@ -411,12 +411,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                         if lifts:
                             heat = code.heat = code.heat - 1
                             if heat < 0:
-                                how, value = lifting.enter_loop(process, fiber, code, d, registers, fuel, floor)
-                                if how != lifting.MISSED:
+                                done, mode, value = lifting.enter_loop(process, fiber, code, d, registers, fuel, floor)
+                                if done:
                                     fuel = process.fuel
-                                    mode = Mode.DELIVER
-                                    if how == lifting.TAKEN:
-                                        mode, value = value
                                     break
                         following = a
                         continue
@@ -465,12 +462,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                             if lifts:
                                 heat = code.heat = code.heat - 1
                                 if heat < 0:
-                                    how, value = lifting.enter(process, fiber, code, registers, fuel, floor)
-                                    if how != lifting.MISSED:
+                                    done, mode, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                    if done:
                                         fuel = process.fuel
-                                        mode = Mode.DELIVER
-                                        if how == lifting.TAKEN:
-                                            mode, value = value
                                         break
                             following = b.entry
                             continue
@@ -493,12 +487,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         if lifts:
                                             heat = code.heat = code.heat - 1
                                             if heat < 0:
-                                                how, value = lifting.enter(process, fiber, code, registers, fuel, floor)
-                                                if how != lifting.MISSED:
+                                                done, mode, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                                if done:
                                                     fuel = process.fuel
-                                                    mode = Mode.DELIVER
-                                                    if how == lifting.TAKEN:
-                                                        mode, value = value
                                                     break
                                         following = code.entry
                                         continue
@@ -527,12 +518,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         if lifts:
                                             heat = code.heat = code.heat - 1
                                             if heat < 0:
-                                                how, value = lifting.enter(process, fiber, code, registers, fuel, floor)
-                                                if how != lifting.MISSED:
+                                                done, mode, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                                if done:
                                                     fuel = process.fuel
-                                                    mode = Mode.DELIVER
-                                                    if how == lifting.TAKEN:
-                                                        mode, value = value
                                                     break
                                         following = code.entry
                                         continue
@@ -566,12 +554,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                             if lifts:
                                 heat = code.heat = code.heat - 1
                                 if heat < 0:
-                                    how, value = lifting.enter(process, fiber, code, registers, fuel, floor)
-                                    if how != lifting.MISSED:
+                                    done, mode, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                    if done:
                                         fuel = process.fuel
-                                        mode = Mode.DELIVER
-                                        if how == lifting.TAKEN:
-                                            mode, value = value
                                         break
                             following = code.entry
                             continue

@@ -10,10 +10,7 @@ from typing import Any
 
 from flowmetal.lazily import names_of
 
-__all__ = ["MISSED", "TAKEN", "VALUE", "enter", "enter_loop"]
-
-#: How a call went: it gave a value, was not lifted, or was taken over by frames, which go on as the mode says.
-VALUE, MISSED, TAKEN = 0, 1, 2
+__all__ = ["enter", "enter_loop"]
 
 enter: Any
 enter_loop: Any

@@ -6,13 +6,16 @@ from typing import Any
 
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import Closure
-from flowmetal.vm.lifting import MISSED, TAKEN, VALUE
+from flowmetal.vm.frames import Mode
 from flowmetal.vm.lifting.entries import PLAIN, TYPED, integers, lifted_of
 from flowmetal.vm.lifting.kinds import SMALL
 from flowmetal.vm.lifting.runtime import Exhausted, Fuel
 from flowmetal.vm.lifting.takeover import take_over
 from flowmetal.vm.load import RunCode
 from flowmetal.vm.state import Fiber, Process
+
+#: A call that is not lifted.
+MISSED = (False, Mode.ENTER, None)
 
 NEVER = 1 << 60
 #: Fuel that lifted code must have used at least for being given up not to count against it.
@@ -24,16 +27,16 @@ MISSES_MAX = 16  # the pause between two tries doubles so often
 
 def enter(
     process: Process, fiber: Fiber, body: RunCode, registers: list[Any], fuel: int, floor: int
-) -> tuple[int, Any]:
-    """Runs a call in lifted code: (VALUE, value), (MISSED, None) or (TAKEN, (mode, value)).
+) -> tuple[bool, int, Any]:
+    """Runs a call in lifted code: whether it was run at all, and the mode and value to go on with.
 
     `registers`: those that the body would start with.  The call's own fuel has been taken, and who waits for its value
-    is on the stack; unless it was missed, `process.fuel` says what is left.
+    is on the stack; if it was run, `process.fuel` says what is left.
     """
     lifted = lifted_of(body)
     if not lifted.calls:
         body.heat = NEVER
-        return MISSED, None
+        return MISSED
     code = body.code
     given = code.parameters + code.variadic
     own: Any = None
@@ -48,7 +51,7 @@ def enter(
 
 def enter_loop(
     process: Process, fiber: Fiber, body: RunCode, back: int, registers: list[Any], fuel: int, floor: int
-) -> tuple[int, Any]:
+) -> tuple[bool, int, Any]:
     """Goes on in lifted code from the head of a loop, where the `jump_back` at `back` leads; else as `enter`.
 
     The jump has taken its fuel.  The value is the body's.
@@ -60,7 +63,7 @@ def enter_loop(
         entry = loop.entry(TYPED if typed else PLAIN, process)
     if loop is None or entry is None:
         body.heat = ENTRIES * 10  # another loop of the body may do
-        return MISSED, None
+        return MISSED
     return _run(process, fiber, body, entry, [registers[one] for one in loop.registers], fuel, floor)
 
 
@@ -72,7 +75,7 @@ def _run(
     arguments: list[Any],
     fuel: int,
     floor: int,
-) -> tuple[int, Any]:
+) -> tuple[bool, int, Any]:
     given = fuel - floor + 1
     counter = Fuel(None, given)
     counter.process = process
@@ -87,14 +90,14 @@ def _run(
         out_of_fuel = problem.__class__ is Exhausted
     else:
         process.fuel = floor + counter.left()
-        return VALUE, value
+        return True, Mode.DELIVER, value
     left = counter.left()
     if not out_of_fuel and given - left < WORTH:
         _missed(body)
     if taken is None:
-        return MISSED, None
+        return MISSED
     process.fuel = floor + left
-    return TAKEN, taken
+    return True, *taken
 
 
 def _missed(body: RunCode) -> None:
