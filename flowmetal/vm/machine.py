@@ -487,7 +487,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         if lifts:
                                             heat = code.heat = code.heat - 1
                                             if heat < 0:
-                                                done, mode, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                                done, mode, value = lifting.enter(
+                                                    process, fiber, code, registers, fuel, floor
+                                                )
                                                 if done:
                                                     fuel = process.fuel
                                                     break
@@ -518,7 +520,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         if lifts:
                                             heat = code.heat = code.heat - 1
                                             if heat < 0:
-                                                done, mode, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                                done, mode, value = lifting.enter(
+                                                    process, fiber, code, registers, fuel, floor
+                                                )
                                                 if done:
                                                     fuel = process.fuel
                                                     break
