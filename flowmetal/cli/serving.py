@@ -31,6 +31,9 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
         settings = _settings(config, host, port)
         store = open_store(url)
         try:
+            durability = store.stats().get("durability", "in memory")
+            tell = log.info if durability == "every-commit" else log.warning
+            tell("store %s, durability: %s", store.url, durability)
             if stop.is_set():
                 pass  # told to while the store was opened
             elif with_http:

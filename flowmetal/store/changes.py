@@ -10,6 +10,7 @@ committed must be followed by `Cache.clear`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 from flowmetal.store.codec import (
@@ -38,6 +39,7 @@ from flowmetal.store.layout import (
     INBOX,
     MAX_NUMBER,
     META,
+    ORIGINS,
     PARTITIONS,
     PID_BYTES,
     PROCESSES,
@@ -68,12 +70,15 @@ from flowmetal.store.rows import (
     NEAR_TIMERS,
     NEW,
     BornRow,
+    Origin,
     ProcessRow,
     RequestRow,
     decode_born,
+    decode_origin,
     decode_request,
     decode_state,
     encode_born,
+    encode_origin,
     encode_request,
     encode_state,
 )
@@ -88,6 +93,7 @@ WAKING_CODES = frozenset(KIND_CODES[kind] for kind in WAKING_KINDS)
 
 #: Rows that stay in memory between groups: the processes that had something to do last, about 1 KB each.
 MAX_CACHED_ROWS = 10_000
+MAX_CACHED_ORIGINS = 1000
 
 
 def always_alive(interpreter: str) -> bool:
@@ -101,19 +107,21 @@ class Cache:
     Belongs to the one that commits; used by one thread at a time.
     """
 
-    __slots__ = ("counters", "epochs", "rows", "store_id")
+    __slots__ = ("counters", "epochs", "origins", "rows", "store_id")
 
     def __init__(self, store_id: str) -> None:
         self.store_id = store_id
         self.rows: dict[int, ProcessRow] = {}
         self.epochs: dict[int, int] = {}
         self.counters: dict[str, int] = {}
+        self.origins: dict[Origin, int] = {}
 
     def clear(self) -> None:
         """Forgets everything: what was applied is not going to be committed, or somebody else wrote."""
         self.rows.clear()
         self.epochs.clear()
         self.counters.clear()
+        self.origins.clear()
 
     def trim(self) -> None:
         """Keeps the newest rows only.  Between groups."""
@@ -121,6 +129,8 @@ class Cache:
         if excess > 0:
             for pid in list(self.rows)[: excess + MAX_CACHED_ROWS // 4]:
                 del self.rows[pid]
+        if len(self.origins) > MAX_CACHED_ORIGINS:
+            self.origins.clear()
 
 
 class Changes:
@@ -265,11 +275,30 @@ class Changes:
         self._rows[pid] = row
         self.touch(pid, row)
 
-    def load_born(self, pid: int) -> BornRow | None:
+    def number_of(self, origin: Origin) -> int:
+        """The number of an origin, which it gets where it has none."""
+        number = self.cache.origins.get(origin)
+        if number is None:
+            value = encode_origin(origin)
+            key = hashlib.sha256(value).digest()
+            known = self.transaction.get(ORIGINS, key)
+            if known is not None:
+                number = read_pid(known)
+            else:
+                number = self.count("origin", 1)
+                self.transaction.put(ORIGINS, key, pid_key(number))
+                self.transaction.put(ORIGINS, pid_key(number), value)
+            self.cache.origins[origin] = number
+        return number
+
+    def load_born(self, pid: int) -> tuple[BornRow, Origin] | None:
         """What a process was started as."""
         key = pid_key(pid)
         data = self._appended.get(PROCESSES, {}).get(key) or self.transaction.get(PROCESSES, key)
-        return None if data is None else decode_born(data)
+        if data is None:
+            return None
+        born = decode_born(data)
+        return born, decode_origin(self.transaction.get(ORIGINS, pid_key(born.origin)))
 
     def new_mark(self) -> int:
         """A number for a ready mark: behind all that are waiting."""

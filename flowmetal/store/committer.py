@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from flowmetal.dataclass import dataclass
@@ -24,7 +25,15 @@ from flowmetal.store.changes import Cache, Changes
 from flowmetal.store.commands import apply_all
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Command, Complete, Deliver, Hint, Post, PutArtifact, Start, Turn
-from flowmetal.store.lmdb_engine import BadKey, LmdbEngine, LmdbError, LmdbTransaction, MapFull, TransactionFull
+from flowmetal.store.lmdb_engine import (
+    SYNC_SECONDS,
+    BadKey,
+    LmdbEngine,
+    LmdbError,
+    LmdbTransaction,
+    MapFull,
+    TransactionFull,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +109,8 @@ class Committer:
         self._lock = threading.Lock()
         self._committing = threading.Lock()  # held by the thread that takes units and commits them
         self._cache = Cache(engine.id)
+        self._synced_commits = 0
+        self._synced_at = 0.0
         self._closing = False
         self._bytes = 0  # of the units that are not answered
         self.commits = 0
@@ -151,10 +162,28 @@ class Committer:
 
     def _run(self) -> None:
         going_on = True
+        patience = None if self._engine.is_synced else SYNC_SECONDS
         while going_on:
-            going_on = self._wakes.get()
+            try:
+                going_on = self._wakes.get(timeout=patience)
+            except Empty:
+                pass
             with self._committing:
                 self._commit_waiting()
+                if patience is not None:
+                    self._sync(at_once=not going_on)
+
+    def _sync(self, *, at_once: bool) -> None:
+        """Where commits are not synced, syncs them now and then.  The caller has the right to commit."""
+        now = time.monotonic()
+        if self.commits == self._synced_commits or self._broken is not None:
+            return
+        if at_once or now - self._synced_at >= SYNC_SECONDS:
+            self._synced_commits, self._synced_at = self.commits, now
+            try:
+                self._engine.sync()
+            except LmdbError as error:
+                self._failed_write(error)
 
     def _commit_waiting(self) -> None:
         """Commits until nothing waits.  The caller has the right to commit."""

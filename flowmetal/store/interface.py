@@ -29,6 +29,9 @@ FINAL_STATUSES = frozenset({"done", "failed", "cancelled"})
 #: Processes are spread over this many partitions by pid; an interpreter leases partitions.
 PARTITIONS = 64
 
+# Data classes here are frozen but for those that are made several times for each step (LogEntry, Request, InboxEvent,
+# Timer, Turn): making a frozen object takes twice as long.  Nothing changes them once they are made.
+
 # ---- records, as read ------------------------------------------------------------------------------------------
 
 
@@ -52,7 +55,7 @@ class ProcessRecord:
     deaths: int = 0  # interpreters that ended in one of its turns since its last turn that was committed; see Join
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LogEntry:
     """One event of a process with the delta of its image (empty bytes: none)."""
 
@@ -63,7 +66,7 @@ class LogEntry:
     segment: bytes  # vm/image.py encodes it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """An effect that waits for a connector or worker."""
 
@@ -85,7 +88,7 @@ class Request:
     called: bool = False  # a function of the interpreter itself answers it; its process is among Store.calls
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InboxEvent:
     """What has arrived for a process and has not been taken by a turn."""
 
@@ -249,7 +252,7 @@ class Fire:
     limit: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Timer:
     """A timer of a process.  kind "sleep", "timeout", "deadline": an inbox event "timer"; "retry": the request is
     queued again; "lease" is set by Take itself.  There is one timer of a kind and number in a process: setting it
@@ -261,7 +264,7 @@ class Timer:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turn:
     """What one turn did to one process, committed whole or not at all -> True, or False if the claim was stale.
 
@@ -276,15 +279,15 @@ class Turn:
     base_sequence: int
     status: str
     #: (sequence, part, event, segment), in order; may begin with further parts of the entry before `base_sequence`.
-    entries: tuple[tuple[int, int, bytes, bytes], ...]
+    entries: Sequence[tuple[int, int, bytes, bytes]]
     next_sequence: int
-    taken: tuple[int, ...] = ()  # keys of inbox events this turn used up
-    requests: tuple[Request, ...] = ()  # opened, or put back (same number: attempt and tokens stay), "queued" or "held"
-    closed: tuple[int, ...] = ()  # request numbers that are over; their queue entries, timers and tokens go too
-    timers: tuple[Timer, ...] = ()
-    tokens: tuple[tuple[str, int], ...] = ()  # (callback token, request number)
-    posts: tuple[Post, ...] = ()  # messages to other processes
-    starts: tuple[Start, ...] = ()  # children; parent is this pid
+    taken: Sequence[int] = ()  # keys of inbox events this turn used up
+    requests: Sequence[Request] = ()  # opened, or put back (same number: attempt and tokens stay), "queued" or "held"
+    closed: Sequence[int] = ()  # request numbers that are over; their queue entries, timers and tokens go too
+    timers: Sequence[Timer] = ()
+    tokens: Sequence[tuple[str, int]] = ()  # (callback token, request number)
+    posts: Sequence[Post] = ()  # messages to other processes
+    starts: Sequence[Start] = ()  # children; parent is this pid
     checkpoint: bytes | None = None  # a full image at next_sequence
     result: bytes | None = None  # encoded value (done) or error value (failed, cancelled)
     waits: str = ""

@@ -46,9 +46,16 @@ DEPLOYED: Final = _space("deployed", "name, text", "content hash", "What new pro
 PROCESSES: Final = _space(
     "processes",
     "pid u40",
-    "[artifact, function, created_at, id, parent, name, digest]",
-    "What a process is from its start on. `name`: the deployed name it was started with; `digest`, where it has an "
-    "id: the SHA-256 of its arguments. They tell whether another start with its id is the same.",
+    "[origin, created_at, id, parent, digest]",
+    "What a process is from its start on. `origin`: a number of `origins`. `digest`, where it has an id: the SHA-256 "
+    "of its arguments, to tell whether another start with its id is the same.",
+)
+ORIGINS: Final = _space(
+    "origins",
+    "origin u40; or the SHA-256 of a value",
+    "[artifact, function, name]; or origin u40",
+    "What processes run, once for all that run the same: the program, the function, and the deployed name that was "
+    "asked for; and which number each has.",
 )
 STATES: Final = _space(
     "states",
@@ -112,8 +119,8 @@ REQUESTS: Final = _space(
     "[effect, payload, options, idempotency_key, not_before, attempt, state, worker, lease_until, flags, place, "
     "tokens]",
     "Effects that are not over and stand in no record of `states`, being large or many. `idempotency_key`: nil for "
-    "the usual one, which is the store's id, the pid and the number. `flags`: 1 queued, 2 called. `place`: the number "
-    "under which it stands in its queue, 0 if it does not.",
+    "the usual one, which is the store's id, the pid and the number; true where it is the first token. `flags`: 1 "
+    "queued, 2 called. `place`: the number under which it stands in its queue, 0 if it does not.",
 )
 QUEUE: Final = _space(
     "queue", "effect, text, 0 u8, place u64", "pid u40, number u40", "Requests that a worker may take, oldest first."

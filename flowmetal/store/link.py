@@ -24,6 +24,7 @@ from flowmetal.store.channel import Channel, ChannelClosed, Waker
 from flowmetal.store.errors import StoreError
 from flowmetal.store.futures import settle
 from flowmetal.store.interface import Command, Hint
+from flowmetal.store.lmdb_engine import DURABILITIES, is_weaker
 from flowmetal.store.owner_lock import OwnerInfo, OwnerLock
 from flowmetal.store.wire_codec import (
     BYE,
@@ -105,6 +106,7 @@ class Link:
         store_id: str,
         *,
         lock: OwnerLock,
+        durability: str,
         on_hints: Callable[[frozenset[Hint]], None],
         on_connected: Callable[[], None],
         on_owner: Callable[[Link], None],
@@ -114,6 +116,7 @@ class Link:
         self._folder = folder
         self._store_id = store_id
         self._owner_lock = lock
+        self._durability = durability
         self._on_hints = on_hints
         self._on_connected = on_connected
         self._on_owner = on_owner
@@ -234,6 +237,10 @@ class Link:
     def _connect(self) -> socket.socket | None:
         self._owner = self._owner_lock.read_info()
         if self._owner is None:
+            return None
+        durability = self._owner.durability
+        if durability not in DURABILITIES or is_weaker(durability, self._durability):
+            self._refuse(StoreError("S117", path=str(self._folder), found=durability, wanted=self._durability))
             return None
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

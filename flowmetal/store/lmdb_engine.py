@@ -61,10 +61,34 @@ _DAMAGE = (
 )
 
 
+#: What a power failure may cost, by the name that says it, the safest first: what LMDB is opened with.  A process that
+#: is killed costs nothing in any of them, since the system has what was written.
+#:
+#: Without the sync of its head, the last commit may be undone; the store stays whole.  Without any, the system writes
+#: the pages in an order of its own, so that after a power failure the newest head may speak of pages that were never
+#: written: LMDB gives no way to lose the last seconds alone.
+DURABILITIES: dict[str, dict[str, bool]] = {
+    "every-commit": {},
+    "lose-last-commit-on-power-loss": {"metasync": False},
+    "lose-store-on-power-loss": {"sync": False},
+}
+DEFAULT_DURABILITY = "every-commit"
+#: How often what is not synced at each commit is synced.
+SYNC_SECONDS = 1.0
+
+
+def is_weaker(durability: str, than: str) -> bool:
+    """Whether a power failure may cost more with one setting than with another."""
+    order = list(DURABILITIES)
+    return order.index(durability) > order.index(than)
+
+
 @dataclass(frozen=True, slots=True)
 class LmdbOptions:
-    """Settings of a store: `map_size` to begin with and `map_limit` in bytes; `allow_network` file systems."""
+    """Settings of a store: `map_size` to begin with and `map_limit` in bytes; `allow_network` file systems; what a
+    power failure may cost."""
 
+    durability: str = DEFAULT_DURABILITY
     map_size: int = MAP_SIZE
     map_limit: int = DEFAULT_MAP_LIMIT
     allow_network: bool = False
@@ -176,6 +200,33 @@ class LmdbTransaction:
         self._transaction.abort()
 
 
+class Reading:
+    """A read transaction as a `with` block.  Written out, since a generator would cost as much as what is read."""
+
+    __slots__ = ("_engine", "_transaction")
+
+    def __init__(self, engine: LmdbEngine) -> None:
+        self._engine = engine
+
+    def __enter__(self) -> LmdbTransaction:
+        engine = self._engine
+        engine._enter()
+        try:
+            self._transaction = engine._begin_read()
+        except BaseException as error:
+            engine._leave()
+            if isinstance(error, lmdb.Error):
+                raise engine.error(error) from error
+            raise
+        return LmdbTransaction(engine, self._transaction)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        self._transaction.abort()
+        self._engine._leave()
+        if isinstance(error, lmdb.Error):
+            raise self._engine.error(error) from error
+
+
 class LmdbEngine:
     """An open environment.  Opening one twice in a process is refused by LMDB; opening.py shares it."""
 
@@ -224,6 +275,7 @@ class LmdbEngine:
                     mode=0o600,
                     create=False,
                     lib_version=LIB_VERSION,
+                    **({} if readonly else DURABILITIES[self.options.durability]),
                 )
             except lmdb.MemoryError:
                 if size <= SMALLEST_MAP_SIZE:
@@ -253,20 +305,9 @@ class LmdbEngine:
 
     # ---- transactions --------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def reading(self) -> Iterator[LmdbTransaction]:
+    def reading(self) -> Reading:
         """A read transaction: short ones only, since LMDB keeps every page that a reader may see."""
-        self._enter()
-        try:
-            transaction = self._begin_read()
-            try:
-                yield LmdbTransaction(self, transaction)
-            finally:
-                transaction.abort()
-        except lmdb.Error as error:
-            raise self.error(error) from error
-        finally:
-            self._leave()
+        return Reading(self)
 
     def _begin_read(self) -> Any:
         while True:
@@ -307,6 +348,19 @@ class LmdbEngine:
             raise MapFull from error
         except lmdb.TxnFullError as error:
             raise TransactionFull from error
+        finally:
+            self._leave()
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether a commit is durable when it returns."""
+        return self.options.durability == DEFAULT_DURABILITY
+
+    def sync(self) -> None:
+        """Makes all commits so far durable; lmdb.Error where that fails."""
+        self._enter()
+        try:
+            self.environment.sync(True)
         finally:
             self._leave()
 
@@ -377,6 +431,7 @@ class LmdbEngine:
             "engine": ENGINE,
             "id": self.id,
             "made_at": self.made_at,
+            "durability": self.options.durability,
             "file_bytes": (info["last_pgno"] + 1) * self.environment.stat()["psize"],
             "map_bytes": info["map_size"],
             "map_limit": self.options.map_limit,

@@ -11,9 +11,9 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,7 @@ class LmdbStore(StoreReads):
                 self.path,
                 self.id,
                 lock=self._owner_lock,
+                durability=self.engine.options.durability,
                 on_hints=self._watchers.tell,
                 on_connected=lambda: self._watchers.tell(EVERYTHING),
                 on_owner=self._take_over,
@@ -186,7 +187,8 @@ class LmdbStore(StoreReads):
             committer = Committer(self.engine, self.now, self._interpreters.alive, self._tell, fault=self._fault)
             server = OwnerServer(self.id, committer, self.engine.environment.reader_check)
             pid = os.getpid()
-            self._owner_lock.write_info(OwnerInfo(pid, process_start_time(pid), server.path))
+            durability = self.engine.options.durability
+            self._owner_lock.write_info(OwnerInfo(pid, process_start_time(pid), server.path, durability))
         except BaseException as error:
             if server is not None:
                 server.stop_reading()
@@ -226,11 +228,9 @@ class LmdbStore(StoreReads):
 
     # ---- reads ---------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _reading(self) -> Iterator[ReadTransaction]:
+    def _reading(self) -> AbstractContextManager[ReadTransaction]:
         self._check_open()
-        with self.engine.reading() as transaction:
-            yield transaction
+        return self.engine.reading()
 
     def _check_open(self) -> None:
         if self._forked:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -17,7 +17,7 @@ from flowmetal.store.errors import StoreError
 from flowmetal.store.failpoint import fail_point
 from flowmetal.store.futures import failed_future
 from flowmetal.store.interface import Command, Hint, Store
-from flowmetal.store.lmdb_engine import LmdbOptions
+from flowmetal.store.lmdb_engine import DURABILITIES, LmdbOptions, is_weaker
 from flowmetal.store.lmdb_store import LmdbStore
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.store_reads import StoreReads
@@ -30,8 +30,9 @@ def open_store(url_or_path: str | Path, *, create: bool = True, clock: Callable[
     """Opens `lmdb:///path`, a plain path (the same), or `memory:` (a new store that lives as long as the object).
 
     `create` makes the store where there is none.  `clock` gives the time in ns, for tests; without it a
-    SteadyClock does.  Settings follow the path of
-    an `lmdb:` address: `?map_limit=BYTES&network=allow`; those of the first opening in a process count, and its clock.
+    SteadyClock does.  Settings follow the path of an `lmdb:` address: `?map_limit=BYTES&network=allow`, and
+    `durability=` with what a power failure may cost (DURABILITIES); those of the first opening in a process count, and
+    its clock, but S117 where a later one asks for a safer durability.
     StoreError with an S1xx code where it cannot be opened.
     """
     if isinstance(url_or_path, str) and url_or_path == "memory:":
@@ -42,6 +43,9 @@ def open_store(url_or_path: str | Path, *, create: bool = True, clock: Callable[
         if store is None:
             fault = fail_point(os.environ)
             store = LmdbStore(path, options, clock or SteadyClock(), create=create, fault=fault)
+        elif is_weaker(store.engine.options.durability, options.durability):
+            found = store.engine.options.durability
+            raise StoreError("S117", path=str(path), found=found, wanted=options.durability)
         return _share(store)
 
 
@@ -62,6 +66,8 @@ def parse_address(url_or_path: str | Path) -> tuple[Path, LmdbOptions]:
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name == "map_limit" and value.isdecimal() and 1 << 20 <= int(value) <= 1 << 46:
             settings["map_limit"] = int(value)
+        elif name == "durability" and value in DURABILITIES:
+            settings["durability"] = value
         elif name == "network" and value == "allow":
             settings["allow_network"] = True
         else:
@@ -106,11 +112,9 @@ class StoreHandle(StoreReads):
                 remove()
             _unshare(self.store)
 
-    @contextmanager
-    def _reading(self) -> Iterator[ReadTransaction]:
+    def _reading(self) -> AbstractContextManager[ReadTransaction]:
         self._check_open()
-        with self.store._reading() as transaction:
-            yield transaction
+        return self.store._reading()
 
     def _check_open(self) -> None:
         if self._closed:

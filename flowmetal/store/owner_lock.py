@@ -32,6 +32,7 @@ class OwnerInfo:
     pid: int
     started: int  # clock ticks since the system started
     socket: str
+    durability: str
 
 
 class OwnerLock:
@@ -66,7 +67,7 @@ class OwnerLock:
         """Who the owner is, or was; None where that is not written (yet)."""
         try:
             data = json.loads(self._path.read_bytes())
-            return OwnerInfo(int(data["pid"]), int(data["started"]), str(data["socket"]))
+            return OwnerInfo(int(data["pid"]), int(data["started"]), str(data["socket"]), str(data["durability"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

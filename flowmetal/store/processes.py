@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import (
@@ -95,7 +96,8 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
     pid = changes.count("pid", 1)
     now = changes.now
     row = new_row(now)
-    born = BornRow(artifact, command.function, now, command.id, command.parent, command.name, digest)
+    origin = changes.number_of((artifact, command.function, command.name))
+    born = BornRow(origin, now, command.id, command.parent, digest)
     changes.add_process(pid, born, row)
     if id is not None:
         transaction.put(IDS, id, pid_key(pid))
@@ -106,13 +108,13 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
 
 
 def _started_before(changes: Changes, command: Start, pid: int, digest: bytes) -> int:
-    born = changes.load_born(pid)
-    same_program = born is not None and (
-        born.name == command.name if command.name is not None else born.artifact == command.artifact
-    )
-    if born is None or not same_program or born.function != command.function or born.digest != digest:
-        raise StoreError("S201", id=command.id, pid=pid)
-    return pid
+    found = changes.load_born(pid)
+    if found is not None:
+        born, (artifact, function, name) = found
+        same_program = name == command.name if command.name is not None else artifact == command.artifact
+        if same_program and function == command.function and born.digest == digest:
+            return pid
+    raise StoreError("S201", id=command.id, pid=pid)
 
 
 def post(changes: Changes, command: Post) -> bool:
@@ -265,7 +267,7 @@ def _open_request(changes: Changes, row: ProcessRow, request: Request) -> None:
     changes.save_request(pid, row, number, made)
 
 
-def _add_tokens(changes: Changes, pid: int, row: ProcessRow, tokens: tuple[tuple[str, int], ...]) -> None:
+def _add_tokens(changes: Changes, pid: int, row: ProcessRow, tokens: Sequence[tuple[str, int]]) -> None:
     for token, number in tokens:
         request = changes.load_request(pid, row, number)
         if request is None:

@@ -31,6 +31,7 @@ from flowmetal.store.layout import (
     INBOX,
     MAX_NUMBER,
     META,
+    ORIGINS,
     PID_BYTES,
     PROCESSES,
     QUEUE,
@@ -55,6 +56,7 @@ from flowmetal.store.log_records import read_entries
 from flowmetal.store.rows import (
     ProcessRow,
     decode_born,
+    decode_origin,
     decode_request,
     decode_state,
     process_record,
@@ -92,7 +94,9 @@ def process(transaction: ReadTransaction, pid: int) -> ProcessRecord | None:
     row = _state(transaction, pid)
     if row is None:
         raise unreadable(STATES, LookupError(f"process {pid} has none"))
-    return process_record(pid, decode_born(data), row, transaction.get(ATTRIBUTES, key))
+    born = decode_born(data)
+    origin = decode_origin(transaction.get(ORIGINS, pid_key(born.origin)))
+    return process_record(pid, born, origin, row, transaction.get(ATTRIBUTES, key))
 
 
 def _state(transaction: ReadTransaction, pid: int) -> ProcessRow | None:

@@ -13,7 +13,7 @@ import msgpack
 from flowmetal.dataclass import dataclass, field
 from flowmetal.store.codec import HELD, LIVE, STATE_NAMES, STATUS_NAMES, decode_attributes, unpack, unreadable
 from flowmetal.store.interface import ProcessRecord, Request
-from flowmetal.store.layout import PROCESSES, REQUESTS, STATES
+from flowmetal.store.layout import ORIGINS, PROCESSES, REQUESTS, STATES
 
 #: Requests of a process that stand in its own record, and their bytes.
 NEAR_REQUESTS = 4
@@ -30,16 +30,18 @@ _QUEUED, _CALLED = 1, 2
 _pack = msgpack.Packer(autoreset=True).pack
 
 
+#: What a process runs: artifact, function, and the deployed name that was asked for.
+Origin = tuple[bytes, str, str | None]
+
+
 @dataclass(slots=True)
 class BornRow:
     """A process as it was started."""
 
-    artifact: bytes
-    function: str
+    origin: int
     created_at: int
     id: str | None
     parent: int | None
-    name: str | None
     digest: bytes  # of the arguments; empty without an id
 
 
@@ -116,7 +118,7 @@ def new_row(now: int) -> ProcessRow:
 
 def encode_born(row: BornRow) -> bytes:
     """The value of PROCESSES."""
-    data: bytes = _pack((row.artifact, row.function, row.created_at, row.id, row.parent, row.name, row.digest))
+    data: bytes = _pack((row.origin, row.created_at, row.id, row.parent, row.digest))
     return data
 
 
@@ -126,6 +128,21 @@ def decode_born(data: bytes) -> BornRow:
         return BornRow(*unpack(PROCESSES, data))
     except TypeError as error:
         raise unreadable(PROCESSES, error) from error
+
+
+def encode_origin(origin: Origin) -> bytes:
+    """A value of ORIGINS."""
+    data: bytes = _pack(origin)
+    return data
+
+
+def decode_origin(data: bytes | None) -> Origin:
+    """From a value of ORIGINS."""
+    try:
+        artifact, function, name = unpack(ORIGINS, data or b"")
+    except (TypeError, ValueError) as error:
+        raise unreadable(ORIGINS, error) from error
+    return artifact, function, name
 
 
 def encode_state(pid: int, row: ProcessRow, store_id: str) -> bytes:
@@ -174,12 +191,12 @@ def decode_state(pid: int, data: bytes, store_id: str) -> ProcessRow:
     return row
 
 
-def process_record(pid: int, born: BornRow, row: ProcessRow, attributes: bytes | None) -> ProcessRecord:
+def process_record(pid: int, born: BornRow, origin: Origin, row: ProcessRow, attributes: bytes | None) -> ProcessRecord:
     """The record as read, from its rows and the value of ATTRIBUTES."""
     return ProcessRecord(
         pid=pid,
-        artifact=born.artifact,
-        function=born.function,
+        artifact=origin[0],
+        function=origin[1],
         status=row.status_name,
         sequence=row.sequence,
         checkpoint=row.checkpoint,
@@ -203,12 +220,16 @@ def usual_key(store_id: str, pid: int, number: int) -> str:
 
 
 def _request_fields(pid: int, number: int, row: RequestRow, store_id: str) -> tuple[Any, ...]:
-    key = row.idempotency_key
+    key: str | bool | None = row.idempotency_key
+    if key == f"{store_id}-{pid}-{number}":
+        key = None
+    elif row.tokens and key == row.tokens[0]:
+        key = True
     return (
         row.effect,
         row.payload,
         row.options,
-        None if key == f"{store_id}-{pid}-{number}" else key,
+        key,
         row.not_before,
         row.attempt,
         row.state,
@@ -222,11 +243,15 @@ def _request_fields(pid: int, number: int, row: RequestRow, store_id: str) -> tu
 
 def _request_row(pid: int, number: int, fields: list[Any], store_id: str) -> RequestRow:
     effect, payload, options, key, not_before, attempt, state, worker, lease_until, flags, place, tokens = fields
+    if key is None:
+        key = usual_key(store_id, pid, number)
+    elif key is True:
+        key = tokens[0]
     return RequestRow(
         effect,
         payload,
         options,
-        usual_key(store_id, pid, number) if key is None else key,
+        key,
         not_before,
         attempt,
         state,

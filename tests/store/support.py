@@ -12,6 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from flowmetal.store import StoreError
 from flowmetal.store.interface import (
     Claim,
     Command,
@@ -144,6 +147,14 @@ def request(pid: int, number: int, effect: str = "http/request", **more: Any) ->
 
 def timer(clock: Callable[[], int], seconds: float, number: int, kind: str = "timeout") -> Timer:
     return Timer(clock() + int(seconds * SECOND), number, kind)
+
+
+def code_of(rig: Rig, *commands: Any) -> str:
+    """The code with which commands are refused."""
+    with pytest.raises(StoreError) as caught:
+        rig.do(*commands)
+    assert str(caught.value)
+    return caught.value.code
 
 
 def eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:

@@ -15,9 +15,10 @@ from flowmetal.store import StoreError, lmdb_files, open_store
 from flowmetal.store.codec import encode_about
 from flowmetal.store.interface import Fire, PutArtifact
 from flowmetal.store.layout import FORMAT
+from flowmetal.store.lmdb_engine import DURABILITIES
 from flowmetal.store.lmdb_files import ENGINE, file_system_of
 from flowmetal.store.opening import StoreHandle, parse_address
-from tests.store.support import HASH, ROOT, eventually, is_root
+from tests.store.support import HASH, ROOT, eventually, is_root, run_child
 
 
 def refused(*arguments: object, **more: object) -> str:
@@ -64,10 +65,46 @@ def test_addresses(address: str, path: str, options: dict[str, object]) -> None:
         "lmdb:///a?map_limit=-5",
         "lmdb:///a?map_limit=10",
         "lmdb:///a?network=yes",
+        "lmdb:///a?durability=none",
     ],
 )
 def test_bad_addresses(address: str) -> None:
     assert refused(address) == "S109"
+
+
+@pytest.mark.parametrize("durability", list(DURABILITIES))
+def test_durabilities_keep_what_was_written(tmp_path: Path, durability: str) -> None:
+    url = f"lmdb://{tmp_path}/store?durability={durability}"
+    for number in range(3):
+        store = open_store(url)
+        assert store.stats()["durability"] == durability
+        assert len(store.deployed()) == number
+        store.submit([PutArtifact(HASH, b"x", f"p{number}")], here=number % 2 == 0).result(60)
+        store.close()
+
+
+def test_the_safest_durability_is_the_default(tmp_path: Path) -> None:
+    assert parse_address("lmdb:///a")[1].durability == parse_address(tmp_path)[1].durability == "every-commit"
+
+
+def test_a_safer_durability_than_there_is_is_refused(tmp_path: Path) -> None:
+    url = f"lmdb://{tmp_path}/store?durability=lose-store-on-power-loss"
+    store = open_store(url)
+    store.submit([PutArtifact(HASH, b"x", "p")]).result(60)
+    with pytest.raises(StoreError) as caught:
+        open_store(tmp_path / "store")
+    assert caught.value.code == "S117"
+    other = run_child("put_process", tmp_path / "store")
+    assert other.communicate(timeout=60)[0] == "S117\n"
+    same = run_child("put_process", url)
+    assert same.communicate(timeout=60)[0] == "fine\n"
+    store.close()
+    safe = open_store(tmp_path / "store")
+    safe.submit([Fire(0)]).result(60)
+    less = run_child("put_process", url)  # asks for less than it gets
+    assert less.communicate(timeout=60)[0] == "fine\n"
+    assert len(safe.deployed()) == 3  # the first one, and two of other processes
+    safe.close()
 
 
 def test_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

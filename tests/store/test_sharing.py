@@ -178,7 +178,7 @@ def test_an_owner_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monke
     open_store(tmp_path / "store").close()
     lock = OwnerLock(tmp_path / "store")
     assert lock.try_acquire()
-    lock.write_info(OwnerInfo(os.getpid(), 0, str(tmp_path / "none")))
+    lock.write_info(OwnerInfo(os.getpid(), 0, str(tmp_path / "none"), "every-commit"))
     store = open_store(tmp_path / "store")
     error = store.submit([Fire()]).exception(60)
     assert isinstance(error, StoreError) and error.code == "S110"

@@ -142,7 +142,7 @@ def test_an_owner_that_hangs_up_at_once(tmp_path: Path, monkeypatch: pytest.Monk
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(folder + "/s")
         listener.listen()
-        lock.write_info(OwnerInfo(os.getpid(), 0, folder + "/s"))
+        lock.write_info(OwnerInfo(os.getpid(), 0, folder + "/s", "every-commit"))
         accepted = 0
 
         def hang_up() -> None:

@@ -64,7 +64,8 @@ CODES: dict[str, Entry] = {
         "`{url}` is not the address of a store.",
         "Use `lmdb:///path`, a plain path, or `memory:`.",
         "`lmdb:///path` may end with settings: `?map_limit=BYTES` is the most the store may hold, `?network=allow`\n"
-        "opens a store on a network file system.",
+        "opens a store on a network file system, `?durability=lose-last-commit-on-power-loss` and\n"
+        "`?durability=lose-store-on-power-loss` trade what they say for speed.",
     ),
     "S110": Entry(
         "owner does not answer",
@@ -103,6 +104,13 @@ CODES: dict[str, Entry] = {
         "The process {pid} that owns the store at {path} runs another version of Flowmetal: {reason}.",
         "Stop it, or use the same version.",
         "Processes that share a store must agree on how they pass writes to each other.",
+    ),
+    "S117": Entry(
+        "durability differs",
+        "The store at {path} is written with the durability `{found}`, and `{wanted}` was asked for.",
+        "Stop the process that owns the store, or ask for what it has: `lmdb:///path?durability={found}`.",
+        "One process writes a store, and what a power failure may cost is up to it.  A process that asks for more\n"
+        "safety than it would get is refused.",
     ),
     # ---- S2xx: commands ----------------------------------------------------------------------------------------
     "S201": Entry(
