@@ -91,6 +91,12 @@ class Acknowledged:
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self._path = path
 
+    def wait_for_more(self) -> None:
+        """Until something more is acknowledged, for a while: on a busy machine a child needs long to begin."""
+        size, give_up = os.fstat(self.descriptor).st_size, time.monotonic() + 5
+        while os.fstat(self.descriptor).st_size == size and time.monotonic() < give_up:
+            time.sleep(0.001)
+
     def read(self) -> tuple[dict[str, int], dict[str, int]]:
         """(last acknowledged, last submitted where the child ended well) by name."""
         last: dict[str, int] = {}
@@ -127,6 +133,8 @@ def writer(path: Path, seed: int, rounds: int) -> None:
     acknowledged = Acknowledged(path.parent / "acknowledged")
     for turn in range(rounds):
         child = in_child(partial(post_numbers, path, f"writer{turn}", acknowledged.descriptor, lambda: False))
+        if turn % 2:
+            acknowledged.wait_for_more()
         time.sleep(chance.uniform(0, 0.08))
         os.kill(child, signal.SIGKILL)
         wait_for(child)
@@ -151,6 +159,8 @@ def takeover(path: Path, seed: int, kills: int) -> None:
     for _ in range(3):
         launch()
     while killed < kills:
+        if killed % 2:
+            acknowledged.wait_for_more()
         time.sleep(chance.uniform(0, 0.06))
         try:
             owner = json.loads((path / "owner.lock").read_text())["pid"]

@@ -191,7 +191,7 @@ def test_many_and_large_requests_are_like_few_and_small_ones(rig: Rig) -> None:
     pid = rig.start()
     opened = [request(pid, number, "w") for number in range(1, 9)]
     opened[1].payload = b"large" * 500
-    assert rig.turn(pid, requests=tuple(opened), timers=tuple(timer(rig.clock, 60, n) for n in range(1, 13)))
+    assert rig.turn(pid, requests=tuple(opened), timers=tuple(timer(rig.clock, 50, n) for n in range(1, 13)))
     assert rig.store.open_requests(pid) == opened
     taken = rig.one(Take(("w",), "worker", 8, 1000))
     assert [one.number for one in taken] == list(range(1, 9))
@@ -202,7 +202,7 @@ def test_many_and_large_requests_are_like_few_and_small_ones(rig: Rig) -> None:
     assert rig.turn(pid, requests=(request(pid, 3, "w"), request(pid, 9, "w"), request(pid, 10, "w")))
     assert [one.number for one in rig.store.open_requests(pid)] == [3, 4, 5, 6, 8, 9, 10]
     assert rig.store.open_requests(pid)[0].attempt == 1  # it was put back, and goes on counting
-    rig.clock.forward(60)
+    rig.clock.forward(50)
     # The leases of 4, 5 and 6, and the timers of all but 1, 2 and 7, which are over, and 3, which was put back.
     assert rig.one(Fire()) == 3 + 8
     assert rig.turn(pid, "done", result=b"")
