@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flowmetal.bytecode.program import Reference
+from flowmetal.bytecode.program import Function, Reference
 from flowmetal.compiler import calls, expand
 from flowmetal.compiler.absent import ABSENT, names_made
 from flowmetal.compiler.building import Builder
@@ -95,6 +95,22 @@ class Analyzer:
         """A name no source can hold, the same in every compilation of the file."""
         self._gensyms += 1
         return f"{base}__{self._gensyms}__auto__"
+
+    def run(self, function: Function) -> Any:
+        """Calls a function of no arguments at compile time."""
+        self.evaluate.names = self._gensyms
+        try:
+            return self.evaluate.run(self.builder.program, function)
+        finally:
+            self._gensyms = self.evaluate.names
+
+    def call(self, function: Any, arguments: Sequence[Any]) -> Any:
+        """Calls a function at compile time."""
+        self.evaluate.names = self._gensyms
+        try:
+            return self.evaluate.call(self.builder.program, function, arguments)
+        finally:
+            self._gensyms = self.evaluate.names
 
     def bind(self, scope: Scope, name: str, span: Span | None = None) -> Binding:
         """A new binding of the function of `scope`, visible in `scope`."""

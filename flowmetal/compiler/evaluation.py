@@ -26,7 +26,13 @@ class BuiltinRow(Protocol):
 
 
 class Evaluator(Protocol):
-    """Runs code at compile time.  Both methods raise `LanguageError` when the program does."""
+    """Runs code at compile time.  Both methods raise `LanguageError` when the program does.
+
+    `names` is the number of names that were given out in the module before a call, and after it: `gensym` goes on from
+    there, so that names do not depend on what else was compiled.
+    """
+
+    names: int
 
     def run(self, program: Program, function: Function) -> Any:
         """Calls a function of no arguments and no captures."""

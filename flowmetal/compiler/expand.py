@@ -32,7 +32,7 @@ def expand(analyzer: Analyzer, head: Symbol, found: Target, form: Any, scope: Sc
     items = items_of(form)
     call = form if form.__class__ is List else List.of(items)
     try:
-        expansion = analyzer.evaluate.call(analyzer.builder.program, closure, [call, environment, *items[1:]])
+        expansion = analyzer.call(closure, [call, environment, *items[1:]])
         realize(analyzer, expansion)
         return expansion
     except Exception as problem:
@@ -72,7 +72,7 @@ def realize(analyzer: Analyzer, form: Any) -> None:
         if current.__class__ is LazySeq and current.state != "done":
             definition = analyzer.builder.program.lookup(CORE, "realize-all")
             if definition is not None and definition.value.__class__ is Closure:
-                analyzer.evaluate.call(analyzer.builder.program, definition.value, [current])
+                analyzer.call(definition.value, [current])
         if current.__class__ is List and span_of(current) is not None:
             continue  # written by the author, not by the macro
         if current.__class__ is Map:

@@ -185,7 +185,7 @@ class TopLevel:
         try:
             if isinstance(node, FnNode) and not node.scope.captures:
                 return Closure(emit_function(self.builder, node), ())
-            value = self.analyzer.evaluate.run(self.builder.program, self._unit(node, name))
+            value = self.analyzer.run(self._unit(node, name))
             self.builder.take_entries(node.span)
             return value
         except TooLarge as problem:

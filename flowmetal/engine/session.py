@@ -290,6 +290,15 @@ class _Macros:
         self._session = session
         self._machine = CompileTime(COMPILE_FUEL, limits)
 
+    @property
+    def names(self) -> int:
+        """See flowmetal.compiler."""
+        return self._machine.names
+
+    @names.setter
+    def names(self, count: int) -> None:
+        self._machine.names = count
+
     def run(self, program: Program, function: Function) -> Any:
         """See flowmetal.compiler."""
         return self._do(lambda: self._machine.run(program, function))

@@ -27,6 +27,15 @@ class Evaluate:
     def __init__(self) -> None:
         self._machine = CompileTime()
 
+    @property
+    def names(self) -> int:
+        """See flowmetal.compiler."""
+        return self._machine.names
+
+    @names.setter
+    def names(self, count: int) -> None:
+        self._machine.names = count
+
     def run(self, program: Program, function: Function) -> Any:
         """See flowmetal.compiler."""
         try:

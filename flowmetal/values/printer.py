@@ -168,9 +168,21 @@ _SPACE = _Text(" ")
 _KIND, _MESSAGE, _DATA, _CAUSE = (keyword(name) for name in ("kind", "message", "data", "cause"))
 
 
+#: The type of records that print as `#tag form`, see stdlib/core/tagged.fm.
+TAGGED = "flowmetal.core.TaggedLiteral"
+_TAG, _FORM = keyword("tag"), keyword("form")
+
+
 def _record_parts(value: Record) -> Iterator[Any]:
+    if value.type.text == TAGGED:
+        yield _Text("#")
+        yield value.get(_TAG)
+        yield _SPACE
+        yield value.get(_FORM)
+        return
     yield _Text(f"#{value.type.text}{{")
     yield from _entries(value)
+    yield _Text("}")
 
 
 def _error_map(value: ErrorValue) -> Map:
@@ -215,7 +227,7 @@ _COMPOSITE: dict[type, tuple[str, str, Callable[[Any], Iterator[Any]]]] = {
     Vector: ("[", "]", lambda value: _spaced(iter(value))),
     Map: ("{", "}", _entries),
     SortedMap: ("{", "}", _entries),
-    Record: ("", "}", _record_parts),
+    Record: ("", "", _record_parts),
     Set: ("#{", "}", lambda value: _spaced(iter(value))),
     SortedSet: ("#{", "}", lambda value: _spaced(iter(value))),
     ErrorValue: ("#error ", "", lambda value: iter((_error_map(value),))),

@@ -36,6 +36,7 @@ class CompileTime:
     def __init__(self, fuel: int = COMPILE_FUEL, limits: Limits | None = None) -> None:
         self.fuel = fuel  # of the next call
         self.used = 0  # by all calls so far
+        self.names = 0  # that were given out before the next call, so that `gensym` gives others
         self._limits = limits or Limits(frames=COMPILE_FRAMES)
 
     def run(self, program: Program, function: Function) -> Any:
@@ -49,6 +50,7 @@ class CompileTime:
     def _call(self, program: Program, closure: Any, arguments: Sequence[Any], realizes: bool) -> Any:
         process = new_process(program, None, self._limits)
         process.realizes_result = realizes
+        process.next_name = self.names + 1
         try:
             if closure.__class__ is Closure:
                 start_fiber(process, None, closure, list(arguments))
@@ -58,6 +60,7 @@ class CompileTime:
         except Exception as problem:
             raise EvaluationFailed(_error_of(problem)) from None
         outcome = running.run(process, self.fuel)
+        self.names = process.next_name - 1
         self.used += 0 if process.fuel < 0 else self.fuel - process.fuel
         if isinstance(outcome, Finished):
             return outcome.value

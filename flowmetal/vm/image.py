@@ -60,7 +60,7 @@ LONG_TEXT = 1024
 _TEXT_TAGS = frozenset({Tag.TEXT, Tag.BLOB})
 
 #: Counters before the first segment, in the order in which `counters_of` gives them.
-COUNTERS_START = (1, SLICE, 1, 1, 1, 0, 0)
+COUNTERS_START = (1, SLICE, 1, 1, 1, 0, 0, 1)
 
 
 def counters_of(process: Process) -> tuple[int, ...]:
@@ -73,6 +73,7 @@ def counters_of(process: Process) -> tuple[int, ...]:
         process.next_token,
         process.slices,
         process.heap_due,
+        process.next_name,
     )
 
 

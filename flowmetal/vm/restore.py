@@ -185,13 +185,13 @@ class _Restorer:
 
     def _counters(self) -> None:
         process = self.process
-        request, slice_left, fiber, scope, token, slices, heap_due = self.counters
-        if min(request, fiber, scope, token) < 1 or min(slices, heap_due) < 0 or not 0 <= slice_left <= SLICE:
+        request, slice_left, fiber, scope, token, slices, heap_due, name = self.counters
+        if min(request, fiber, scope, token, name) < 1 or min(slices, heap_due) < 0 or not 0 <= slice_left <= SLICE:
             raise ValueError("a counter is out of range")
         if max(self.counters) >= NUMBER_MAX:
             raise ValueError("a counter is out of range")
         process.next_request, process.next_fiber, process.next_scope, process.next_token = request, fiber, scope, token
-        process.slice_left, process.slices = slice_left, slices
+        process.slice_left, process.slices, process.next_name = slice_left, slices, name
         process.heap_due = min(heap_due, heap_due_at_most(process))
 
     def _state(self, oid: int, state: list[Any]) -> None:

@@ -180,7 +180,7 @@ class Process:
 
     __slots__ = (
         "changed", "changed_scopes", "end", "ended", "fibers", "fuel", "globals", "heap_due", "image", "limits",
-        "next_fiber", "next_request", "next_scope", "next_token", "opened", "outbox", "program", "ready",
+        "next_fiber", "next_name", "next_request", "next_scope", "next_token", "opened", "outbox", "program", "ready",
         "realizes_result", "request_promises", "request_waits", "running", "scopes", "slice_end", "slice_left",
         "slices", "stepping", "table", "touched", "waiters",
     )  # fmt: skip
@@ -200,6 +200,7 @@ class Process:
         self.next_request = 1
         self.next_scope = 1
         self.next_token = 1
+        self.next_name = 1  # the number of the next `gensym`
         self.outbox: deque[Outcome] = deque()  # outcomes that `run` has still to give
         self.end: Finished | Failed | None = None
         self.running = 0  # the fiber that runs; 0 between two runs

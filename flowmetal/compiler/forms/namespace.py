@@ -32,9 +32,15 @@ def required_names(form: Any) -> list[tuple[str, Any]]:
         if parts and _is_keyword(parts[0], "require"):
             for spec in parts[1:]:
                 name = items_of(spec)[0] if spec.__class__ is Vector and len(spec) else spec
-                if name.__class__ is Symbol:
+                if name.__class__ is Symbol and not _names_only(spec):
                     found.append((str(name), name))
     return found
+
+
+def _names_only(spec: Any) -> bool:
+    """Whether a module is named for the sake of an alias alone, `[module :as-alias name]`: it need not be there."""
+    options = items_of(spec)[1::2] if spec.__class__ is Vector else []
+    return bool(options) and all(_is_keyword(option, "as-alias") for option in options)
 
 
 def apply_namespace(analyzer: Analyzer, items: list[Any]) -> None:
@@ -63,6 +69,13 @@ def _require(analyzer: Analyzer, spec: Any) -> None:
         malformed(analyzer, "ns", spec)
         return
     module = str(parts[0])
+    if _names_only(spec):
+        for value in parts[2::2]:
+            if value.__class__ is not Symbol or value.namespace is not None:
+                malformed(analyzer, "ns", spec)
+                return
+            _alias(analyzer, value, module)
+        return
     if module not in names.libraries:
         span = analyzer.span_at(parts[0])
         if module in names.others:
@@ -89,11 +102,10 @@ def _require(analyzer: Analyzer, spec: Any) -> None:
     refers: list[tuple[str, Span | None]] = []
     for option, value in pairs:
         if _is_keyword(option, "as") and value.__class__ is Symbol and value.namespace is None:
-            if names.aliases.get(value.name, module) != module:
-                span = analyzer.span_at(value)
-                analyzer.error("A143", span, name=value.name, one=names.aliases[value.name], other=module)
-            names.aliases[value.name] = module
+            _alias(analyzer, value, module)
             alias = value.name
+        elif _is_keyword(option, "as-alias") and value.__class__ is Symbol and value.namespace is None:
+            _alias(analyzer, value, module)
         elif _is_keyword(option, "refer") and _is_keyword(value, "all"):
             names.refer_whole.append(module)
             whole = True
@@ -108,6 +120,14 @@ def _require(analyzer: Analyzer, spec: Any) -> None:
         _refer(analyzer, module, there, here)
         refers.append((str(here), analyzer.span_at(there)))
     analyzer.watch.required.append(Required(module, alias, analyzer.span_at(spec), tuple(refers), whole))
+
+
+def _alias(analyzer: Analyzer, name: Symbol, module: str) -> None:
+    """Takes a short name for a module."""
+    aliases = analyzer.names.aliases
+    if aliases.get(name.name, module) != module:
+        analyzer.error("A143", analyzer.span_at(name), name=name.name, one=aliases[name.name], other=module)
+    aliases[name.name] = module
 
 
 def _meant(module: str, libraries: Iterable[str]) -> str | None:

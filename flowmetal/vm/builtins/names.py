@@ -7,6 +7,7 @@ from typing import Any
 from flowmetal.values import Keyword, Symbol, keyword, symbol
 from flowmetal.vm.builtins.check import string, wrong_type
 from flowmetal.vm.builtins.registry import builtin
+from flowmetal.vm.state import Process
 
 
 @builtin(300, "keyword", 1, 2)
@@ -58,3 +59,12 @@ def namespace(value: Any) -> str | None:
     if value.__class__ in (Keyword, Symbol):
         return value.namespace
     wrong_type("namespace", "a keyword or a symbol", value)
+
+
+@builtin(304, "gensym", 1, context=True)
+def gensym(process: Process, prefix: Any) -> Symbol:
+    """A symbol that no other call has given: a text and a number of the process."""
+    text = string("gensym", prefix)
+    number = process.next_name
+    process.next_name = number + 1
+    return Symbol(None, f"{text}{number}")
