@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -200,6 +200,10 @@ class Sides:
         self._made.append(side)
         return side
 
+    def ask(self, name: str, do: str, **arguments: Any) -> dict[str, Any]:
+        """What a shared side answers.  Raises SideFailed."""
+        return self.get(name).ask(do, **arguments)
+
     def release(self, names: tuple[str, ...]) -> None:
         """Ends sides that are not needed any more, so that they use nothing while others are measured."""
         for name in names:
@@ -222,7 +226,7 @@ class Sides:
             self._cluster.__exit__(None, None, None)
 
 
-def in_turns(rounds: int, calls: dict[str, Callable[[], Any]]) -> dict[str, list[Any]]:
+def in_turns(rounds: int, calls: Mapping[str, Callable[[], Any]]) -> dict[str, list[Any]]:
     """Makes all calls once a round, every other round backwards; a call that fails once is not made again.
 
     What it gives has only those that never failed; the others are told on standard error.

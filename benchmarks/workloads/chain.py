@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from benchmarks.driving import TITLES, Sides, in_turns
@@ -26,12 +27,10 @@ def measure(sides: Sides, scale: Scale) -> Outcome:
     first, *longer = scale.chain
     names = ("raw", "flowmetal", *sides.peers)
     steps = {name: first if name in ("raw", "flowmetal") else scale.peer_chain for name in names}
-    warm = {name: (lambda name=name: sides.get(name).ask("chain", steps=WARM)) for name in names}
+    warm = {name: partial(sides.ask, name, "chain", steps=WARM) for name in names}
     names = tuple(in_turns(1, warm))
     bytes_before = {name: size(sides, name) for name in names if name != "raw"}
-    found = in_turns(
-        scale.rounds, {name: (lambda name=name: sides.get(name).ask("chain", steps=steps[name])) for name in names}
-    )
+    found = in_turns(scale.rounds, {name: partial(sides.ask, name, "chain", steps=steps[name]) for name in names})
     rates = {name: [steps[name] / one["wall"] for one in answers] for name, answers in found.items()}
     for name, answers in found.items():
         total = steps[name] * len(answers)
@@ -56,8 +55,8 @@ def measure(sides: Sides, scale: Scale) -> Outcome:
         again = in_turns(
             max(1, scale.rounds // 2),
             {
-                "raw": lambda: sides.get("raw").ask("chain", steps=first),
-                "flowmetal": lambda many=many: sides.get("flowmetal").ask("chain", steps=many),
+                "raw": partial(sides.ask, "raw", "chain", steps=first),
+                "flowmetal": partial(sides.ask, "flowmetal", "chain", steps=many),
             },
         )
         faster = [many / one["wall"] for one in again["flowmetal"]]
@@ -82,7 +81,7 @@ def even(outcome: Outcome, steps: int, answers: list[dict[str, Any]]) -> None:
 def outside(outcome: Outcome, sides: Sides, steps: int, rounds: int) -> None:
     """The same with a worker that takes each step from the store and answers it there."""
     sides.get("flowmetal").ask("outside", steps=min(WARM, steps))
-    answers = in_turns(rounds, {"us": lambda: sides.get("flowmetal").ask("outside", steps=steps)})["us"]
+    answers = in_turns(rounds, {"us": partial(sides.ask, "flowmetal", "outside", steps=steps)})["us"]
     outcome.row(
         f"chain of {steps} steps, answered by a worker over the store",
         TITLES["flowmetal"],

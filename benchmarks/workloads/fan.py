@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from benchmarks.driving import TITLES, Sides, in_turns
 from benchmarks.rows import Outcome, ratios
 from benchmarks.scales import Scale
@@ -30,12 +32,10 @@ def measure(sides: Sides, scale: Scale) -> Outcome:
         return sides.get(name).ask("fan", count=counts[name], steps=STEPS)
 
     def warm(name: str) -> dict[str, float]:
-        return (
-            sides.get(name).ask(*("chain",), steps=5) if name == "raw" else sides.get(name).ask("fan", count=3, steps=3)
-        )
+        return sides.ask(name, "chain", steps=5) if name == "raw" else sides.ask(name, "fan", count=3, steps=3)
 
-    names = tuple(in_turns(1, {name: (lambda name=name: warm(name)) for name in names}))
-    found = in_turns(scale.rounds, {name: (lambda name=name: ask(name)) for name in names})
+    names = tuple(in_turns(1, {name: partial(warm, name) for name in names}))
+    found = in_turns(scale.rounds, {name: partial(ask, name) for name in names})
     rates: dict[str, list[float]] = {}
     for name, answers in found.items():
         each = raw if name == "raw" else counts[name] * STEPS
@@ -49,7 +49,7 @@ def measure(sides: Sides, scale: Scale) -> Outcome:
             noise=sum(one["noise"] for one in answers) / len(answers),
             note="" if name == "raw" else f"{counts[name]:,} processes",
         )
-    together = in_turns(2, {"many": lambda: sides.get("raw").ask("many", steps=max(2, raw // 10), puts=100)})["many"]
+    together = in_turns(2, {"many": partial(sides.ask, "raw", "many", steps=max(2, raw // 10), puts=100)})["many"]
     outcome.row(
         "W2 processes of 10 steps at once",
         "raw LMDB, 100 puts a commit",

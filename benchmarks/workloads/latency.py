@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from functools import partial
 
 from benchmarks.driving import TITLES, Sides, in_turns
 from benchmarks.rows import Outcome, percentile, ratios
@@ -20,11 +21,9 @@ def measure(sides: Sides, scale: Scale) -> Outcome:
     names = ("raw", "flowmetal", *sides.peers)
     counts = {name: FEW.get(name, max(1, scale.peer_events // rounds)) for name in sides.peers}
     counts |= {"raw": each, "flowmetal": each}
-    warm = {name: (lambda name=name: sides.get(name).ask("latency", count=1)) for name in names}
+    warm = {name: partial(sides.ask, name, "latency", count=1) for name in names}
     names = tuple(in_turns(1, warm))
-    found = in_turns(
-        rounds, {name: (lambda name=name: sides.get(name).ask("latency", count=counts[name])) for name in names}
-    )
+    found = in_turns(rounds, {name: partial(sides.ask, name, "latency", count=counts[name]) for name in names})
     middles: dict[str, list[float]] = {}
     slowest: dict[str, float] = {}
     for name, answers in found.items():
