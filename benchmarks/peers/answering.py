@@ -9,6 +9,7 @@ A side that cannot do something answers {"error": "..."}; the table then shows t
     latency count            events sent to waiting workflows, one after the other -> ms, from sending to the result
     park    count            workflows that wait for an event -> wall, until all wait durably
     hold    steps, key       a workflow that takes so many steps and then waits for an event -> {} once it waits
+    nudge   key              has a workflow that waits take a step (Flowmetal alone)
     wake    key              sends that event -> result
     bytes                    -> bytes on disk; log: bytes written ahead, where that is kept apart
 """

@@ -30,7 +30,14 @@ PROGRAM = """
 
 (defn outside [n] (loop [i 0 sum 0] (if (< i n) (recur (inc i) (+ sum (perform :bench/outside i))) sum)))
 
-(defn hold [n] (let [sum (chain n)] (str (perform :receive) sum)))
+(defn hold
+  "So many steps; then a step for each message, until one that ends it."
+  [n]
+  (let [sum (chain n)]
+    (loop [message (perform :receive)]
+      (if (= message "go")
+        (str message sum)
+        (do (perform :bench/one 0) (recur (perform :receive)))))))
 
 (defn wait [] (perform :receive))
 
@@ -206,8 +213,20 @@ class Side:
     def hold(self, steps: int, key: str) -> Answer:
         start = Start("bench/hold", encode_value(Vector.of([steps])), name="bench", id=key)
         [(pid, _)] = self.store.submit([start]).result()
-        self.wait_for([pid])
+        while not any(request.effect == "receive" for request in self.store.open_requests(pid)):
+            time.sleep(0.01)
         return {"pid": pid}
+
+    def nudge(self, key: str) -> Answer:
+        """Sends a message to a process that holds, and waits until it takes a step for it."""
+        record = self.store.process_by_id(key)
+        assert record is not None
+        self.marks.clear()
+        self.store.submit([Post(record.pid, "message", encode_value("on"))]).result()
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not self.marks and time.monotonic() < end:
+            time.sleep(0.0005)
+        return {"steps": len(self.marks)}
 
     def wake(self, key: str | None = None, pid: int | None = None) -> Answer:
         """Sends a message to a process that waits, and waits for its end."""
@@ -259,7 +278,7 @@ def expect(answer: Answer, result: Any) -> Answer:
 
 def main() -> None:
     side = Side(sys.argv[1])
-    names = "run chain fan outside latency park hold wake stored bytes settle stats"
+    names = "run chain fan outside latency park hold nudge wake stored bytes settle stats"
     serve({name: getattr(side, name) for name in names.split()}, pids=[os.getpid()])
 
 
