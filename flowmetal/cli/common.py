@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -28,9 +29,16 @@ _EXIT_BY_CODE = {
     "H504": NOT_FOUND, "H505": CONFLICT, "H511": NOT_FOUND, "H513": USAGE, "B014": NOT_FOUND, "B016": USAGE,
     "U101": NOT_FOUND, "U102": USAGE, "U103": USAGE, "U104": NOT_FOUND, "U105": TIMED_OUT, "U106": FAILED,
     "H506": FAILED, "U107": NOT_FOUND, "U110": TIMED_OUT, "U180": NOT_FOUND, "U181": CONFLICT,
-    "U140": USAGE,
+    "U140": USAGE, "U111": USAGE, "U112": USAGE, "U114": USAGE, "U115": TIMED_OUT,
 }  # fmt: skip
 _EXIT_BY_PREFIX = {"U18": USAGE, "U17": USAGE, "S1": NO_STORE, "S3": NO_STORE, "H2": USAGE, "H50": NO_STORE}
+
+
+#: Why standard output cannot be written: no space, no quota, a file as large as files may be, a broken disk.
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+#: Texts that were not read from a file of their name, for excerpts.
+TEXTS: dict[str, str] = {}
 
 
 def exit_code(code: str) -> int:
@@ -60,20 +68,39 @@ def guarded(work: Callable[[], int]) -> NoReturn:
     """Ends with what `work` gives; every error ends as a rendered diagnostic and an exit code, never as a traceback."""
     code = OK
     try:
-        code = work()
+        try:
+            code = work()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where its failure can still be told
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         reader_gone()
     except Exception as problem:
-        sys.exit(report(problem))
+        sys.exit(_ended_by(problem))
     sys.exit(code)
+
+
+def _ended_by(problem: Exception) -> int:
+    """Reports what ended a command; a full disk behind standard output is told as such, once."""
+    if isinstance(problem, OSError) and problem.errno in _UNWRITABLE and problem.filename is None:
+        from flowmetal.diagnostics import FlowmetalError
+
+        _forget_output()
+        problem = FlowmetalError("U113", problem=problem.strerror or str(problem))
+    return report(problem)
 
 
 def reader_gone() -> NoReturn:
     """Ends a command whose output nobody reads any more, as `head` does: that is no error."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _forget_output()
     sys.exit(OK)
+
+
+def _forget_output() -> None:
+    """What is still to be written goes nowhere, so that the end of the process does not fail with it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(text: str, error: bool = False) -> None:
@@ -155,15 +182,17 @@ def warnings_json(diagnostics: Any) -> dict[str, Any]:
 
 
 def _sources(diagnostics: list[Any]) -> dict[str, str]:
-    found = {}
+    found = dict(TEXTS)
     for one in diagnostics:
         spans = [one.span, *(label.span for label in one.labels)]
         for span in spans:
             if span is not None and span.file not in found:
+                from flowmetal.diagnostics import FlowmetalError
+                from flowmetal.engine.files import read_file
+
                 try:
-                    with open(span.file, errors="replace") as file:
-                        found[span.file] = file.read()
-                except OSError:
+                    found[span.file] = read_file(span.file).decode("utf-8", "replace")
+                except FlowmetalError:
                     continue
     return found
 
@@ -191,6 +220,11 @@ def parse_json(text: str, what: str) -> Any:
         return json_value(text)
     except JsonError as problem:
         usage("U102", what=what, text=text[:200], problem=str(problem))
+
+
+def counted(number: int, thing: str) -> str:
+    """ "1 file", "2 files"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def table(rows: list[list[str]], headers: list[str]) -> str:

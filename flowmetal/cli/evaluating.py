@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
@@ -60,10 +59,10 @@ def evaluate(
         bounds = Bounds(calls or FUEL, min(objects, HEAP), FRAMES, SECONDS, CHARACTERS, 300_000)
         limit_memory()
         raise typer.Exit(evaluate_lines(sys.stdin.buffer, sys.stdout.buffer, bounds))
-    if (file is None) == (not expression):
-        common.usage(
-            "U103", what="eval", found=file or "nothing", expected="-e FORMS, or a file, or - for standard input"
-        )
+    if file is None and not expression:
+        common.usage("U114")
+    if file is not None and expression:
+        common.usage("U103", what="eval", found=file, expected="-e FORMS, or a file, or - for standard input")
     bounds = Bounds(calls or 1 << 62, objects, characters=1 << 26)
     if expression:
         raise typer.Exit(evaluate_text("\n".join(expression), "<expr>", bounds))
@@ -79,12 +78,9 @@ def _number(option: str, text: str, least: int) -> int:
 
 
 def _read(file: str) -> bytes:
-    if file == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(file).read_bytes()
-    except OSError as problem:
-        common.usage("U101", path=file, problem=problem.strerror or str(problem))
+    from flowmetal.cli.reading import STANDARD_INPUT, read_bytes, read_standard_input
+
+    return read_standard_input() if file == STANDARD_INPUT else read_bytes(file)
 
 
 def evaluate_text(text: str | bytes, file: str, bounds: Bounds) -> int:
@@ -94,10 +90,19 @@ def evaluate_text(text: str | bytes, file: str, bounds: Bounds) -> int:
     from flowmetal.engine.session import Session
     from flowmetal.values import LanguageError
 
+    if isinstance(text, bytes):
+        try:
+            decoded = text.decode()
+        except UnicodeDecodeError:
+            from flowmetal.compiler.reader import read_source
+
+            # The reader says which byte is none of a text.
+            common.show_diagnostics(read_source(text, file).diagnostics, {file: text.decode("utf-8", "replace")})
+            return common.FAILED
+    else:
+        decoded = text
     outside = open_outside()
     session = Session(_write, bounds, outside)
-    # Bytes that are no UTF-8 become what the reader reports.
-    decoded = text if isinstance(text, str) else text.decode("utf-8", "surrogateescape")
     try:
         value = session.last(decoded, file)
         shown = session.printed(value)
@@ -178,12 +183,13 @@ def evaluate_lines(source: BinaryIO, to: BinaryIO, bounds: Bounds) -> int:
 def _answer(line: bytes, bounds: Bounds, out: _Out) -> dict[str, Any]:
     from flowmetal.diagnostics import CompileFailed, FlowmetalError
     from flowmetal.engine.session import Session
-    from flowmetal.values import LanguageError
+    from flowmetal.values import JsonError, LanguageError
+    from flowmetal.values.json_text import load_json
 
     try:
-        document = json.loads(line.decode())
-    except (ValueError, RecursionError) as problem:
-        return _refused(str(problem)[:200] or type(problem).__name__)
+        document = load_json(line.strip())
+    except JsonError as problem:
+        return _refused(str(problem))
     text = document.get("src") if isinstance(document, dict) else None
     if not isinstance(text, str):
         return _refused("there is no text under `src`")

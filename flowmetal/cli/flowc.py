@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,11 @@ from flowmetal.cli import common, formatting, testing
 from flowmetal.cli.reading import read_bytes, read_sources
 
 if TYPE_CHECKING:
+    from flowmetal.diagnostics import Entry
     from flowmetal.engine.opening import Built
+
+#: Codes that are named where one is not known.
+SUGGESTED_MAX = 5
 
 app = typer.Typer(
     name="flowc",
@@ -161,7 +166,7 @@ def explain(
     debug: Debug = False,
 ) -> None:
     """Explains a code of an error message, or lists the codes."""
-    from flowmetal.diagnostics import all_codes, suggestions
+    from flowmetal.diagnostics import all_codes
     from flowmetal.diagnostics import explain as explain_code
 
     codes = all_codes()
@@ -170,11 +175,26 @@ def explain(
         return
     page = explain_code(code)
     if page is None:
-        wanted = code.strip("[]").upper()
-        near = suggestions(wanted, codes) or [known for known in sorted(codes) if known[0] == wanted[:1]][:3]
+        near = _near_codes(code.strip("[]"), codes)
         likely = f", perhaps {', '.join(near)}" if near else ""
         common.usage("U103", what="the code", found=code, expected=f"one that `flowc explain` lists{likely}")
     typer.echo(page)
+
+
+def _near_codes(wanted: str, codes: dict[str, Entry]) -> list[str]:
+    """The codes that somebody may have meant: by the code, or by words of the title."""
+    from flowmetal.diagnostics import suggestions
+
+    if re.fullmatch(r"[A-Za-z]?\d+", wanted):
+        letter = wanted[0].upper()
+        return suggestions(wanted.upper(), codes) or [known for known in sorted(codes) if known[0] == letter][:3]
+    words = set(wanted.lower().split())
+    titles = {known: entry.title.lower() for known, entry in sorted(codes.items())}
+    found = [known for known, title in titles.items() if words & set(title.split())]
+    if not found:
+        near = set(suggestions(wanted.lower(), {word for title in titles.values() for word in title.split()}))
+        found = [known for known, title in titles.items() if near & set(title.split())]
+    return [f"{known} ({titles[known]})" for known in found[:SUGGESTED_MAX]]
 
 
 app.command()(testing.test)
@@ -183,9 +203,8 @@ app.command()(formatting.fmt)
 
 def main() -> None:
     """The command `flowc`."""
-    gc.set_threshold(
-        50_000, 20, 20
-    )  # a compilation makes much that stays; looking for what does not takes a tenth of it
+    # A compilation makes much that stays; looking for what does not would take a tenth of it.
+    gc.set_threshold(50_000, 20, 20)
     common.run(app)
 
 

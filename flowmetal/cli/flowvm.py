@@ -267,14 +267,16 @@ def result(
 def _show_result(client: Client, pid: int, wait: float, as_json: bool) -> int:
     import json
 
-    from flowmetal.cli.looking import outcome_of
+    from flowmetal.cli.looking import nobody_serves, outcome_of
 
     outcome, status = outcome_of(client, pid, wait)
     if outcome is None:
         info = client.get(pid)
         if status == "paused":
             common.usage("U110", pid=pid, reason=info.error or "somebody asked for it")
-        common.usage("U105", pid=pid, status=status, waits=info.error or info.waits or "it runs")
+        if not nobody_serves(client):
+            common.usage("U105", pid=pid, status=status, waits=info.error or info.waits or "it runs")
+        common.usage("U115", pid=pid, status=status, store=client.url)
     if outcome.status == "done":
         document: dict[str, Any] = {"pid": pid, "status": "done", "result": outcome.result}
         common.emit(document, as_json, lambda: json.dumps(outcome.result, indent=1, ensure_ascii=False))

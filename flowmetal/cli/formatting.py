@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.reading import read_bytes, read_standard_input
 
 Paths = Annotated[
     list[Path] | None,
@@ -38,10 +39,8 @@ def fmt(
     problems: list[CompileFailed] = []
     for file in files:
         try:
-            before = file.read_bytes()
+            before = read_bytes(file)
             after = _formatted(before, str(file)).encode()
-        except OSError as missing:
-            common.usage("U101", path=str(file), problem=missing.strerror)
         except CompileFailed as refused:
             problems.append(refused)
             continue
@@ -69,7 +68,7 @@ def _formatted(text: bytes, file: str) -> str:
 
 
 def _standard_input(check: bool, diff: bool) -> None:
-    before = sys.stdin.buffer.read()
+    before = read_standard_input()
     after = _formatted(before, "(standard input)").encode()
     if not check and not diff:
         sys.stdout.buffer.write(after)
@@ -87,10 +86,8 @@ def _sources(paths: list[Path]) -> list[Path]:
         if path.is_dir():
             inside = [one for one in sorted(path.rglob("*.fm")) if not _skipped(one.relative_to(path))]
             found.update(dict.fromkeys(inside))
-        elif path.is_file():
-            found[path] = None
         else:
-            common.usage("U101", path=str(path), problem="No such file or directory")
+            found[path] = None
     return list(found)
 
 
@@ -121,4 +118,6 @@ def _tell(changed: list[str], count: int, written: bool, as_json: bool) -> None:
     document = {"files": count, "changed": changed, "written": written}
     said = "formatted" if written else "would change"
     lines = [f"{said}: {name}" for name in changed]
-    common.emit(document, as_json, lambda: "\n".join([*lines, f"{count} files, {len(changed)} {said}"]))
+    common.emit(
+        document, as_json, lambda: "\n".join([*lines, f"{common.counted(count, 'file')}, {len(changed)} {said}"])
+    )

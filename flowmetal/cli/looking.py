@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from flowmetal.client.base import Client
 from flowmetal.client.errors import Unreachable
+from flowmetal.client.over_store import StoreClient
 from flowmetal.client.plain import Outcome
 from flowmetal.inspect.history import History, HistoryLine
 
@@ -43,6 +44,11 @@ def outcome_of(client: Client, pid: int, wait: float) -> tuple[Outcome | None, s
             if error.code != "H501" or left <= 0:
                 raise
             time.sleep(min(AWAY_SECONDS, left))
+
+
+def nobody_serves(client: Client) -> bool:
+    """Whether the client reads a store of which no interpreter runs the processes."""
+    return isinstance(client, StoreClient) and client.store.stats()["interpreters"] == 0
 
 
 def _nanoseconds(text: str) -> int:

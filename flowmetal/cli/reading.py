@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
+from flowmetal.bytecode.layout import MAGIC
 from flowmetal.cli import common
+from flowmetal.engine import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,12 +16,20 @@ if TYPE_CHECKING:
     from flowmetal.engine.opening import Built
 
 
+#: Standard input as an argument, and what its text is called in messages.
+STANDARD_INPUT = "-"
+STDIN_NAME = "<stdin>"
+
+
 def read_sources(paths: list[Path]) -> dict[str, bytes]:
-    """The text of source files by path, folders searched for .fm files in order of name."""
+    """The text of source files by path, folders searched for .fm files in order of name; - is standard input."""
     found: dict[str, bytes] = {}
     for path in paths:
-        files = sorted(path.rglob("*.fm")) if path.is_dir() else [path]
-        for file in files:
+        if str(path) == STANDARD_INPUT:
+            found[STDIN_NAME] = read_standard_input()
+            continue
+        inside = sorted(path.rglob("*.fm")) if path.is_dir() else [path]
+        for file in inside:
             found[str(file)] = read_bytes(file)
     if not found:
         common.usage("U101", path=str(paths[0]), problem="no .fm file is in it")
@@ -26,9 +37,12 @@ def read_sources(paths: list[Path]) -> dict[str, bytes]:
 
 
 def read_program(path: str | os.PathLike[str]) -> Built:
-    """A program to run or deploy: an artifact as it is; a source file, or a folder of them, compiled."""
+    """A program to run or deploy: an artifact as it is; a source file, or a folder of them, compiled; - from input."""
+    from flowmetal.engine.opening import read_artifact
+
+    text = os.fspath(path)
     folder = os.path.isdir(path)
-    if folder or os.path.splitext(path)[1] == ".fm":
+    if folder or os.path.splitext(text)[1] == ".fm":
         from pathlib import Path
 
         from flowmetal.cli import projects
@@ -38,15 +52,23 @@ def read_program(path: str | os.PathLike[str]) -> Built:
         if manifest is not None:
             return projects.compile_project(manifest)
         return build_artifact(read_sources([Path(path)]))
-    from flowmetal.engine.opening import read_artifact
+    if text != STANDARD_INPUT:
+        return read_artifact(read_bytes(path))
+    data = read_standard_input()
+    if data.startswith(MAGIC):
+        return read_artifact(data)
+    from flowmetal.engine.build import build_artifact
 
-    return read_artifact(read_bytes(path))
+    return build_artifact({STDIN_NAME: data})
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """A file's bytes, or U101."""
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as problem:
-        common.usage("U101", path=str(path), problem=problem.strerror or str(problem))
+    """The bytes of a regular file; U101, U111, U112."""
+    return files.read_file(path)
+
+
+def read_standard_input() -> bytes:
+    """What comes through standard input; excerpts of it can be shown."""
+    data = files.read_stream(sys.stdin.buffer)
+    common.TEXTS[STDIN_NAME] = data.decode("utf-8", "replace")
+    return data

@@ -17,6 +17,7 @@ from flowmetal.bytecode.program import Module
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError, suggest
 from flowmetal.engine.build import pack
+from flowmetal.engine.files import read_file
 from flowmetal.engine.incremental import Compiled, Inputs, compile_modules
 from flowmetal.engine.library import builtin_arity, standard_library
 from flowmetal.engine.manifest import Manifest, find_manifest, read_manifest
@@ -213,7 +214,7 @@ def _dependency(manifest: Manifest, name: str, path: str) -> list[Module]:
     """The modules of an artifact, linked with the standard library."""
     file = manifest.root / path
     try:
-        artifact = decode_artifact(file.read_bytes(), builtin_arity)
+        artifact = decode_artifact(read_file(file), builtin_arity)
         own = standard_library().modules
         for module in artifact.modules.values():
             for required, hash in module.requires.items():
@@ -222,9 +223,6 @@ def _dependency(manifest: Manifest, name: str, path: str) -> list[Module]:
                     problem = f"it was built against another {required}; build it again"
                     raise FlowmetalError("U178", name=name, path=path, problem=problem)
         link(artifact, lambda required, hash: own.get(required))
-    except OSError as problem:
-        reason = problem.strerror or str(problem)
-        raise FlowmetalError("U178", name=name, path=path, problem=reason) from None
     except FlowmetalError as problem:
         if problem.code == "U178":
             raise

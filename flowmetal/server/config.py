@@ -40,6 +40,7 @@ from flowmetal.connectors.config import (
 )
 from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine.files import read_file
 
 #: Tables of flowmetal.toml that belong to others.
 OTHER_SECTIONS = ("project", "dependencies", "store", "interpreter")
@@ -118,9 +119,10 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
 def load_config(path: str | Path, others: Iterable[str] = OTHER_SECTIONS) -> ServerConfig:
     """read_config() for a file; FlowmetalError H205 where it cannot be read or is not TOML."""
     try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FlowmetalError("H205", path=str(path), reason=error.strerror or str(error)) from None
+        document = tomllib.loads(read_file(path).decode("utf-8").replace("\r\n", "\n"))
+    except FlowmetalError as error:
+        reason = str(error.facts.get("problem") or error.diagnostic.text)
+        raise FlowmetalError("H205", path=str(path), reason=reason) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FlowmetalError("H205", path=str(path), reason=str(error)) from None
     try:

@@ -11,6 +11,7 @@ from flowmetal.store.codec import (
     STATUS_CODES,
     STATUS_NAMES,
     decode_inbox,
+    decode_interpreter,
     decode_number,
     decode_token,
     unreadable,
@@ -29,6 +30,7 @@ from flowmetal.store.layout import (
     FORMAT,
     IDS,
     INBOX,
+    INTERPRETERS,
     MAX_NUMBER,
     META,
     ORIGINS,
@@ -317,6 +319,11 @@ def counter(transaction: ReadTransaction, name: str) -> int:
     """A counter of META."""
     data = transaction.get(META, b"counter:" + name.encode())
     return 0 if data is None else decode_number(data)
+
+
+def interpreters(transaction: ReadTransaction, now: int) -> int:
+    """How many interpreters have a lease that has not ended."""
+    return sum(decode_interpreter(value)[0] > now for _, value in transaction.scan(INTERPRETERS))
 
 
 def stats(transaction: ReadTransaction) -> dict[str, Any]:

@@ -20,6 +20,10 @@ class StoreReads(ABC):
     @abstractmethod
     def _reading(self) -> AbstractContextManager[ReadTransaction]: ...
 
+    @abstractmethod
+    def now(self) -> int:
+        """The time of the store in ns."""
+
     def process(self, pid: int) -> ProcessRecord | None:
         """The record of a process, or None."""
         with self._reading() as transaction:
@@ -101,9 +105,10 @@ class StoreReads(ABC):
             return reads.deployed(transaction, name)
 
     def stats(self) -> dict[str, Any]:
-        """{"format", "engine", "id", "processes": by status, "entries": by key space, ...}."""
+        """{"format", "engine", "id", "processes": by status, "entries": by key space, "interpreters": living, ...}."""
         with self._reading() as transaction:
-            return {**reads.stats(transaction), **self._engine_stats()}
+            living = reads.interpreters(transaction, self.now())
+            return {**reads.stats(transaction), "interpreters": living, **self._engine_stats()}
 
     @abstractmethod
     def _engine_stats(self) -> dict[str, Any]: ...

@@ -65,6 +65,37 @@ CODES: dict[str, Entry] = {
         "`flowvm inspect {pid}` shows where it stands; `flowvm resume {pid}` lets it go on.",
         "A process is paused by a person, or when a request has used up its retries.  It keeps what arrives for it.",
     ),
+    "U111": Entry(
+        "no regular file",
+        "{path} is {kind}, and not a file.",
+        "What comes through a pipe is read as `-`: `... | flowc check -`.",
+        "Only regular files are read by name.  A pipe might never be written to, and a device might never end.",
+    ),
+    "U112": Entry(
+        "too much to read",
+        "{path} has more than {limit} bytes.",
+        "",
+        "What a command reads is bounded: no source and no artifact is so large.",
+    ),
+    "U113": Entry(
+        "output lost",
+        "Standard output cannot be written: {problem}.",
+        "",
+        "The disk behind standard output may be full.  What the command did besides writing is done.",
+    ),
+    "U114": Entry(
+        "nothing to evaluate",
+        "`flowvm eval` was given no forms.",
+        "`flowvm eval -e '(+ 1 2)'` evaluates a form, `flowvm eval FILE` those of a file, `flowvm eval -` those of "
+        "standard input; `flowvm repl` is a prompt.",
+        "Forms are given as -e FORMS or as a file, one of the two.",
+    ),
+    "U115": Entry(
+        "not finished, and nobody serves",
+        "Process {pid} is {status}, and no interpreter runs the processes of {store}.",
+        "Start one with `flowvm serve --store {store}`.",
+        "Processes are kept in the store until an interpreter takes them up; nothing is lost meanwhile.",
+    ),
     "U140": Entry(
         "no tests",
         "There is no test {where}.",
