@@ -142,6 +142,25 @@ def test_help_starts_without_heavy_imports(command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    "asked", [("flowc", "check", "hello.fm"), ("flowvm", "eval", "-e", "1"), ("flowvm", "run", "hello.fm")]
+)
+def test_small_commands_start_without_heavy_imports(asked: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "hello.fm").write_text("(ns hello)\n(defn main [] 1)")
+    code = (
+        "import os, sys\n"
+        "heavy = {'lmdb', 'asyncio', 'httpx2', 'typer', 'starlette', 'uvicorn', 'subprocess', 'tempfile', 'dataclasses',\n"
+        "  'flowmetal.engine.interpreter', 'flowmetal.diagnostics.catalogue', 'flowmetal.cli.projects', 're2'}\n"
+        "os._exit = lambda code: sys.exit(code or ' '.join(heavy & set(sys.modules)) or 0)\n"
+        "from flowmetal.cli import start\n"
+        "getattr(start, sys.argv.pop(1))()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *asked], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_running_an_artifact_loads_the_machine_alone(tmp_path: Path) -> None:
     source = tmp_path / "hello.fm"
     source.write_text('(ns hello)\n(defn main [] (log "hi") "hello")')

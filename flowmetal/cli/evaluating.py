@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import Annotated
 
 import typer
 
-from flowmetal.cli import common
-from flowmetal.dataclass import dataclass
-
-if TYPE_CHECKING:
-    from flowmetal.engine.session import Bounds
-    from flowmetal.values import ErrorValue
+from flowmetal.cli import common, forms
 
 #: Defaults of --fuel and --heap: a program that uses all of either takes a few seconds.
 FUEL = 5_000_000
@@ -23,13 +17,6 @@ HEAP = 1_000_000
 FRAMES = 200_000
 SECONDS = 4.0
 CHARACTERS = 1 << 18
-
-#: Bytes of memory of `--jsonl`.
-MEMORY_MAX = 3 << 30
-
-#: Bytes of one line of --jsonl, and characters of what one program prints.
-LINE_BYTES_MAX = 1 << 20
-OUT_CHARACTERS_MAX = 1 << 18
 
 
 def register(app: typer.Typer) -> None:
@@ -57,17 +44,16 @@ def evaluate(
                 "U103", what="--jsonl", found=file or "-e", expected="alone: the programs come from standard input"
             )
         bounds = Bounds(calls or FUEL, min(objects, HEAP), FRAMES, SECONDS, CHARACTERS, 300_000)
-        limit_memory()
-        raise typer.Exit(evaluate_lines(sys.stdin.buffer, sys.stdout.buffer, bounds))
+        forms.limit_memory()
+        raise typer.Exit(forms.evaluate_lines(sys.stdin.buffer, sys.stdout.buffer, bounds))
     if file is None and not expression:
         common.usage("U114")
     if file is not None and expression:
         common.usage("U103", what="eval", found=file, expected="-e FORMS, or a file, or - for standard input")
-    bounds = Bounds(calls or 1 << 62, objects, characters=1 << 26)
-    if expression:
-        raise typer.Exit(evaluate_text("\n".join(expression), "<expr>", bounds))
-    assert file is not None
-    raise typer.Exit(evaluate_text(_read(file), "<stdin>" if file == "-" else file, bounds))
+    free = forms.free_bounds(calls, objects)
+    if file is not None:
+        raise typer.Exit(forms.evaluate_file(file, free))
+    raise typer.Exit(forms.evaluate_text("\n".join(expression or ()), "<expr>", free))
 
 
 def _number(option: str, text: str, least: int) -> int:
@@ -75,144 +61,3 @@ def _number(option: str, text: str, least: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) >= least):
         common.usage("U103", what=option, found=text[:80], expected=f"a number from {least} on")
     return int(text)
-
-
-def _read(file: str) -> bytes:
-    from flowmetal.cli.reading import STANDARD_INPUT, read_bytes, read_standard_input
-
-    return read_standard_input() if file == STANDARD_INPUT else read_bytes(file)
-
-
-def evaluate_text(text: str | bytes, file: str, bounds: Bounds) -> int:
-    """Evaluates forms; what they print goes to standard output as it happens, before the value of the last one."""
-    from flowmetal.cli.prompt_services import open_outside
-    from flowmetal.diagnostics import CompileFailed
-    from flowmetal.engine.session import Session
-    from flowmetal.values import LanguageError
-
-    if isinstance(text, bytes):
-        try:
-            decoded = text.decode()
-        except UnicodeDecodeError:
-            from flowmetal.compiler.reader import read_source
-
-            # The reader says which byte is none of a text.
-            common.show_diagnostics(read_source(text, file).diagnostics, {file: text.decode("utf-8", "replace")})
-            return common.FAILED
-    else:
-        decoded = text
-    outside = open_outside()
-    session = Session(_write, bounds, outside)
-    try:
-        value = session.last(decoded, file)
-        shown = session.printed(value)
-    except CompileFailed as failed:
-        common.show_diagnostics(failed.diagnostics, {file: decoded})
-        return common.FAILED
-    except LanguageError as problem:
-        show_error(problem.error)
-        return common.INTERRUPTED if problem.error.kind.text == "flowmetal/interrupted" else common.FAILED
-    finally:
-        outside.close()
-    common.show_warnings(session.warnings, {file: decoded})
-    _write(shown)
-    return common.OK
-
-
-def _write(line: str) -> None:
-    sys.stdout.write(line.encode("utf-8", "replace").decode() + "\n")
-    sys.stdout.flush()
-
-
-def show_error(error: ErrorValue) -> None:
-    """An error that nothing caught, with its trace, to standard error."""
-    from flowmetal.diagnostics import FlowmetalError
-    from flowmetal.engine.traces import trace_text
-    from flowmetal.values import print_string
-
-    problem = FlowmetalError("U120", kind=print_string(error.kind), message=error.message)
-    common.report(problem)
-    trace = trace_text(error.trace)
-    if trace and "--json" not in sys.argv:
-        sys.stderr.write("\n" + trace + "\n")
-
-
-# ---- a program a line ----------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Out:
-    """What one program prints, up to a limit."""
-
-    lines: list[str]
-    left: int = OUT_CHARACTERS_MAX
-
-    def add(self, line: str) -> None:
-        """Takes a line."""
-        if self.left > 0:
-            self.lines.append(line[: self.left])
-            self.left -= len(line) + 1
-
-
-def limit_memory() -> None:
-    """Bounds the memory of this process: a single builtin may make more of a value than the count of objects sees."""
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = MEMORY_MAX if hard == resource.RLIM_INFINITY else min(hard, MEMORY_MAX)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-
-
-def evaluate_lines(source: BinaryIO, to: BinaryIO, bounds: Bounds) -> int:
-    """Answers each line of `source` with one line; nothing in a line ends it or reaches another one."""
-    while True:
-        line = source.readline(LINE_BYTES_MAX + 1)
-        if not line:
-            return common.OK
-        too_long = len(line) > LINE_BYTES_MAX
-        while too_long and line and not line.endswith(b"\n"):
-            line = source.readline(LINE_BYTES_MAX + 1)
-        out = _Out([])
-        answer = _refused(f"it has more than {LINE_BYTES_MAX} bytes") if too_long else _answer(line, bounds, out)
-        if out.lines:
-            answer["out"] = "\n".join(out.lines) + "\n"
-        to.write(json.dumps(answer).encode() + b"\n")
-        to.flush()
-
-
-def _answer(line: bytes, bounds: Bounds, out: _Out) -> dict[str, Any]:
-    from flowmetal.diagnostics import CompileFailed, FlowmetalError
-    from flowmetal.engine.session import Session
-    from flowmetal.values import JsonError, LanguageError
-    from flowmetal.values.json_text import load_json
-
-    try:
-        document = load_json(line.strip())
-    except JsonError as problem:
-        return _refused(str(problem))
-    text = document.get("src") if isinstance(document, dict) else None
-    if not isinstance(text, str):
-        return _refused("there is no text under `src`")
-    try:
-        session = Session(out.add, bounds)
-        return {"value": session.printed(session.last(text, "line"))}
-    except CompileFailed as failed:
-        first = next((one for one in failed.diagnostics if one.level == "error"), failed.diagnostics[0])
-        return _error(first.code, str(first.text))
-    except LanguageError as problem:
-        return _error(f":{problem.error.kind.text}", str(problem.error.message))
-    except FlowmetalError as problem:
-        return _error(problem.code, problem.diagnostic.text)
-    except (Exception, RecursionError, MemoryError) as problem:
-        return _error("U900", f"{type(problem).__name__}: {problem}"[:500])
-
-
-def _refused(problem: str) -> dict[str, Any]:
-    from flowmetal.diagnostics import FlowmetalError
-
-    refused = FlowmetalError("U121", problem=problem)
-    return _error(refused.code, refused.diagnostic.text)
-
-
-def _error(code: str, message: str) -> dict[str, Any]:
-    return {"error": {"code": code, "message": message}}

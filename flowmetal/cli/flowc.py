@@ -97,31 +97,15 @@ def write_artifact(target: Path, built: Built) -> None:
 def check(sources: Sources = None, strict: Strict = False, as_json: Json = False, debug: Debug = False) -> None:
     """Says what is wrong with sources, or checks an artifact; writes nothing."""
     from flowmetal.cli import projects
-    from flowmetal.diagnostics import CompileFailed
+    from flowmetal.cli.checking import check_files
 
     manifest = projects.manifest_of(sources)
     if manifest is not None:
         projects.check(manifest, strict, as_json)
         return
-    from flowmetal.engine.build import build_artifact, verify_file
-
-    paths = sources or []
-    artifacts = [path for path in paths if path.suffix == ".fmc"]
-    for path in artifacts:
-        verify_file(read_bytes(path))
-    rest = [path for path in paths if path.suffix != ".fmc"]
-    found = []
-    if rest:
-        try:
-            found = list(build_artifact(read_sources(rest)).warnings)
-        except CompileFailed as failed:
-            found = list(failed.diagnostics)
-    if found or as_json:
-        common.show_diagnostics(found)
-    if any(strict or one.level == "error" for one in found):
-        raise typer.Exit(common.FAILED)
-    if not as_json:
-        typer.echo(f"{len(paths)} checked, no errors")
+    code = check_files([str(path) for path in sources or []], strict, as_json)
+    if code != common.OK:
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from flowmetal.cli import common
 from flowmetal.engine import files
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from flowmetal.engine.opening import Built
 
@@ -21,16 +21,20 @@ STANDARD_INPUT = "-"
 STDIN_NAME = "<stdin>"
 
 
-def read_sources(paths: list[Path]) -> dict[str, bytes]:
+def read_sources(paths: Sequence[str | os.PathLike[str]]) -> dict[str, bytes]:
     """The text of source files by path, folders searched for .fm files in order of name; - is standard input."""
     found: dict[str, bytes] = {}
     for path in paths:
-        if str(path) == STANDARD_INPUT:
+        text = os.fspath(path)
+        if text == STANDARD_INPUT:
             found[STDIN_NAME] = read_standard_input()
-            continue
-        inside = sorted(path.rglob("*.fm")) if path.is_dir() else [path]
-        for file in inside:
-            found[str(file)] = read_bytes(file)
+        elif not os.path.isdir(path):
+            found[text] = read_bytes(path)
+        else:
+            from pathlib import Path
+
+            for file in sorted(Path(path).rglob("*.fm")):
+                found[str(file)] = read_bytes(file)
     if not found:
         common.usage("U101", path=str(paths[0]), problem="no .fm file is in it")
     return found
@@ -43,15 +47,17 @@ def read_program(path: str | os.PathLike[str]) -> Built:
     text = os.fspath(path)
     folder = os.path.isdir(path)
     if folder or os.path.splitext(text)[1] == ".fm":
-        from pathlib import Path
+        if folder:
+            from pathlib import Path
 
-        from flowmetal.cli import projects
+            from flowmetal.cli import projects
+
+            manifest = projects.manifest_of([Path(path)])
+            if manifest is not None:
+                return projects.compile_project(manifest)
         from flowmetal.engine.build import build_artifact
 
-        manifest = projects.manifest_of([Path(path)]) if folder else None
-        if manifest is not None:
-            return projects.compile_project(manifest)
-        return build_artifact(read_sources([Path(path)]))
+        return build_artifact(read_sources([path]))
     if text != STANDARD_INPUT:
         return read_artifact(read_bytes(path))
     data = read_standard_input()

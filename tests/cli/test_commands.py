@@ -16,7 +16,7 @@ import pytest
 
 import flowmetal
 from flowmetal.cli import flowc, flowvm, looking
-from flowmetal.cli.start import plain_run
+from flowmetal.cli.start import plain_check, plain_eval, plain_run
 from flowmetal.client.errors import Unreachable
 from flowmetal.diagnostics import Diagnostic, Span, all_codes
 from flowmetal.engine import build
@@ -260,6 +260,41 @@ PLAIN = [
 @pytest.mark.parametrize(("arguments", "plain"), PLAIN)
 def test_what_starts_at_once(shell: Shell, arguments: list[str], plain: bool) -> None:
     assert (plain_run(arguments) is not None) is plain
+
+
+def test_what_else_starts_at_once(shell: Shell) -> None:
+    assert plain_check(["check", "hello.fm", "-", "x.fmc"]) == ["hello.fm", "-", "x.fmc"]
+    for arguments in (["check"], ["check", "."], ["check", "hello.fm", "-W"], ["check", ""], ["build", "hello.fm"], []):
+        assert plain_check(arguments) is None
+    assert plain_eval(["eval", "hello.fm"]) == ("hello.fm", True) and plain_eval(["eval", "-"]) == ("-", True)
+    assert plain_eval(["eval", "-e", "-1"]) == ("-1", False) and plain_eval(["eval", "--expr", ""]) == ("", False)
+    for arguments in (
+        ["eval"],
+        ["eval", "-e"],
+        ["eval", "--jsonl"],
+        ["eval", ""],
+        ["eval", "-e", "1", "-e", "2"],
+        ["run", "x"],
+    ):
+        assert plain_eval(arguments) is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("flowc", "check", "hello.fm"), ("flowc", "check", "hello.fm", "odd.fm"), ("flowc", "check", "gone.fm"),
+        ("flowvm", "eval", "-e", "(+ 1 2)"), ("flowvm", "eval", "-e", "(throw (error :a/b \"c\" nil))"),
+        ("flowvm", "eval", "odd.fm"), ("flowvm", "eval", "-e", "(do (println 1) (sleep 1ms) (random 1))"),
+    ],
+)  # fmt: skip
+def test_a_command_that_starts_at_once_is_like_any_other(
+    shell: Shell, arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "odd.fm").write_text("(ns odd)\n(defn f [] (g))\n")
+    code = f"import sys; from flowmetal.cli.start import {arguments[0]}; sys.argv[0] = 'x'; {arguments[0]}()"
+    done = subprocess.run([sys.executable, "-c", code, *arguments[1:]], capture_output=True, text=True, check=False)
+    usual = shell(*arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (usual.code, usual.out, usual.err)
 
 
 def test_a_run_that_starts_at_once_is_like_any_other(shell: Shell, tmp_path: Path) -> None:

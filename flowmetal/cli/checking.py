@@ -1,0 +1,32 @@
+"""Checking source files and artifacts: the work of `flowc check` outside projects, without its arguments."""
+
+from __future__ import annotations
+
+from flowmetal.cli import common
+from flowmetal.cli.reading import read_bytes, read_sources
+
+
+def check_files(paths: list[str], strict: bool, as_json: bool) -> int:
+    """Says what is wrong with sources and artifacts; the exit code.  With `strict` warnings fail as errors do."""
+    from flowmetal.diagnostics import CompileFailed
+    from flowmetal.engine.build import build_artifact, verify_file
+
+    rest = []
+    for path in paths:
+        if path.endswith(".fmc"):
+            verify_file(read_bytes(path))
+        else:
+            rest.append(path)
+    found = []
+    if rest:
+        try:
+            found = list(build_artifact(read_sources(rest)).warnings)
+        except CompileFailed as failed:
+            found = list(failed.diagnostics)
+    if found or as_json:
+        common.show_diagnostics(found)
+    if any(strict or one.level == "error" for one in found):
+        return common.FAILED
+    if not as_json:
+        common.say(f"{len(paths)} checked, no errors")
+    return common.OK
