@@ -173,7 +173,7 @@ def test_running_an_artifact_loads_the_machine_alone(tmp_path: Path) -> None:
         "  'uvicorn', 'socket', 'ssl', 're2', 'json', 'logging', 'threading', 'concurrent', 'dataclasses', 'inspect',\n"
         "  'pathlib', 'tempfile', 'subprocess', 'traceback', 'textwrap', 'random', 'base64', 'urllib', 'argparse',\n"
         "  'flowmetal.reading', 'flowmetal.store', 'flowmetal.engine.interpreter', 'flowmetal.engine.events',\n"
-        "  'flowmetal.diagnostics.catalogue', 'flowmetal.diagnostics.render', 'importlib.metadata'}\n"
+        "  'flowmetal.diagnostics.catalogue', 'flowmetal.diagnostics.rendering', 'importlib.metadata'}\n"
         "before = set(sys.modules)\n"
         "os._exit = lambda code: sys.exit(code or ' '.join(heavy & (set(sys.modules) - before)) or 0)\n"
         "from flowmetal.cli.start import flowvm\n"

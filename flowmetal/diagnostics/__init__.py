@@ -15,7 +15,7 @@ from flowmetal.lazily import names_of
 if TYPE_CHECKING:
     from flowmetal.diagnostics.catalogue import all_codes, entry_of, explain
     from flowmetal.diagnostics.entry import Entry
-    from flowmetal.diagnostics.render import render, to_json
+    from flowmetal.diagnostics.rendering import render, to_json
 
 __all__ = [
     "CompileFailed",
@@ -38,8 +38,8 @@ _WHERE = {
     "all_codes": "flowmetal.diagnostics.catalogue",
     "entry_of": "flowmetal.diagnostics.catalogue",
     "explain": "flowmetal.diagnostics.catalogue",
-    "render": "flowmetal.diagnostics.render",
-    "to_json": "flowmetal.diagnostics.render",
+    "render": "flowmetal.diagnostics.rendering",
+    "to_json": "flowmetal.diagnostics.rendering",
 }
 
 __getattr__, __dir__ = names_of(globals(), _WHERE)

@@ -1,4 +1,4 @@
-"""Diagnostic: one thing that is wrong, as facts.  Its words come from the catalogue, its looks from render.py."""
+"""Diagnostic: one thing that is wrong, as facts.  Its words come from the catalogue, its looks from rendering.py."""
 
 from __future__ import annotations
 

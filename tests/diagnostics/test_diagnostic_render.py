@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from flowmetal.diagnostics import Diagnostic, Label, Span, render, to_json
 from flowmetal.diagnostics.excerpt import WINDOW_COLUMNS, clean, excerpt, line_of
-from flowmetal.diagnostics.render import render_all
+from flowmetal.diagnostics.rendering import render_all
 
 SOURCE = "(defn f [x\n  (shcedule order 30)\n\tλ 日本 (end)\n"
 
@@ -147,3 +149,13 @@ def test_any_text_gives_an_excerpt_that_fits(text: str, line: int, column: int, 
 @given(st.text())
 def test_clean_text_is_printable(text: str) -> None:
     assert clean(text).replace("\n", "").isprintable()
+
+
+def test_names_that_are_loaded_late_are_what_they_say() -> None:
+    code = (
+        "import flowmetal.diagnostics as d\n"
+        "d.to_json, d.Entry\n"  # loads the module of another one
+        "from flowmetal.diagnostics import *\n"
+        "assert all(callable(one) for one in (render, to_json, explain, entry_of, all_codes, suggest, Entry))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
