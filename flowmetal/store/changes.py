@@ -81,6 +81,8 @@ from flowmetal.store.rows import (
     encode_origin,
     encode_request,
     encode_state,
+    first_row,
+    new_row,
 )
 from flowmetal.store.transaction import WriteTransaction
 
@@ -136,8 +138,8 @@ class Cache:
 class Changes:
     """What a group of commands changes.  `now` is the same for all of them."""
 
-    __slots__ = ("_appended", "_counted", "_rows", "_touched", "alive", "cache", "hints", "nearly_full", "now",
-                 "transaction")  # fmt: skip
+    __slots__ = ("_appended", "_counted", "_fresh", "_rows", "_touched", "alive", "cache", "hints", "nearly_full",
+                 "now", "transaction")  # fmt: skip
 
     def __init__(
         self,
@@ -155,6 +157,7 @@ class Changes:
         self.hints: set[Hint] = set()
         self._rows = cache.rows
         self._touched: dict[int, ProcessRow] = {}
+        self._fresh: dict[int, ProcessRow] = {}  # of new processes
         self._appended: dict[str, dict[bytes, bytes]] = {}
         self._counted: set[str] = set()
 
@@ -163,6 +166,10 @@ class Changes:
     def flush(self) -> None:
         """Writes the rows that were touched, with their indexes, and what was appended and counted."""
         transaction = self.transaction
+        for pid, row in self._fresh.items():
+            if pid not in self._touched:  # what it was started as says all of it
+                self._write_indexes(pid, row)
+        self._fresh.clear()
         if self._touched:
             store_id = self.cache.store_id
             states = []
@@ -183,6 +190,7 @@ class Changes:
     def forget(self) -> None:
         """Drops what is not written yet, and all that is known of the store; with the writes, which are taken back."""
         self._touched.clear()
+        self._fresh.clear()
         self._appended.clear()
         self._counted.clear()
         self.cache.clear()
@@ -262,6 +270,10 @@ class Changes:
             data = self.transaction.get(STATES, pid_key(pid))
             if data is not None:
                 row = self._rows[pid] = decode_state(pid, data, self.cache.store_id)
+            else:
+                data = self.transaction.get(PROCESSES, pid_key(pid))
+                if data is not None:
+                    row = self._rows[pid] = first_row(decode_born(data))
         return row
 
     def touch(self, pid: int, row: ProcessRow) -> None:
@@ -269,11 +281,12 @@ class Changes:
         self._touched[pid] = row
         self.transaction.writes += 1
 
-    def add_process(self, pid: int, born: BornRow, row: ProcessRow) -> None:
-        """Adds a new process."""
+    def add_process(self, pid: int, born: BornRow, arguments: bytes) -> None:
+        """Adds a new process, with its start in its inbox."""
         self.append(PROCESSES, pid_key(pid), encode_born(born))
-        self._rows[pid] = row
-        self.touch(pid, row)
+        self._rows[pid] = self._fresh[pid] = new_row(born)
+        key = inbox_number("start", self.count("arrivals", 1))
+        self.transaction.put(INBOX, inbox_key(pid, key), encode_inbox("start", 0, 0, arguments))
 
     def number_of(self, origin: Origin) -> int:
         """The number of an origin, which it gets where it has none."""

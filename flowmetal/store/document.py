@@ -9,6 +9,7 @@ from flowmetal.store.codec import KIND_CODES, STATE_CODES, STATUS_NAMES, TIMER_C
 from flowmetal.store.interface import PARTITIONS
 from flowmetal.store.layout import FORMAT, SPACES
 from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_IMAGE_BYTES, MAX_MESSAGES, MAX_NAME_BYTES, MAX_VALUE_BYTES
+from flowmetal.store.lmdb_engine import NEARLY_FULL_PERCENT
 
 HEAD = """\
 # The layout of a store
@@ -38,6 +39,27 @@ Every process reads `data.mdb` directly. The owner commits; the others pass thei
 when it dies the next one takes `owner.lock`.
 """
 
+SETTINGS = """\
+## Settings
+
+They follow the address of an LMDB store: `lmdb:///path?map_limit=BYTES&durability=NAME`.
+
+| setting | what it is |
+| --- | --- |
+| `map_limit` | The most that the store may hold, in bytes. No new processes start when {nearly_full} % of it is full. |
+| `network` | `allow` opens a store on a network file system, whose locks and mapped files are not to be trusted. |
+| `durability` | What a power failure may cost, see below. `flowvm serve` says which one it runs with. |
+
+Whoever writes the store (one process does) decides on the durability; a process that asks for a safer one than it would
+get is refused (S117). That a process is killed, or all of them, costs nothing in any of them.
+
+| durability | a power failure, or a crash of the system, may cost |
+| --- | --- |
+| `every-commit` (default) | nothing that was acknowledged |
+| `lose-last-commit-on-power-loss` | the last commit; the store stays whole |
+| `lose-store-on-power-loss` | everything: the system writes pages in any order, and is told to write once a second |
+"""
+
 
 def page() -> str:
     """The text of docs/store.md."""
@@ -64,7 +86,8 @@ def page() -> str:
         ("a token that is over is remembered for", f"{TOMBSTONE_NS // 3_600_000_000_000} hours"),
     ):
         lines.append(f"| {what} | {limit} |")
-    return "\n".join(lines) + "\n\n" + FILES
+    settings = SETTINGS.format(nearly_full=NEARLY_FULL_PERCENT)
+    return "\n".join(lines) + "\n\n" + FILES + "\n" + settings
 
 
 if __name__ == "__main__":

@@ -46,9 +46,10 @@ DEPLOYED: Final = _space("deployed", "name, text", "content hash", "What new pro
 PROCESSES: Final = _space(
     "processes",
     "pid u40",
-    "[origin, created_at, id, parent, digest]",
+    "[origin, created_at, id, parent, digest, mark]",
     "What a process is from its start on. `origin`: a number of `origins`. `digest`, where it has an id: the SHA-256 "
-    "of its arguments, to tell whether another start with its id is the same.",
+    "of its arguments, to tell whether another start with its id is the same. `mark`: the number of its first ready "
+    "mark.",
 )
 ORIGINS: Final = _space(
     "origins",
@@ -62,9 +63,11 @@ STATES: Final = _space(
     "pid u40",
     "[status, sequence, checkpoint, updated_at, mark, messages, events, receives, deaths, calls, far_requests, "
     "far_timers, waits, error, requests, timers]",
-    "What changes with every turn, all that a turn has to read. `mark`: the number of its ready mark, 0 for none. "
-    "`messages`, `events`: messages and other things in its inbox. `receives`: whether it is to run for a message. "
-    "`deaths`: interpreters that ended in one of its turns since the last one that was committed. `calls`: open "
+    "What changes with every turn, all that a turn has to read. A process that has had none and got nothing but its "
+    "start has no record here yet, so that records come in the order of pids and fill their pages. `mark`: the number "
+    "of its ready mark, 0 for none. `messages`, `events`: messages and other things in its inbox. `receives`: whether "
+    "it is to run for a message. `deaths`: interpreters that ended in one of its turns since the last one that was "
+    "committed. `calls`: open "
     "requests for functions of an interpreter. `requests`: the first small ones, each with its number before the "
     "fields of `requests`; `timers`: the first few, [number, kind, due] one after the other; how many more there are "
     "in the spaces `requests` and `timers`: `far_requests`, `far_timers`.",
@@ -73,10 +76,10 @@ ATTRIBUTES: Final = _space("attributes", "pid u40", "a map", "Attributes of proc
 IDS: Final = _space("ids", "id, text", "pid u40", "Processes by the id they were given at start.")
 STATUSES: Final = _space(
     "statuses",
-    "group u8, pid u40",
+    "255 less group u8, pid u40",
     "empty",
     "Processes by group: 0 live (ready or waiting), 1 paused, 2 done, 3 failed, 4 cancelled. A live process is "
-    "ready while it has a ready mark.",
+    "ready while it has a ready mark. The live ones stand last: new ones are then added at the end, which fills pages.",
 )
 CALLS: Final = _space(
     "calls",
@@ -208,7 +211,7 @@ def inbox_key(pid: int, number: int) -> bytes:
 
 def status_key(group: int, pid: int) -> bytes:
     """The key of a process in the index by group."""
-    return (group << 40 | pid).to_bytes(6, "big")
+    return (255 - group << 40 | pid).to_bytes(6, "big")
 
 
 def timer_key(pid: int, number: int, kind: int) -> bytes:

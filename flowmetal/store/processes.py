@@ -44,7 +44,7 @@ from flowmetal.store.limits import (
     MAX_VALUE_BYTES,
 )
 from flowmetal.store.log_records import log_records
-from flowmetal.store.rows import BornRow, ProcessRow, new_row, request_row
+from flowmetal.store.rows import BornRow, ProcessRow, request_row
 from flowmetal.store.texts import Texts
 
 #: A line for people is cut, not refused.
@@ -94,16 +94,13 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
         changes.nearly_full()
 
     pid = changes.count("pid", 1)
-    now = changes.now
-    row = new_row(now)
     origin = changes.number_of((artifact, command.function, command.name))
-    born = BornRow(origin, now, command.id, command.parent, digest)
-    changes.add_process(pid, born, row)
+    born = BornRow(origin, changes.now, command.id, command.parent, digest, changes.new_mark())
+    changes.add_process(pid, born, command.arguments)
     if id is not None:
         transaction.put(IDS, id, pid_key(pid))
     if attributes:
         transaction.put(ATTRIBUTES, pid_key(pid), attributes)
-    changes.put_inbox(pid, row, "start", command.arguments)
     return pid, True
 
 

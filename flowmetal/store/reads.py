@@ -14,7 +14,6 @@ from flowmetal.store.codec import (
     decode_interpreter,
     decode_number,
     decode_token,
-    unreadable,
 )
 from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
@@ -56,11 +55,11 @@ from flowmetal.store.layout import (
 from flowmetal.store.limits import MAX_ITEMS
 from flowmetal.store.log_records import read_entries
 from flowmetal.store.rows import (
-    ProcessRow,
     decode_born,
     decode_origin,
     decode_request,
     decode_state,
+    first_row,
     process_record,
     request_record,
 )
@@ -93,17 +92,11 @@ def process(transaction: ReadTransaction, pid: int) -> ProcessRecord | None:
     data = transaction.get(PROCESSES, key)
     if data is None:
         return None
-    row = _state(transaction, pid)
-    if row is None:
-        raise unreadable(STATES, LookupError(f"process {pid} has none"))
     born = decode_born(data)
+    state = transaction.get(STATES, key)
+    row = first_row(born) if state is None else decode_state(pid, state, "")
     origin = decode_origin(transaction.get(ORIGINS, pid_key(born.origin)))
     return process_record(pid, born, origin, row, transaction.get(ATTRIBUTES, key))
-
-
-def _state(transaction: ReadTransaction, pid: int) -> ProcessRow | None:
-    data = transaction.get(STATES, pid_key(pid))
-    return None if data is None else decode_state(pid, data, "")
 
 
 def process_by_id(transaction: ReadTransaction, id: str) -> ProcessRecord | None:

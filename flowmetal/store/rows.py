@@ -43,6 +43,7 @@ class BornRow:
     id: str | None
     parent: int | None
     digest: bytes  # of the arguments; empty without an id
+    mark: int  # its first ready mark
 
 
 @dataclass(slots=True)
@@ -108,9 +109,16 @@ class ProcessRow:
         return "ready" if self.mark and self.status == LIVE else STATUS_NAMES[self.status]
 
 
-def new_row(now: int) -> ProcessRow:
-    """A process that has just been started."""
-    return ProcessRow(LIVE, 0, 0, now, 0, 0, 0, False, 0, 0, 0, 0, "", "")
+def new_row(born: BornRow) -> ProcessRow:
+    """A process that has just been started: marked, with its start in its inbox.  Not yet in the indexes."""
+    return ProcessRow(LIVE, 0, 0, born.created_at, born.mark, 0, 1, False, 0, 0, 0, 0, "", "")
+
+
+def first_row(born: BornRow) -> ProcessRow:
+    """A process that has no record in STATES yet, as the indexes have it."""
+    row = new_row(born)
+    row.old_status, row.old_mark = row.status, row.mark
+    return row
 
 
 # ---- processes ---------------------------------------------------------------------------------------------------
@@ -118,7 +126,7 @@ def new_row(now: int) -> ProcessRow:
 
 def encode_born(row: BornRow) -> bytes:
     """The value of PROCESSES."""
-    data: bytes = _pack((row.origin, row.created_at, row.id, row.parent, row.digest))
+    data: bytes = _pack((row.origin, row.created_at, row.id, row.parent, row.digest, row.mark))
     return data
 
 

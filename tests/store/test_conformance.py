@@ -117,6 +117,7 @@ def test_bad_commands_are_refused(rig: Rig) -> None:
 
 def test_a_list_is_one_transaction(rig: Rig) -> None:
     pid = rig.start(id="taken")
+    rig.do(Post(pid, "message", b"0"))
     before = rig.store.stats()["entries"]
     futures = [
         rig.store.submit([Post(pid, "message", b"1")]),
@@ -124,7 +125,7 @@ def test_a_list_is_one_transaction(rig: Rig) -> None:
         rig.store.submit([Post(pid, "message", b"2")]),
     ]
     assert [type(future.exception(60)) for future in futures] == [type(None), StoreError, type(None)]
-    assert [event.data for event in rig.store.inbox(pid)] == [b"args", b"1", b"2"]
+    assert [event.data for event in rig.store.inbox(pid)] == [b"args", b"0", b"1", b"2"]
     entries = rig.store.stats()["entries"]
     assert {**entries, "clients": 0} == {**before, "inbox": before["inbox"] + 2, "clients": 0}
     assert rig.store.stats()["processes"]["ready"] == 1

@@ -204,7 +204,9 @@ def check_indexes(spaces: dict[str, list[tuple[bytes, bytes]]]) -> None:
     processes = {
         layout.read_pid(key): rows.decode_state(layout.read_pid(key), value, "") for key, value in spaces[layout.STATES]
     }
-    assert {layout.read_pid(key) for key, _ in spaces[layout.PROCESSES]} == set(processes)
+    assert set(processes) <= {layout.read_pid(key) for key, _ in spaces[layout.PROCESSES]}
+    for key, value in spaces[layout.PROCESSES]:
+        processes.setdefault(layout.read_pid(key), rows.first_row(rows.decode_born(value)))
     born = [rows.decode_born(value) for _, value in spaces[layout.PROCESSES]]
     origins = {layout.read_pid(key): value for key, value in spaces[layout.ORIGINS] if len(key) == layout.PID_BYTES}
     assert {one.origin for one in born} == set(origins) and len(set(origins.values())) == len(origins)
