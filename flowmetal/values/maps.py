@@ -67,6 +67,13 @@ class Map(Collection):
             return table.get(key, MISSING)
         return hash_trie.find(self.root, key)  # type: ignore[arg-type]
 
+    def own_key(self, key: Value) -> Value:
+        """The key of the map that equals one it has: they can differ in metadata, or as a vector and a list do."""
+        table = self.table
+        if table is None:
+            table = hash_trie.leaf_of(self.root, hash_key(key))  # type: ignore[arg-type]
+        return next((own for own in table if own == key), key)
+
     def contains(self, key: Value) -> bool:
         """Whether the map has the key."""
         return self.get(key, MISSING) is not MISSING

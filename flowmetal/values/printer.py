@@ -11,6 +11,8 @@ from binascii import b2a_base64
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
+from itertools import islice
 from math import isnan
 from typing import Any
 from uuid import UUID
@@ -165,6 +167,7 @@ class _Text:
 
 
 _SPACE = _Text(" ")
+_CLOSE = _Text("}")
 _KIND, _MESSAGE, _DATA, _CAUSE = (keyword(name) for name in ("kind", "message", "data", "cause"))
 
 
@@ -182,7 +185,7 @@ def _record_parts(value: Record) -> Iterator[Any]:
         return
     yield _Text(f"#{value.type.text}{{")
     yield from _entries(value)
-    yield _Text("}")
+    yield _CLOSE
 
 
 def _error_map(value: ErrorValue) -> Map:
@@ -243,13 +246,74 @@ _PARTIAL = {
 }
 
 
-def print_string(value: Value, readably: bool = True, limit: int | None = None, realize: bool | None = None) -> str:
+def _items_of_lazy(value: Any, length: int) -> Iterator[Any]:
+    """The items of a sequence, asking for no more lazy ones than are printed."""
+    left = length + 1  # one more, to know whether there is one
+    while left:
+        kind = value.__class__
+        if kind is Cons:
+            yield value.first
+            value = value.rest
+            left -= 1
+        elif kind is LazySeq:
+            if value.state != "done":
+                raise NeedsRealize(value, False, left)
+            value = value.value
+        elif value is None:
+            return
+        else:
+            yield from islice(value, left)
+            return
+
+
+def _given(parts: Iterator[Any], value: Any) -> Iterator[Any]:
+    return parts
+
+
+def _shortened(value: Any, parts: Iterator[Any], length: int) -> Iterator[Any]:
+    """The parts of a collection up to a number of items, and `...` for the others."""
+    kind = value.__class__
+    if kind is LazySeq or kind is Cons:
+        parts = _spaced(_items_of_lazy(value, length))
+    each = 4 if kind in (Map, SortedMap, Record) else 2  # parts of an item, and what separates it from the next
+    if kind is Record:
+        if value.type.text == TAGGED:
+            yield from parts
+            return
+        yield next(parts)
+    for before, part in enumerate(parts):
+        if part is _CLOSE:
+            yield part
+            return
+        if before == max(each * length - 1, 0):
+            if length:
+                yield part
+            yield _Text("...")
+            if kind is Record:
+                yield _CLOSE
+            return
+        yield part
+
+
+#: Collections whose items are counted and whose nesting is.
+_COUNTED = frozenset({List, Cons, LazySeq, Range, VectorSeq, Vector, Map, SortedMap, Record, Set, SortedSet})
+
+
+def print_string(
+    value: Value,
+    readably: bool = True,
+    limit: int | None = None,
+    realize: bool | None = None,
+    length: int | None = None,
+    level: int | None = None,
+) -> str:
     """The text of a value.
 
     `readably` False prints strings and characters as they are (`str`, `println`), the nested ones as well.  `limit`
     is the number of characters after which the text is cut off with an ellipsis.  An unrealized lazy sequence raises
     NeedsRealize, or is printed as an ellipsis if `realize` is False, which is the default for text with a limit.  A
-    cell inside itself is printed as `#cell …`.
+    cell inside itself is printed as `#cell …`.  Of a collection at most `length` items are printed, and of collections
+    in `level` others only `#`.
     """
     if realize is None:
         realize = limit is None
@@ -275,6 +339,12 @@ def print_string(value: Value, readably: bool = True, limit: int | None = None, 
                 text = part.text
             elif kind in composites:
                 text, end, items = composites[kind]
+                if level is not None and kind in _COUNTED and len(stack) > level:
+                    out.append("#")
+                    continue
+                if length is not None and kind in _COUNTED:
+                    found = _shortened(part, items(part), length)
+                    items = partial(_given, found)
                 if id(part) in inside:
                     text += ELLIPSIS
                 else:

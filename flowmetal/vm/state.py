@@ -229,6 +229,14 @@ class Process:
             mutable.dirty = True
             self.touched.append(mutable)
 
+    def bindings(self) -> list[Any]:
+        """The maps of the regions that bind dynamic names around what runs, outermost first."""
+        fiber = self.fibers.get(self.running)
+        if fiber is None or not fiber.regions:
+            return []
+        frames = (fiber.frames[position] for position in fiber.regions)
+        return [frame[2] for frame in frames if frame[1] == Region.BIND]
+
     def mark(self, fiber: Fiber) -> None:
         """Notes that a fiber has changed, for the next segment."""
         if not fiber.changed:

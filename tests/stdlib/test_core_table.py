@@ -249,6 +249,36 @@ TABLE = r"""
 (sorted-set-by (fn [a b] (compare (count a) (count b))) "aaa" "b" "cc" "dd") => #{"b" "cc" "aaa"}
 (into (sorted-map-by (fn [a b] (compare (:n a) (:n b)))) [[{:n 2} :b] [{:n 1} :a] [{:n 2 :x 1} :c]]) => {{:n 1} :a, {:n 2} :c}
 (assoc (sorted-map-by > 1 2) :a 3) => !
+(binding [*print-length* 2] (pr-str [1 2 3])) => "[1 2 ...]"
+(binding [*print-length* 2] (pr-str [1 2])) => "[1 2]"
+(binding [*print-length* 0] (pr-str [1 2])) => "[...]"
+(binding [*print-length* 0] (pr-str [])) => "[]"
+(binding [*print-length* 1] (pr-str {:a 1 :b 2})) => "{:a 1, ...}"
+(binding [*print-length* 2] (pr-str {:a 1 :b 2})) => "{:a 1, :b 2}"
+(binding [*print-length* 3] (pr-str (iterate inc 0))) => "(0 1 2 ...)"
+(binding [*print-length* 3] (pr-str (cons 1 (map inc (range))))) => "(1 1 2 ...)"
+(binding [*print-length* 2] (pr-str [[1 2 3] [4 5 6] [7]])) => "[[1 2 ...] [4 5 ...] ...]"
+(binding [*print-length* 2] (print-str ["a" "b" "c"])) => "[a b ...]"
+(binding [*print-level* 1] (pr-str [1 [2 [3]]])) => "[1 #]"
+(binding [*print-level* 2] (pr-str [1 [2 [3]]])) => "[1 [2 #]]"
+(binding [*print-level* 0] (pr-str [1 [2 [3]]])) => "#"
+(binding [*print-level* 1] (pr-str {:a {:b 1}})) => "{:a #}"
+(binding [*print-level* 2 *print-length* 1] (pr-str {:a {:b {:c 1} :d 2}})) => "{:a {:b #, ...}}"
+(binding [*print-length* 2] (binding [*print-length* nil] (pr-str [1 2 3]))) => "[1 2 3]"
+(binding [*print-length* 2] (pr-str "abcdef")) => "\"abcdef\""
+(binding [*print-length* 2] (pr-str (lazy-seq [1 2 3]))) => "(1 2 ...)"
+(find {[1] 2} (list 1)) => [[1] 2]
+(find {(list 1) 2} [1]) => [(1) 2]
+(select-keys {[1] 2} [(list 1)]) => {[1] 2}
+(meta (key (find {^{:a 1} [1] 2} [1]))) => {:a 1}
+(meta (key (find (sorted-map ^{:a 1} [1] 2) [1]))) => {:a 1}
+(meta (key (first (select-keys {(with-meta 'a {:b 1}) 1} ['a])))) => {:b 1}
+(sorted? (set (sorted-set 3 1 2))) => true
+(find (into {} (map (fn [x] [(list x) x])) (range 40)) [7]) => [(7) 7]
+(pr-str (tagged-literal 'foo [1 2])) => "#foo [1 2]"
+(= (tagged-literal 'foo 1) (tagged-literal 'bar 1)) => false
+(xml-seq {:tag :a :content [{:tag :b :content ["x"]} "y"]}) => ({:tag :a, :content [{:tag :b, :content ["x"]} "y"]} {:tag :b, :content ["x"]} "x" "y")
+((bound-fn ([x] x) ([x y] y)) 1 2) => 2
 """
 
 ROWS = [line.rsplit(" => ", 1) for line in TABLE.splitlines() if line]

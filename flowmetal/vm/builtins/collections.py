@@ -12,6 +12,7 @@ from flowmetal import values
 from flowmetal.values import (
     EMPTY_VECTOR,
     Cell,
+    Collection,
     ErrorValue,
     Keyword,
     List,
@@ -20,6 +21,7 @@ from flowmetal.values import (
     Set,
     SortedMap,
     SortedSet,
+    Symbol,
     TransientMap,
     Vector,
     entry,
@@ -81,9 +83,9 @@ def hash_set(*items: Any) -> Set:
 
 
 @builtin(404, "set", 1)
-def to_set(value: Any) -> Set:
-    """A set of the items of a collection, without metadata."""
-    return _plain(value) if value.__class__ is Set else Set.of(list(iterate(value)))
+def to_set(value: Any) -> Any:
+    """A set of the items of a collection, without metadata; a sorted set stays sorted."""
+    return _plain(value) if value.__class__ in (Set, SortedSet) else Set.of(list(iterate(value)))
 
 
 @builtin(405, "list", 0, None)
@@ -144,8 +146,22 @@ add(
 @builtin(411, "find", 2)
 def find(coll: Any, key: Any) -> Vector | None:
     """The entry of a map (or index and item of a vector) at a key, or nil."""
+    found = _find(coll, key)
+    return None if found is None else entry(*found)
+
+
+def _find(coll: Any, key: Any) -> tuple[Any, Any] | None:
+    """The key and the value that a collection has at a key, or None; the key is the collection's own."""
+    kind = coll.__class__
+    if kind is SortedMap:
+        node = coll.find(key)
+        return None if node is None else (node.key, node.value)
     found = lookup(coll, key, _MISSING)
-    return None if found is _MISSING else entry(key, found)
+    if found is _MISSING:
+        return None
+    if (kind is Map or kind is Record) and (key.__class__ is Symbol or isinstance(key, Collection)):
+        key = coll.own_key(key)
+    return key, found
 
 
 @builtin(412, "assoc", 3, None)
@@ -271,8 +287,8 @@ def zipmap(names: Any, items: Any) -> Map:
 @builtin(427, "select-keys", 2)
 def select_keys(coll: Any, names: Any) -> Map:
     """The part of a map that has some keys."""
-    found = [(name, lookup(coll, name, _MISSING)) for name in iterate(names)]
-    chosen = Map.of([(name, value) for name, value in found if value is not _MISSING])
+    found = [_find(coll, name) for name in iterate(names)]
+    chosen = Map.of([pair for pair in found if pair is not None])
     meta = meta_of(coll)
     return chosen if meta is None else with_meta(chosen, meta)
 

@@ -30,7 +30,7 @@ from flowmetal.values import (
 )
 from flowmetal.vm.builtins.check import shown
 from flowmetal.vm.builtins.registry import builtin
-from flowmetal.vm.state import Process, Region
+from flowmetal.vm.state import Process
 
 HIERARCHY = "flowmetal.core/hierarchy"
 _PARENTS, _ANCESTORS, _DESCENDANTS = keyword("parents"), keyword("ancestors"), keyword("descendants")
@@ -45,12 +45,9 @@ NESTING_MAX = 64
 @builtin(1707, "bindings", 0, context=True)
 def bindings(process: Process) -> Map:
     """What dynamic names are bound to where this is called: a map from their full names, which are symbols."""
-    fiber = process.fibers[process.running]
     found = Map.of(())
-    for position in fiber.regions:
-        frame = fiber.frames[position]
-        if frame[1] == Region.BIND:
-            found = found.merge(frame[2].items())
+    for data in process.bindings():
+        found = found.merge(data.items())
     return found
 
 

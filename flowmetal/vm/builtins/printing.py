@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from flowmetal import lazily
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.values import Map, Vector, fail, iterate, keyword, print_string, symbol
+from flowmetal.values import Map, Symbol, Vector, fail, iterate, keyword, print_string, symbol
 from flowmetal.vm.builtins.check import index, string, symbol_of
 from flowmetal.vm.builtins.registry import builtin
+from flowmetal.vm.state import Process
 
 if TYPE_CHECKING:
     from flowmetal.reading import data as reading
@@ -18,16 +19,34 @@ else:
     known = lazily.module("flowmetal.reading.tags")
 
 
-@builtin(800, "pr-str", 0, None)
-def pr_str(*values: Any) -> str:
+_LENGTH, _LEVEL = (Symbol("flowmetal.core.printing", name) for name in ("*print-length*", "*print-level*"))
+
+
+def _bounds(process: Process) -> tuple[int | None, int | None]:
+    """What `*print-length*` and `*print-level*` are bound to."""
+    length = level = None
+    for data in process.bindings():
+        length = data.get(_LENGTH, length)
+        level = data.get(_LEVEL, level)
+    return (
+        None if length is None else index("*print-length*", length),
+        None if level is None else index("*print-level*", level),
+    )
+
+
+@builtin(800, "pr-str", 0, None, context=True)
+def pr_str(process: Process, *values: Any) -> str:
     """Values printed so that they read back equal, with blanks between."""
-    return " ".join([print_string(value) for value in values])
+    length, level = _bounds(process)
+    return " ".join([print_string(value, length=length, level=level) for value in values])
 
 
-@builtin(801, "print-str", 0, None)
-def print_str(*values: Any) -> str:
+@builtin(801, "print-str", 0, None, context=True)
+def print_str(process: Process, *values: Any) -> str:
     """Values printed for people (strings without quotes, also inside collections), with blanks between."""
-    return " ".join(["nil" if value is None else print_string(value, readably=False) for value in values])
+    length, level = _bounds(process)
+    texts = [print_string(value, readably=False, length=length, level=level) for value in values]
+    return " ".join(texts)
 
 
 @builtin(802, "pr-str-limited", 2)
