@@ -486,7 +486,14 @@ def evaluate(form: Any) -> Any:
     values = [evaluate(a) if _is_call(a) else a for a in arguments]
     if not info.accepts(len(values)):
         return keyword("arity")
-    return info.function(*values)
+    return info.function(_Unbound(), *values) if info.context else info.function(*values)
+
+
+class _Unbound:
+    """A process that binds no dynamic names."""
+
+    def bindings(self) -> list[Any]:
+        return []
 
 
 def _is_call(value: Any) -> bool:
