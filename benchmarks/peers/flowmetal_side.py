@@ -179,7 +179,8 @@ class Side:
 
     def waits(self, pid: int) -> bool:
         record = self.store.process(pid)
-        return record is not None and record.status == "waiting"
+        # One that waits for an answer of a function is "waiting" too, and has steps to come.
+        return record is not None and record.status == "waiting" and record.waits.startswith("receive")
 
     def latency(self, count: int, pause: float = 0.005) -> Answer:
         found = []
