@@ -6,7 +6,7 @@ outside (`Setting`) and what it asks of this interpreter's own functions (`Call`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flowmetal.bytecode.link import ProgramTable
@@ -27,6 +27,13 @@ FUEL = 20_000
 
 #: Entries of one turn.  A program that only logs would never wait; here it ends its turn and goes on in the next.
 ENTRIES_MAX = 256
+
+#: A checkpoint is due when the segments since the last one outweigh it and are this many bytes or this many: the first
+#: bounds what is written, the second the time that a process with a small state takes to load.
+CHECKPOINT_BYTES_MIN = 64 * 1024
+CHECKPOINT_SEGMENTS_MIN = 64
+
+NIL = encode_value(None)
 
 #: Objects of one value in which long strings are looked for.
 TEXTS_LOOKED_AT = 10_000
@@ -79,6 +86,28 @@ def call_of(request: Request, attempt: int, table: ProgramTable | None = None) -
     )
 
 
+def checkpoint_due(live: Live) -> bool:
+    """Whether the segments since the last checkpoint outweigh it."""
+    many = live.segments >= CHECKPOINT_SEGMENTS_MIN or live.segment_bytes > CHECKPOINT_BYTES_MIN
+    return many and live.segment_bytes > live.checkpoint_bytes
+
+
+def write_checkpoint(live: Live, process: Process) -> bytes:
+    """The whole state, which stands in for the segments so far."""
+    image: bytes = process.image.checkpoint()
+    live.checkpoint_sequence = live.sequence
+    live.checkpoint_bytes = len(image)
+    live.segment_bytes = 0
+    live.segments = 0
+    live.slices = 0
+    return image
+
+
+def bytes_of(texts: Iterable[str | bytes]) -> tuple[bytes, ...]:
+    """Texts as a turn names them, each once."""
+    return tuple(text.encode(errors="replace") if isinstance(text, str) else text for text in dict.fromkeys(texts))
+
+
 class Draft:
     """A turn on its way: entries, requests, timers and the rest, in the order in which they came up."""
 
@@ -88,10 +117,10 @@ class Draft:
         "unsaved",
     )  # fmt: skip
 
-    def __init__(self, live: Live, setting: Setting) -> None:
+    def __init__(self, live: Live, setting: Setting, now: int = 0) -> None:
         self.live = live
         self.setting = setting
-        self.now = setting.surroundings.now()
+        self.now = now or setting.surroundings.now()
         self.base_sequence = live.sequence
         self.status_before = live.status
         self.entries: list[tuple[int, int, bytes, bytes]] = []
@@ -169,13 +198,7 @@ class Draft:
 
     def write_checkpoint(self, process: Process) -> None:
         """Has the turn write the whole state."""
-        live = self.live
-        self.checkpoint = process.image.checkpoint()
-        live.checkpoint_sequence = live.sequence
-        live.checkpoint_bytes = len(self.checkpoint)
-        live.segment_bytes = 0
-        live.segments = 0
-        live.slices = 0
+        self.checkpoint = write_checkpoint(self.live, process)
         self.unsaved = False
         self.texts += process.image.take_texts()
 

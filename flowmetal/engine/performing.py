@@ -6,7 +6,7 @@ from typing import Any
 
 from flowmetal.dataclass import replace
 from flowmetal.engine import effects, events
-from flowmetal.engine.draft import Call, Draft
+from flowmetal.engine.draft import NIL, Call, Draft
 from flowmetal.engine.lines import LINE_MAX, plain_error
 from flowmetal.engine.live import Open
 from flowmetal.engine.policies import NO_POLICY, read_options, with_deadline
@@ -15,8 +15,6 @@ from flowmetal.store.interface import Request, Start, Timer
 from flowmetal.values import LanguageError, encode_value, fail, print_string
 from flowmetal.vm import Performed, Process, answer_now, answer_now_error, trace_of
 from flowmetal.vm.image import LONG_TEXT
-
-NIL = encode_value(None)
 
 
 def perform(draft: Draft, process: Process, performed: Performed) -> None:

@@ -17,12 +17,13 @@ from typing import Any
 from flowmetal.dataclass import dataclass
 from flowmetal.engine import events
 from flowmetal.engine.arrivals import CONTROL_KINDS, apply
-from flowmetal.engine.draft import Call, Draft, Setting
+from flowmetal.engine.draft import Call, Draft, Setting, bytes_of, checkpoint_due
 from flowmetal.engine.effects import Local
 from flowmetal.engine.events import Event
 from flowmetal.engine.lines import error_line, person_line, plain_error, waits_line
 from flowmetal.engine.live import Live
 from flowmetal.engine.performing import perform
+from flowmetal.engine.quick import answered
 from flowmetal.store.interface import FINAL_STATUSES, InboxEvent, ProcessRecord, Turn
 from flowmetal.values import ErrorValue, LanguageError, encode_value
 from flowmetal.vm import KIND_CANCELLED, CancelRequest, Failed, Finished, Idle, OutOfFuel, Performed, Process
@@ -31,11 +32,6 @@ from flowmetal.vm.image import LONG_TEXT
 #: Fuel slices without a step after which the state is saved within the entry, so that a long computation does not begin
 #: again after a crash: some seconds of work, so that saving costs little of it.
 CUT_SLICES = 200
-
-#: A checkpoint is due when the segments since the last one outweigh it and are this many bytes or this many: the first
-#: bounds what is written, the second the time that a process with a small state takes to load.
-CHECKPOINT_BYTES_MIN = 64 * 1024
-CHECKPOINT_SEGMENTS_MIN = 64
 
 
 @dataclass(slots=True)
@@ -50,6 +46,13 @@ class Outcome:
 
 def take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Setting) -> Outcome:
     """Runs one turn of a live process.  The live process is ahead of the store until the turn has been committed."""
+    if len(inbox) == 1 and inbox[0].key < 0:
+        quick = answered(live, inbox[0], epoch, setting)
+        if quick is not None:
+            made, rest = quick
+            if isinstance(made, Turn):
+                return Outcome(made, (rest,), False)
+            return _outcome(made, epoch, _run(made, rest))
     draft = Draft(live, setting)
     more = False
     if live.catching_up and live.status != "paused":
@@ -129,14 +132,18 @@ def _receive(draft: Draft) -> bool:
     return True
 
 
-def _run(draft: Draft) -> bool:
-    """Runs until the process waits (False), was cut (True) or has ended (False)."""
+def _run(draft: Draft, outcome: Any = None) -> bool:
+    """Runs until the process waits (False), was cut (True) or has ended (False).
+
+    `outcome`: why the machine stopped, where it has run already.
+    """
     live, process = draft.live, draft.live.process
     assert process is not None
     fuel = draft.setting.fuel
     run = draft.setting.run
     while True:
-        outcome = run(process, fuel)
+        if outcome is None:
+            outcome = run(process, fuel)
         match outcome:
             case Performed():
                 perform(draft, process, outcome)
@@ -162,6 +169,7 @@ def _run(draft: Draft) -> bool:
                 return True
             case _:
                 raise AssertionError(f"unknown outcome {outcome!r}")
+        outcome = None
         fuel = max(1, process.fuel)
         if len(draft.entries) >= draft.setting.entries_max and not process.outbox:
             live.status = "ready"
@@ -205,8 +213,7 @@ def _save_rest(draft: Draft, process: Process) -> None:
         else:
             # A cut before the first entry after a checkpoint would stand before that checkpoint in the log.
             draft.write_checkpoint(process)
-    many = live.segment_bytes > CHECKPOINT_BYTES_MIN or live.segments >= CHECKPOINT_SEGMENTS_MIN
-    if many and live.segment_bytes > live.checkpoint_bytes:
+    if checkpoint_due(live):
         draft.write_checkpoint(process)
 
 
@@ -257,8 +264,7 @@ def _rare(draft: Draft, local: Local | None, final: bool) -> dict[str, Any]:
     if draft.tokens:
         found["tokens"] = tuple(pair for pair in draft.tokens if pair[1] in opened)
     if draft.texts:
-        texts = dict.fromkeys(draft.texts)
-        found["texts"] = tuple(one.encode(errors="replace") if isinstance(one, str) else one for one in texts)
+        found["texts"] = bytes_of(draft.texts)
     if local is not None:
         draft.live.attributes = local.attributes
         found["posts"] = tuple(local.posts)

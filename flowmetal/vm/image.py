@@ -28,7 +28,19 @@ from flowmetal.bytecode.program import Program
 from flowmetal.values import Cell, Resumption
 from flowmetal.values.codec import Encoder, pack, state_of
 from flowmetal.values.wire import Tag
-from flowmetal.vm.state import ENTER, SLICE, CancelRequest, Fiber, Frame, Limits, Process, Region, Resume, Wait
+from flowmetal.vm.state import (
+    ENTER,
+    FIRST_HEAP_COUNT,
+    SLICE,
+    CancelRequest,
+    Fiber,
+    Frame,
+    Limits,
+    Process,
+    Region,
+    Resume,
+    Wait,
+)
 
 #: Bits of a segment's mask and what their section is; the frequent ones fit into one byte.
 OBJECTS = 1  # [record ...], numbered on from the last object
@@ -60,7 +72,7 @@ LONG_TEXT = 1024
 _TEXT_TAGS = frozenset({Tag.TEXT, Tag.BLOB})
 
 #: Counters before the first segment, in the order in which `counters_of` gives them.
-COUNTERS_START = (1, SLICE, 1, 1, 1, 0, 0, 1)
+COUNTERS_START = (1, SLICE, 1, 1, 1, 0, FIRST_HEAP_COUNT, 1)
 
 
 def counters_of(process: Process) -> tuple[int, ...]:
@@ -186,9 +198,10 @@ class Image:
         kept = [_unchanged(fiber) for fiber in changed]
         ready = list(process.ready)
         counters = counters_of(process)
-        cancels = [one.number for one in process.outbox if one.__class__ is CancelRequest]
-        scopes = [number for number in process.changed_scopes if number in process.scopes]
-        fresh = [key for key in process.globals if key not in self.globals]
+        outbox, touched, known = process.outbox, process.changed_scopes, self.globals
+        cancels = [one.number for one in outbox if one.__class__ is CancelRequest] if outbox else []
+        scopes = [number for number in touched if number in process.scopes] if touched else []
+        fresh = [key for key in process.globals if key not in known] if len(process.globals) > len(known) else []
         if changed:
             sections[FIBERS] = [self._fiber(fiber, count) for fiber, count in zip(changed, kept, strict=True)]
         if counters != self.counters:

@@ -76,6 +76,10 @@ class Limits:
 SLICE = 20_000
 
 
+#: When the heap of a new process is counted first, on the clock of quota.py: a slice or 64 requests after it began.
+FIRST_HEAP_COUNT = 64
+
+
 class Fiber:
     """One line of execution inside a process.
 
@@ -211,7 +215,7 @@ class Process:
         self.slice_left = SLICE  # fuel until the quotas are looked at next
         self.slice_end = 0  # while a fiber runs: the fuel at which that is
         self.slices = 0  # slices that are over
-        self.heap_due = 0  # when the heap is counted next
+        self.heap_due = FIRST_HEAP_COUNT  # when the heap is counted next
         # What has changed since the last segment, for image.py.
         self.changed: list[Fiber] = []
         self.ended: list[int] = []
