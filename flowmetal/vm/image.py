@@ -116,9 +116,8 @@ class Image:
         changed = process.changed
         if (
             len(changed) == 1
-            and changed[0].known
             and changed[0].id in process.fibers
-            and not (process.ended or process.opened or process.touched or process.changed_scopes)
+            and not (process.ended or process.opened or process.changed_scopes)
             and not (process.outbox or self.cancels)
             and len(process.globals) == len(self.globals)
         ):
@@ -131,7 +130,8 @@ class Image:
         encoder = self.encoder
         kept = _unchanged(fiber)
         fibers = [self._fiber(fiber, kept)]
-        states = self._states() if encoder.mutables else None
+        touched = process.touched
+        states = self._states() if encoder.mutables or touched else None
         mask = FIBERS
         sections: list[Any] = [mask]
         if encoder.records:
@@ -154,8 +154,13 @@ class Image:
         data = pack(sections)
 
         fiber.changed = False
+        fiber.known = True
         fiber.saved[kept:] = fiber.frames[kept:]
         process.changed.clear()
+        if touched:
+            for mutable in touched:
+                mutable.dirty = False
+            process.touched = []
         self.counters = counters
         if moved:
             self.ready = list(ready)
