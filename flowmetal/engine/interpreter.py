@@ -26,6 +26,7 @@ from flowmetal.engine.draft import Setting, call_of
 from flowmetal.engine.effects import Surroundings
 from flowmetal.engine.functions import Function, Functions
 from flowmetal.engine.live import Live, Loaded, exhausted, in_process, load
+from flowmetal.engine.signals import Signals
 from flowmetal.engine.trouble import Trouble
 from flowmetal.engine.turns import Outcome, pause_turn, take_turn
 from flowmetal.engine.watchdog import Watchdog
@@ -89,13 +90,14 @@ class Interpreter:
         self.store = store
         self.config = config or Config()
         self.programs = programs or Programs(store).get
-        self.functions = Functions(functions or {}, self.config.function_threads, self._wake)
+        self._signals = Signals()
+        self.functions = Functions(functions or {}, self.config.function_threads, self._signals.wake)
         self.turns = 0  # taken since the start, for figures
         self.commits = 0  # batches sent
         self._setting = self._make_setting()
-        self._claims = Claims(store, self.config, self._wake)
+        self._claims = Claims(store, self.config, self._signals.wake)
         self._trouble = Trouble()
-        self._watchdog = Watchdog(store, self.config, self._join_again)
+        self._watchdog = Watchdog(store, self.config, self._signals.join_again)
         self._hot: OrderedDict[int, Live] = OrderedDict()
         # Pids that are to have a turn, first in, first out, and whether there may be something in their inbox: one that
         # has but an answer of this process is not looked up there.
@@ -111,13 +113,6 @@ class Interpreter:
         self._full_look_at = 0.0
         self._thread: threading.Thread | None = None
         self._unwatch: Callable[[], None] | None = None
-        # What other threads write, under the condition.
-        self._condition = threading.Condition()
-        self._news = False
-        self._ready_hint = True
-        self._timer_hint = True
-        self._claims_hint = False
-        self._stopping = False
 
     # ---- life
 
@@ -136,10 +131,7 @@ class Interpreter:
 
     def stop(self, timeout: float = 10.0) -> bool:
         """Finishes the turns under way, gives the partitions back and ends the thread.  False if that took too long."""
-        with self._condition:
-            self._stopping = True
-            self._news = True
-            self._condition.notify_all()
+        self._signals.stop()
         if self._thread is not None:
             self._thread.join(timeout)
             return not self._thread.is_alive()
@@ -153,10 +145,10 @@ class Interpreter:
 
     def _loop(self) -> None:
         try:
-            while not self._stopping:
+            while not self._signals.stopping:
                 try:
                     if not self.step():
-                        self._wait()
+                        self._signals.wait(self._patience)
                 except StoreError as error:
                     self._in_trouble(error)
                     time.sleep(0.01)  # a store that is closed answers at once, for ever
@@ -165,11 +157,6 @@ class Interpreter:
                     self._in_trouble(error)
         finally:
             self._close(time.monotonic() + 8.0)
-
-    def _join_again(self) -> None:
-        with self._condition:
-            self._claims_hint = self._news = True
-            self._condition.notify_all()
 
     def _close(self, deadline: float) -> None:
         for sent in list(self._sent):
@@ -186,14 +173,6 @@ class Interpreter:
         except Exception as error:  # the lease runs out by itself
             logger.warning("the partitions could not be given back: %s", error)
 
-    def _wait(self) -> None:
-        with self._condition:
-            if self._news or self._stopping:
-                self._news = False
-                return
-            self._condition.wait(self._patience())
-            self._news = False
-
     def _patience(self) -> float:
         """Seconds until something is due without a hint."""
         seconds = self.config.fallback_seconds
@@ -208,25 +187,8 @@ class Interpreter:
             seconds = 0.0
         return max(0.0, seconds)
 
-    def _wake(self) -> None:
-        with self._condition:
-            self._news = True
-            self._condition.notify_all()
-
     def _hinted(self, hints: frozenset[Hint]) -> None:
-        mine = self.partitions
-        with self._condition:
-            news = False
-            for kind, what in hints:
-                if kind == "ready" and what in mine:
-                    self._ready_hint = news = True
-                elif kind == "timer":
-                    self._timer_hint = news = True
-                elif kind == "claims":
-                    self._claims_hint = news = True
-            if news:
-                self._news = True
-                self._condition.notify_all()
+        self._signals.hinted(hints, self._claims.epochs)
 
     # ---- one round
 
@@ -259,7 +221,7 @@ class Interpreter:
 
     def _in_trouble(self, error: Exception) -> float:
         """Leaves the store alone for a while; the seconds."""
-        self._ready_hint = self._timer_hint = True
+        self._signals.ready = self._signals.timers = True
         return self._trouble.refused(error)
 
     # ---- claims
@@ -275,16 +237,16 @@ class Interpreter:
             if answer is not None:
                 self._claimed(*answer)
             return answer is not None
-        if not self._claims_hint and now < claims.renew_at:
+        if not self._signals.claims and now < claims.renew_at:
             return False
-        self._claims_hint = False
+        self._signals.claims = False
         claims.ask(now)
         return True
 
     def _claimed(self, before: dict[int, int], epochs: dict[int, int]) -> None:
         new = gained(before, epochs)
         if new:
-            self._ready_hint = True
+            self._signals.ready = True
             if self.functions:
                 self._recover.append((0, new))
         if new or len(before) != len(epochs):
@@ -321,7 +283,7 @@ class Interpreter:
         if not kept:
             self._drop(pid)
             self._queue[pid] = True  # if it is still ours it is loaded, and its calls are made again
-            self._claims_hint = True
+            self._signals.claims = True
             return
         if live.status in FINAL_STATUSES:
             self._drop(pid)
@@ -366,7 +328,7 @@ class Interpreter:
         future = self.store.submit([outcome.turn for _, outcome in items if outcome.turn is not None], here=here)
         self._sent.append(_Sent(items, future))
         if not future.done():
-            future.add_done_callback(lambda _: self._wake())
+            future.add_done_callback(lambda _: self._signals.wake())
 
     # ---- functions of this process
 
@@ -414,31 +376,31 @@ class Interpreter:
             if not self._firing.done():
                 return False
             future, self._firing = self._firing, None
-            self._timer_hint = True
+            self._signals.timers = True
             try:
                 future.result()
             except StoreError as error:
                 self._in_trouble(error)
                 return True
             self._trouble.accepted()
-        if self._timer_hint:
-            self._timer_hint = False
+        if self._signals.timers:
+            self._signals.timers = False
             self._next_due = self.store.next_due()
         if self._next_due is None or self._next_due > now:
             return False
         self._next_due = None
         self._firing = self.store.submit([Fire()])
-        self._firing.add_done_callback(lambda _: self._wake())
+        self._firing.add_done_callback(lambda _: self._signals.wake())
         return True
 
     def _look_for_ready(self) -> None:
         now = time.monotonic()
         if now >= self._full_look_at:
             self._full_look_at = now + self.config.fallback_seconds
-            self._ready_hint = self._timer_hint = True
-        if not self._ready_hint or len(self._queue) >= READY_PAGE:
+            self._signals.ready = self._signals.timers = True
+        if not self._signals.ready or len(self._queue) >= READY_PAGE:
             return
-        self._ready_hint = False
+        self._signals.ready = False
         for pid in [pid for pid, until in self._unreadable.items() if until <= now]:
             del self._unreadable[pid]
         pids = self.store.ready(self.partitions, READY_PAGE, self._queue.keys() | self._unreadable.keys())
@@ -448,7 +410,7 @@ class Interpreter:
             else:
                 self._queue[pid] = True
         if len(pids) == READY_PAGE:
-            self._ready_hint = True
+            self._signals.ready = True
 
     # ---- turns
 
@@ -602,4 +564,4 @@ class Interpreter:
             error = ErrorValue(KIND_ENGINE, f"{type(problem).__name__}: {problem}"[:1000], None)
         inbox = self.store.inbox(record.pid, messages=False)
         turn = pause_turn(record, inbox, epoch, self.store.now(), error)
-        self.store.submit([turn]).add_done_callback(lambda _: self._wake())
+        self.store.submit([turn]).add_done_callback(lambda _: self._signals.wake())

@@ -180,7 +180,7 @@ def test_one_that_lost_its_claim_writes_nothing() -> None:
     before = world.store.process(pid)
     # The old one still believes in its claim and finds an answer to work on.
     old._claims.renew_at = world.clock.now + 3600 * SECOND
-    old._claims_hint = False
+    old._signals.claims = False
     request = world.store.submit([Take(("double",), "w", 1, 60_000)]).result()[0][0]
     world.store.submit([Complete(pid, request.number, request.attempt, True, encode_value(0))]).result()
     old.look_now()

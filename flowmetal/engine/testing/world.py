@@ -296,7 +296,7 @@ class _TestInterpreter(Interpreter):
     def __init__(self, world: TestWorld) -> None:
         self._world = world
         super().__init__(world.store, world.config, programs=world.programs)
-        self.functions = _TestFunctions(world, self._wake)
+        self.functions = _TestFunctions(world, self._signals.wake)
         self._setting = self._make_setting()
 
     def _make_setting(self) -> Setting:
