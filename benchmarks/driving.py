@@ -39,8 +39,8 @@ TITLES = {
 PEER_NAMES = tuple(TITLES)[2:]
 ON_POSTGRES = frozenset({"dbos-postgres", "absurd"})
 
-#: How long a side may take to come up.
-START_SECONDS = 90.0
+#: Milliseconds for which is waited that a process that was killed is gone.
+GONE_PATIENCE = 5_000
 
 
 class SideFailed(Exception):
@@ -88,7 +88,7 @@ class Side:
             cwd=self.folder,
         )
         self.pids: list[int] = [self._process.pid]
-        self.pids = self._read(START_SECONDS)["pids"]
+        self.pids = self._read()["pids"]
         self.started_in = time.perf_counter() - began
 
     def _command(self) -> list[str]:
@@ -127,13 +127,13 @@ class Side:
             self._process.stdin.flush()
         except BrokenPipeError:
             raise SideFailed(f"{self.name} has ended") from None
-        answer = self._read(0.0)
+        answer = self._read()
         wall = time.perf_counter() - began
         used = processor_seconds(self.metered) - used
         noise = max(0.0, busy_seconds() - busy - used) / (wall * (os.cpu_count() or 1))
         return {"cpu": used, "noise": noise, **answer}
 
-    def _read(self, seconds: float) -> dict[str, Any]:
+    def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -163,7 +163,9 @@ class Side:
                 pipe.close()
         self._log.close()
         for pid in everything - {self._process.pid}:  # what it started is not ours to wait for, but has to be gone
-            while os.path.exists(f"/proc/{pid}") and _alive(pid):
+            for _ in range(GONE_PATIENCE):
+                if not _alive(pid):
+                    break
                 time.sleep(0.001)
 
 
@@ -219,11 +221,13 @@ class Sides:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for side in self._made:
-            with suppress(OSError):
-                side.kill()
-        if self._cluster is not None:
-            self._cluster.__exit__(None, None, None)
+        try:
+            for side in self._made:
+                with suppress(Exception):  # whatever one does, the others are to be ended too
+                    side.kill()
+        finally:
+            if self._cluster is not None:
+                self._cluster.__exit__(None, None, None)
 
 
 def in_turns(rounds: int, calls: Mapping[str, Callable[[], Any]]) -> dict[str, list[Any]]:

@@ -18,7 +18,8 @@ from benchmarks.peers.flowmetal_side import PROGRAM
 from flowmetal.compiler.reader import read_source
 from flowmetal.engine.artifacts import Programs, deploy
 from flowmetal.engine.build import build_artifact
-from flowmetal.engine.live import Loaded, find_function
+from flowmetal.engine.live import Loaded
+from flowmetal.engine.starting import find_function
 from flowmetal.reading.data import read_data
 from flowmetal.store import open_store
 from flowmetal.store.interface import Post, Start, Store

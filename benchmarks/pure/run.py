@@ -109,7 +109,7 @@ class Compared:
 
 def sides_here() -> dict[str, Path]:
     """The sides that can be run on this machine, with the Python of each."""
-    found = {"python": Path(sys.executable), "frames": Path(sys.executable)}
+    found = {name: Path(sys.executable) for name in ("python", "frames", "lifted")}
     for language in LISPS:
         python = python_of("lisps", language)
         if python is not None:

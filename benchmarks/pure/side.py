@@ -71,7 +71,7 @@ def lifted(path: Path) -> Run:
 def _flowmetal(path: Path, lifting: bool) -> Run:
     from flowmetal.engine.artifacts import Programs, deploy
     from flowmetal.engine.build import build_artifact
-    from flowmetal.engine.live import find_function
+    from flowmetal.engine.starting import find_function
     from flowmetal.store.memory import MemoryStore
     from flowmetal.vm import Finished, Limits, new_process, start
     from flowmetal.vm import run as run_machine
