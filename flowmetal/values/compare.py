@@ -61,6 +61,12 @@ def compare(a: Value, b: Value) -> int:
     return 0
 
 
+def check_ordered(value: Any) -> None:
+    """Raises an error of kind :type for a value of a kind that has no order; what a vector holds is not looked at."""
+    if value is not None and value.__class__ not in _ORDERED and value.__class__ is not Vector and not is_number(value):
+        fail("type", "these two values have no order between them", Vector((value, value)))
+
+
 def _compare_flat(a: Any, b: Any) -> int:
     if a is None or b is None:
         return (a is not None) - (b is not None)

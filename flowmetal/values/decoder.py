@@ -13,7 +13,7 @@ from typing import Any
 from msgpack import ExtType
 
 from flowmetal.values.base import Heap, Value
-from flowmetal.values.compare import compare
+from flowmetal.values.compare import check_ordered, compare
 from flowmetal.values.errors import CodecError, ErrorValue, LanguageError, NeedsRealize
 from flowmetal.values.functions import Closure, Reduced
 from flowmetal.values.hash_trie import (
@@ -342,7 +342,7 @@ class Decoder:
         """SORTED_NODE"""
         key, left, right = self.value(fields[0]), self._sorted(fields[2]), self._sorted(fields[3])
         _check(balanced(left, right), "a sorted tree is not balanced")
-        compare(key, key)
+        check_ordered(key)
         if key.__class__ is Vector:
             key_of(key)  # it must have a hash, as keys that programs put in have
         side = left

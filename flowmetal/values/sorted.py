@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from flowmetal.values.base import Collection, Heap, Value
-from flowmetal.values.compare import compare
+from flowmetal.values.compare import check_ordered, compare
 from flowmetal.values.errors import NeedsProgram
 from flowmetal.values.keys import identical, key_of
 from flowmetal.values.vector import Pair, Vector
@@ -293,8 +293,7 @@ class SortedMap(_Sorted):
         """The map with an entry added or changed."""
         if self.order is not None:
             _ask(self.order)
-        if self.root is None:
-            compare(key, key)
+        check_ordered(key)
         root = _put(self.root, settled(key), value)
         return self if root is self.root else SortedMap(root, self.meta)
 
@@ -344,8 +343,7 @@ class SortedSet(_Sorted):
         """The set with an item added."""
         if self.order is not None:
             _ask(self.order)
-        if self.root is None:
-            compare(item, item)
+        check_ordered(item)
         root = _put(self.root, settled(item), None)
         return self if root is self.root else SortedSet(root, self.meta)
 

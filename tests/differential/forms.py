@@ -226,4 +226,60 @@ FORMS: dict[str, list[str]] = {
         (meta (sorted-set 1))
         """
     ),
+    "ordered": lines(
+        """
+        (sorted-map-by <cmp> <small> :a <small> :b <small> :c)
+        (sorted-set-by <cmp> <num> <num> <num>)
+        (into (sorted-set-by <cmp>) <ints>)
+        (into (sorted-map-by <cmp>) [[<num> 1] [<num> 2]])
+        (get (sorted-map-by <cmp> 1 :a 2 :b) <num> :none)
+        (contains? (sorted-set-by <cmp> 1 2 3) <num>)
+        (assoc (sorted-map-by <cmp> 2 :b) <num> <any>)
+        (dissoc (sorted-map-by > 1 :a 2 :b) <num>)
+        (disj (sorted-set-by > 1 2) <num>)
+        (conj (sorted-set-by (fn [a b] (compare (count a) (count b))) "aa" "b") <str>)
+        (sorted-set-by (fn [a b] (compare (mod a 3) (mod b 3))) <small> <small> <small>)
+        (assoc (sorted-map-by (fn [a b] (compare (mod a 3) (mod b 3))) 1 :a 2 :b) <small> :c)
+        (subseq (sorted-set-by > 1 2 3 4) <test> <small>)
+        (rsubseq (sorted-map-by > 1 :a 2 :b) <test> <small>)
+        (subseq (sorted-set-by > 1 2 3 4) <low> <small> <high> <small>)
+        (first (sorted-set-by <cmp> <small> <small>))
+        (rseq (sorted-map-by > 1 :a 2 :b))
+        (= (sorted-set-by > 1 2) #{1 <small>})
+        (= {<small> :a} (sorted-map-by > 1 :a))
+        (keys (sorted-map-by > <small> 1 <small> 2))
+        (sorted? (sorted-set-by > <small>))
+        (conj (empty (sorted-set-by > 1 2)) <small> <small>)
+        (seq (merge (sorted-map-by > 1 :a) {2 :b <small> :c}))
+        (meta (conj (with-meta (sorted-set-by > 1) {:a 1}) 2))
+        (set/union (sorted-set-by > 1 2) #{3 <small>})
+        (set/difference (sorted-set-by > 1 2) #{<small>})
+        ((sorted-map-by > 1 :a) <small>)
+        (map (sorted-set-by > 1 2) <ints>)
+        (update (sorted-map-by > 1 1) <small> <fn1>)
+        (reduce-kv (fn [a k v] (conj a k v)) [] (sorted-map-by > 1 :a <small> :b))
+        (find (sorted-map-by > 1 :a) <num>)
+        (get-in {:a (sorted-map-by > 1 :b)} [:a <small>])
+        (select-keys (sorted-map-by > 1 :a 2 :b) [<small> <small>])
+        (into (sorted-map-by (fn [a b] (compare (str a) (str b)))) [[<any> 1] [<any> 2]])
+        (sorted-map-by > 1)
+        (sorted-set-by <fnnum2> <small> <small>)
+        (count (sorted-set-by (fn [a b] 0) <any> <any>))
+        (last (sort (comparator (fn [a b] (< a b))) <ints>))
+        """
+    ),
+    "watches": lines(
+        """
+        (let [a (atom 1) seen (atom [])] (add-watch a :k (fn [k _ old new] (swap! seen conj [k old new]))) (swap! a inc) (reset! a <any>) @seen)
+        (let [a (atom 1) seen (atom [])] (add-watch a <kw> (fn [k _ old new] (swap! seen conj [k old new]))) (remove-watch a <kw>) (reset! a <any>) @seen)
+        (let [a (atom 1) seen (atom [])] (add-watch a :k (fn [_ r _ new] (swap! seen conj (= @r new)))) (compare-and-set! a <small> 5) [@a @seen])
+        (let [a (atom 1) seen (atom [])] (add-watch a :k (fn [k _ old new] (swap! seen conj new))) (swap-vals! a + <small>) (reset-vals! a 0) @seen)
+        (let [a (atom 1)] (set-validator! a number?) [(try (reset! a <any>) (catch Throwable e :refused)) @a])
+        (let [a (atom 1)] [(try (set-validator! a <pred>) (catch Throwable e :refused)) (some? (get-validator a))])
+        (let [a (atom 1 :validator pos?)] [(try (swap! a - <small>) (catch Throwable e :refused)) @a])
+        (atom <any> :validator <pred>)
+        (let [a (atom 1 :meta {:a 1})] [(alter-meta! a assoc :b <any>) (meta a) (reset-meta! a <map>) (meta a)])
+        (let [a (atom <any> :meta <map>)] (meta a))
+        """
+    ),
 }

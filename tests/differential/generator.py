@@ -40,6 +40,7 @@ class Generator:
 
     def __init__(self, seed: int, only: set[str] | None = None) -> None:
         self.random = random.Random(seed)
+        self.forms_share = FORMS_SHARE if only is None else 0.0
         self.rows = [row for row in signatures() if only is None or row[0] in only]
         self.giving: dict[str, list[Signature]] = {}
         for row in self.rows:
@@ -52,7 +53,7 @@ class Generator:
         seen: set[str] = set()
         tops = [(name, at) for name in sorted(TEMPLATES) for at in range(len(TEMPLATES[name]))]
         while len(seen) < count:
-            if self.random.random() < FORMS_SHARE:
+            if self.random.random() < self.forms_share:
                 name, at = tops[self.random.randrange(len(tops))]
                 text = self.filled(TEMPLATES[name][at], self.random.choice((1, 2, 2, 3)))
             else:

@@ -24,7 +24,7 @@ ROWS: list[tuple[str, str]] = [
     ("NumberFormatException", "argument read"),
     ("UnsupportedOperationException", "type"),
     ("IllegalStateException Can't pop empty", "index"),
-    ("IllegalStateException Invalid reference state", "state"),
+    ("IllegalStateException Invalid reference state", "invalid-state"),
     (r"AssertionError Assert failed: \(not= tag parent\)", "hierarchy"),
     (r"AssertionError Assert failed: .*\b(?:tag|parent)\b", "argument"),
     ("AssertionError", "assertion A140"),

@@ -1,5 +1,7 @@
 """Command: generates expressions from a seed, asks both sides, and prints how many agree.  Exits 1 on a disagreement.
 
+Our side is `flowvm eval --jsonl`, Clojure's a JVM; both are processes of their own that get the same lines.
+
 python -m tests.differential.run --seed 1 --count 20000 [--write disagreements.txt] [--only NAME,NAME]
 """
 
