@@ -127,6 +127,35 @@ def assoc(node: Any, shift: int, place: int, key: Any, value: Value) -> Any:
     return build(table, shift)
 
 
+def assoc_all(node: Any, shift: int, changes: dict[Any, Value]) -> Any:
+    """The trie with entries added or changed, each with a new path to it; what they would make one after the other."""
+    hashed = [(hash_key(key), key, value) for key, value in changes.items()]
+    return _assoc_all(node, shift, hashed)
+
+
+def _assoc_all(node: Any, shift: int, changes: list[tuple[int, Any, Value]]) -> Any:
+    if node.__class__ is HashNode:
+        children = list(node.children)
+        groups: dict[int, list[tuple[int, Any, Value]]] = {}
+        for change in changes:
+            groups.setdefault((change[0] >> shift) & 31, []).append(change)
+        size = node.size
+        for index, group in groups.items():
+            child = children[index]
+            if child is None:
+                below = build({key: value for _, key, value in group}, shift + 5)
+                size += below.size
+            else:
+                below = _assoc_all(child, shift + 5, group)
+                size += below.size - child.size
+            children[index] = below
+        return HashNode(tuple(children), size, shift)
+    table = node.table.copy()
+    for _, key, value in changes:
+        table[key] = value
+    return build(table, shift)
+
+
 def dissoc(node: Any, shift: int, place: int, key: Any) -> Any:
     """The trie without a key; the same one if it was not there, None if nothing is left.
 

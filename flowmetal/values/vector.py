@@ -74,6 +74,22 @@ def _set(node: VectorNode, index: int, value: Value) -> VectorNode:
     return VectorNode(tuple(children), node.shift, node.size)
 
 
+def _set_all(node: VectorNode, changes: dict[int, Value]) -> VectorNode:
+    """The node with items changed, by their index in the vector."""
+    children = list(node.children)
+    shift = node.shift
+    if shift:
+        groups: dict[int, dict[int, Value]] = {}
+        for index, value in changes.items():
+            groups.setdefault((index >> shift) & 31, {})[index] = value
+        for place, group in groups.items():
+            children[place] = _set_all(children[place], group)
+    else:
+        for index, value in changes.items():
+            children[index & 31] = value
+    return VectorNode(tuple(children), shift, node.size)
+
+
 def _drop_leaf(node: VectorNode) -> VectorNode | None:
     """The node without its last leaf, or None if nothing is left."""
     children = node.children[:-1]
@@ -175,6 +191,20 @@ class Vector(Collection):
             return Vector(tuple(tail), root, self.meta)
         assert root is not None
         return Vector(self.tail, _set(root, index, value), self.meta)
+
+    def assoc_all(self, changes: dict[int, Value]) -> Vector:
+        """The vector with other items at some of its indexes, each of them changed."""
+        root, tail = self.root, list(self.tail)
+        start = 0 if root is None else root.size
+        below: dict[int, Value] = {}
+        for index, value in changes.items():
+            if index >= start:
+                tail[index - start] = value
+            else:
+                below[index] = value
+        if below and root is not None:
+            root = _set_all(root, below)
+        return Vector(tuple(tail) if len(below) < len(changes) else self.tail, root, self.meta)
 
     def conj(self, value: Value) -> Vector:
         """The vector with one more item at its end."""

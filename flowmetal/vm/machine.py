@@ -411,9 +411,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                         if lifts:
                             heat = code.heat = code.heat - 1
                             if heat < 0:
-                                done, mode, value = lifting.enter_loop(process, fiber, code, d, registers, fuel, floor)
+                                done, mode, value = lifting.enter_loop(process, code, d, registers, fuel, floor)
                                 if done:
-                                    fuel = process.fuel
+                                    fuel, floor = process.fuel, max(process.slice_end, 0)
                                     break
                         following = a
                         continue
@@ -462,9 +462,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                             if lifts:
                                 heat = code.heat = code.heat - 1
                                 if heat < 0:
-                                    done, mode, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                    done, mode, value = lifting.enter(process, code, registers, fuel, floor)
                                     if done:
-                                        fuel = process.fuel
+                                        fuel, floor = process.fuel, max(process.slice_end, 0)
                                         break
                             following = b.entry
                             continue
@@ -487,11 +487,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         if lifts:
                                             heat = code.heat = code.heat - 1
                                             if heat < 0:
-                                                done, mode, value = lifting.enter(
-                                                    process, fiber, code, registers, fuel, floor
-                                                )
+                                                done, mode, value = lifting.enter(process, code, registers, fuel, floor)
                                                 if done:
-                                                    fuel = process.fuel
+                                                    fuel, floor = process.fuel, max(process.slice_end, 0)
                                                     break
                                         following = code.entry
                                         continue
@@ -520,11 +518,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                         if lifts:
                                             heat = code.heat = code.heat - 1
                                             if heat < 0:
-                                                done, mode, value = lifting.enter(
-                                                    process, fiber, code, registers, fuel, floor
-                                                )
+                                                done, mode, value = lifting.enter(process, code, registers, fuel, floor)
                                                 if done:
-                                                    fuel = process.fuel
+                                                    fuel, floor = process.fuel, max(process.slice_end, 0)
                                                     break
                                         following = code.entry
                                         continue
@@ -558,9 +554,9 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                             if lifts:
                                 heat = code.heat = code.heat - 1
                                 if heat < 0:
-                                    done, mode, value = lifting.enter(process, fiber, code, registers, fuel, floor)
+                                    done, mode, value = lifting.enter(process, code, registers, fuel, floor)
                                     if done:
-                                        fuel = process.fuel
+                                        fuel, floor = process.fuel, max(process.slice_end, 0)
                                         break
                             following = code.entry
                             continue

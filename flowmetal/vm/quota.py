@@ -20,7 +20,9 @@ from flowmetal.vm.state import Fiber, Frame, Process, Region
 SLICE_TICKS = 64
 #: Objects counted for each slice until the next count: a slice runs about ten times longer than it takes to count
 #: this many.
-OBJECTS_PER_SLICE = 2_000
+OBJECTS_PER_SLICE = 200
+#: Slices until the next count at least: counting begins with the frames, however few objects there are.
+PAUSE_MIN = 16
 #: Objects a program makes in a slice, at a guess: so many slices as fill the heap are waited for at most, though
 #: counting a large heap that often takes its time.
 OBJECTS_MADE = 50_000
@@ -42,7 +44,7 @@ def check_quotas(process: Process, fiber: Fiber, frame: Frame | None) -> None:
     if now < process.heap_due:
         return
     count = count_objects(process, frame, limits.heap_objects)
-    pause = min(count // OBJECTS_PER_SLICE, limits.heap_objects // OBJECTS_MADE)
+    pause = min(max(count // OBJECTS_PER_SLICE, PAUSE_MIN), limits.heap_objects // OBJECTS_MADE)
     process.heap_due = now + SLICE_TICKS * max(pause, 1)
     if count > limits.heap_objects:
         raise limit_error(f"more than {limits.heap_objects} heap objects")

@@ -212,6 +212,23 @@ CASES = {
     "strings": """
         (defn main [] [(loop [i 0 s ""] (if (< i 50) (recur (inc i) (str s i "," (nth [1.5 nil :k \\c] (mod i 4)))) s))
                        (str nil) (str 1 nil "b" true)])""",
+    "changes in a loop": """
+        (defn f [n] (loop [i 0 m {}] (if (< i n) (recur (inc i) (assoc m (mod (* i 7) 61) (+ (get m i 0) i))) m)))
+        (defn g [n v] (loop [i 0 v v] (if (< i n) (recur (inc i) (assoc v i (* i i))) v)))
+        (defn h [n] (loop [i 0 v [] w nil] (if (< i n) (recur (inc i) (conj v i) (conj w i)) [v w])))
+        (defn k [m ks] (loop [ks ks m m] (if (seq ks) (recur (rest ks) (assoc m (first ks) (count ks))) m)))
+        (defn main []
+          (let [a (f 30) b (g 100 []) c (h 70)]
+            (perform :test/keep [a b c])
+            [(f 5) (f 300) a (g 40 b) (h 5) c (k {true 1 1 2 1.0 3} [1 true 1.0 1.0M nil :a "b" [1] 1 2])
+             (try (g 3 "no") (catch _ e (error-message e))) (try (g 3 nil) (catch _ e (error-message e)))]))""",
+    "the same in a loop": """
+        (defn f [m n] (loop [i 0 m m] (if (< i n) (recur (inc i) (assoc m :a 1)) m)))
+        (defn g [v n] (loop [i 0 v v] (if (< i n) (recur (inc i) (assoc v 0 (if (odd? i) 5 (nth v 0)))) v)))
+        (defn main []
+          (let [m {:a 1 :b 2} v [5 6]]
+            (perform :test/keep [m v])
+            [(identical? m (f m 10)) (identical? v (g v 10)) (f {} 3) (g [1 2] 4)]))""",
     "quotients": "(defn f [a] [(mod a 7) (rem a 7) (quot a 7)]) (defn main [] (map f [20 -20 0 7 -7 20.5 1/2 -3.25M]))",
 }
 

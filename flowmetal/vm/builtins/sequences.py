@@ -44,6 +44,7 @@ from flowmetal.vm.builtins.registry import add, builtin
 ITEMS_MAX = 1 << 21  # that one builtin may make at once: about a second's work, which nothing can interrupt
 
 _MISSING = object()
+_WORD = 1 << 63
 _LISTS = (List, Cons, VectorSeq, Range, LazySeq)
 
 
@@ -72,6 +73,12 @@ def nth_item(coll: Any, position: Any, default: Any = _MISSING) -> Any:
     if (coll.__class__ is Vector or coll.__class__ is VectorSeq) and position.__class__ is int:
         if 0 <= position < len(coll):
             return coll.get(position)
+    elif coll.__class__ is Range and position.__class__ is int and position >= 0:
+        start, step = coll.start, coll.step
+        if start.__class__ is int and step.__class__ is int and coll.end.__class__ is int:
+            item = start + position * step
+            if (item < coll.end if step > 0 else item > coll.end) and -_WORD < item < _WORD:
+                return item
     if integer("nth", position) < 0 and default is not _MISSING:
         return default
     if coll.__class__ in (Map, Set, SortedMap, SortedSet):

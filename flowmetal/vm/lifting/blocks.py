@@ -16,6 +16,7 @@ from flowmetal.dataclass import replace
 from flowmetal.values import Keyword
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.builtins.strings import STRING_MAX
+from flowmetal.vm.lifting.accumulators import CONJ, GET, ITEMS, changes, looks_up
 from flowmetal.vm.lifting.expressions import Expressions, Operand, text_parts
 from flowmetal.vm.lifting.flow import Block
 from flowmetal.vm.lifting.kinds import ANY, BOOL, INT, Kinds, constant_kind
@@ -47,6 +48,7 @@ class Unit(Protocol):
     fixed: dict[int, Operand]
     own: dict[int, tuple[int, ...]]
     loops: bool  # calls of itself in place of its frame go round
+    gathered: dict[int, int]  # registers whose changes are gathered, see accumulators.py
 
     def constant(self, value: Any) -> Operand:
         """A constant, by a name of the namespace or as a literal."""
@@ -103,6 +105,10 @@ class Writer:
 
     def local(self, register: int) -> Operand:
         """A register that is in its variable."""
+        gathered = self.unit.gathered.get(register)
+        if gathered is not None:
+            text = f"(r{register} := grown(r{register}, L{register}))" if gathered == ITEMS else f"A{register}.value()"
+            return Operand(text, ANY, False, False, self.index, frozenset((register,)))
         kind = self.kinds.get(register, ANY)
         return Operand(f"r{register}", kind, True, True, self.index, frozenset((register,)))
 
@@ -166,7 +172,7 @@ class Writer:
     ) -> None:
         """Puts off an expression that a register is to hold."""
         uses = frozenset().union(*[part.uses for part in parts])
-        if len(text) > TEXT_MAX:
+        if len(text) > TEXT_MAX or register in self.unit.gathered:
             self.assign(register, text, kind, parts)
             return
         self._forget(register)
@@ -180,6 +186,7 @@ class Writer:
         if register in self.pending and self.pending[register].safe:
             del self.pending[register]
         self.statement(f"r{register} = {text}", parts, what)
+        self._gather_anew(register)
         self._drop_constant(register)
         self.kinds[register] = kind
 
@@ -196,9 +203,20 @@ class Writer:
         if register in self.constants and register not in self.unit.fixed:
             self.constants = {key: value for key, value in self.constants.items() if key != register}
 
+    def _gather_anew(self, register: int) -> None:
+        """After a register whose changes are gathered was set to something else."""
+        gathered = self.unit.gathered.get(register)
+        if gathered is not None:
+            self.lines.append(Line(begin_gathering(register, gathered)))
+
     def hold(self, register: int, operand: Operand) -> None:
         """A register holds a constant from here on."""
         self._forget(register)
+        if register in self.unit.gathered:
+            self.flush()
+            self.lines.append(Line(f"r{register} = {operand.text}"))
+            self._gather_anew(register)
+            return
         if register not in self.unit.fixed:
             self.constants = {**self.constants, register: operand}
         self.kinds[register] = operand.kind
@@ -361,6 +379,8 @@ class Writer:
             self.hold(to, operand)
         elif operand.text == f"r{source}":
             self.define(to, operand.text, operand.kind, [operand], True, atomic=True)
+        elif to in self.unit.gathered:
+            self.assign(to, operand.text, operand.kind, [operand])
         else:
             self._forget(to)
             self.pending[to] = operand
@@ -403,7 +423,8 @@ class Writer:
 
     def _value_call(self, target: Operand, value: Any, parts: list[Operand]) -> str:
         """The call of a constant that is no closure with a body for these arguments."""
-        return _joined("other_call", ["F", target.text, *[part.text for part in parts]])
+        other = {1: "call_one", 2: "call_two"}.get(len(parts), "other_call")
+        return _joined(other, ["F", target.text, *[part.text for part in parts]])
 
     def _unknown_call(self, name: str, first: str, parts: list[Operand]) -> str:
         texts = [part.text for part in parts]
@@ -411,8 +432,9 @@ class Writer:
             return _joined("value_call", ["F", first, *texts])
         arguments = ", ".join(["F", name, *texts])
         # The class is looked at first, so `first` names the value for the rest of the line.
+        other = {1: "call_one", 2: "call_two"}.get(len(parts), "other_call")
         return (
-            f"(({name}.function.lifted or warm({name})).n{len(parts)} if type({first}) is Closure else other_call)"
+            f"(({name}.function.lifted or warm({name})).n{len(parts)} if type({first}) is Closure else {other})"
             f"({arguments})"
         )
 
@@ -420,6 +442,16 @@ class Writer:
         unit = self.unit
         register, number, registers = row[1], row[2], row[3]
         info = BUILTINS[number]
+        if changes(row) and register in unit.gathered:
+            self._change(row)
+            return
+        if registers and registers[0] in unit.gathered and looks_up(row, registers[0]):
+            parts = self.uses(registers[1:], register, root=False)
+            method = "get" if number == GET else "nth"
+            text = _joined(f"A{registers[0]}.{method}", [part.text for part in parts])
+            read = Operand("", ANY, start=self.index, uses=frozenset((registers[0],)))
+            self.define(register, text, ANY, [*parts, read], False)
+            return
         if info.context:
             parts = self.uses(registers, register)
             text = _joined(unit.expressions.builtin(number), ["F.process", *[part.text for part in parts]])
@@ -440,6 +472,24 @@ class Writer:
         if made[1] == ANY and unit.kinds.result_kind(self.index, row, self.kinds) == BOOL:
             made = (made[0], BOOL, made[2])
         self.define(register, *self._made(made, parts))
+
+    def _change(self, row: Instruction) -> None:
+        """A change of a collection in place of itself, which is gathered."""
+        register, number = row[1], row[2]
+        parts = self.uses(row[3][1:], register)
+        texts = ", ".join(part.text for part in parts)
+        meta = self.meta(parts)
+        self.flush()
+        if self.unit.gathered[register] == ITEMS:
+            self.lines.append(Line(f"if type(r{register}) is Vector:", meta))
+            self.lines.append(Line(f" L{register}.append({texts})", meta))
+            self.lines.append(Line("else:"))
+            plain = self.unit.expressions.builtin(number)
+            self.lines.append(Line(f" r{register} = {plain}(r{register}, {texts})", meta))
+        else:
+            method = "conj" if number == CONJ else "assoc"
+            self.lines.append(Line(f"A{register}.{method}({texts})", meta))
+        self.kinds[register] = ANY
 
     def _append_text(self, row: Instruction) -> None:
         """Text added to a string that nothing else refers to: Python then need not copy it."""
@@ -484,6 +534,11 @@ class Writer:
             self.define(register, f"Map({{{pairs}}})", ANY, parts, True)
             return
         self.define(register, f"map_of(({items}))", ANY, parts, False)
+
+
+def begin_gathering(register: int, gathered: int) -> str:
+    """The statement that begins to gather the changes of a register."""
+    return f"L{register} = []" if gathered == ITEMS else f"A{register} = Building(r{register})"
 
 
 def _joined(name: str, arguments: list[str]) -> str:

@@ -268,7 +268,13 @@ def _nth(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
     test = f"type({coll.text}) is Vector"
     if place.kind != INT:
         test += f" and type({place.text}) is int"
-    return f"({coll.text}.get({place.text}) if {test} else {maker.plain(number, coll.text, place.text)})", ANY, False
+    v, i = coll.text, place.text
+    # Short vectors are one tuple.
+    return (
+        f"({v}.tail[{i}] if {test} and {v}.root is None and 0 <= {i} < len({v}.tail) else {maker.plain(number, v, i)})",
+        ANY,
+        False,
+    )
 
 
 def _count(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
@@ -298,6 +304,18 @@ def _not(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
 
 def _equal(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
     return maker.equality(arguments[0], arguments[1])
+
+
+def _not_equal(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    text, _, safe = maker.equality(arguments[0], arguments[1])
+    return f"(not {text})", BOOL, safe
+
+
+def _assoc(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    if not all(operand.atomic for operand in arguments):
+        return f"assoc({', '.join(operand.text for operand in arguments)})", ANY, False
+    coll, key, value = (operand.text for operand in arguments)
+    return f"({coll}.assoc({key}, {value}) if type({coll}) is Map else assoc({coll}, {key}, {value}))", ANY, False
 
 
 def _vector(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
@@ -347,7 +365,7 @@ _SPECIAL: dict[tuple[int, int], _Maker] = {
     **{(200, number): _text for number in range(1, 7)},
     **{(400, number): _vector for number in range(1, 9)},
     (408, 2): _get,
-    (412, 3): _method("Map", "assoc"),
+    (412, 3): _assoc,
     (415, 2): _method("Vector", "conj"),
     (504, 2): _cons,
     (505, 1): _count,
@@ -356,6 +374,7 @@ _SPECIAL: dict[tuple[int, int], _Maker] = {
     (609, 1): _class_test("Reduced"),
     (610, 1): _unreduced,
     (700, 2): _equal,
+    (701, 2): _not_equal,
     (706, 1): _not,
     (707, 1): _identity("None"),
     (708, 1): _identity("None", negated=True),

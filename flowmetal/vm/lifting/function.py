@@ -30,7 +30,9 @@ from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.builtins.strings import display
 from flowmetal.vm.calls import dynamic_value, global_value
 from flowmetal.vm.lifting import runtime
-from flowmetal.vm.lifting.blocks import Writer
+from flowmetal.vm.lifting.accumulators import ITEMS, accumulators
+from flowmetal.vm.lifting.blocks import Writer, begin_gathering
+from flowmetal.vm.lifting.building import Building, grown
 from flowmetal.vm.lifting.entries import GUARDED, PLAIN, TYPED, Lifted, LiftedLoop, lifted_of
 from flowmetal.vm.lifting.expressions import Expressions, Operand
 from flowmetal.vm.lifting.flow import Flow
@@ -56,11 +58,13 @@ BASE: dict[str, Any] = {
     "Set": Set, "Vector": Vector,
     "add": numbers.add, "subtract": numbers.subtract, "multiply": numbers.multiply,
     "less": numbers.less, "less_equal": numbers.less_equal, "equal": equal, "display": display, "map_of": _map_of,
+    "Building": Building, "grown": grown,
     "global_value": global_value, "dynamic_value": dynamic_value,
     **{
         name: getattr(runtime, name)
         for name in (
-            "Bail", "Exhausted", "apply_call", "atomic", "lifted_first", "lifted_next", "lifted_rest", "lifted_seq",
+            "Bail", "Exhausted", "apply_call", "assoc", "atomic", "call_one", "call_two",
+            "lifted_first", "lifted_next", "lifted_rest", "lifted_seq",
             "other_call", "tame", "too_long", "value_call", "warm",
         )
     },
@@ -70,10 +74,11 @@ BASE: dict[str, Any] = {
 class Info:
     """What takeover.py must know of a lifted function: its body, and where each line stands in the bytecode."""
 
-    __slots__ = ("body", "metas", "sites", "snapshots", "source")
+    __slots__ = ("body", "gathered", "metas", "sites", "snapshots", "source")
 
     def __init__(self, body: RunCode) -> None:
         self.body = body
+        self.gathered: dict[int, int] = {}
         self.metas: dict[int, Meta] = {}
         self.snapshots: dict[int, dict[int, Operand]] = {}
         #: Places where the body calls itself in place of its frame: (instruction, argument registers, the callee's).
@@ -100,6 +105,7 @@ class Making:
         self._known: dict[int, tuple[bool, Any]] = {}
         self.expressions = Expressions(self.namespace, self._builtin, additions(self.code) <= ADDITIONS_MAX)
         self.own = self._own_calls()
+        self.gathered = {} if self.own else accumulators(flow)
         self.kinds = Kinds(flow, start, self.own, lifted.needs, self._own_result())
         self.fixed = self._fixed()
 
@@ -248,7 +254,7 @@ class Making:
         """Compiles the text, whose first line is left free for the head of the function."""
         text.lines[0] = f"def lifted({', '.join(parameters)}):"
         text.lines[1] = " q = 0" if text.asks else " pass"
-        self.info.metas = text.metas
+        self.info.metas, self.info.gathered = text.metas, self.gathered
         self.info.source = "\n".join(text.lines)
         exec(compile(self.info.source, "<lifted>", "exec"), self.namespace)
         made: Entry = self.namespace.pop("lifted")
@@ -273,6 +279,7 @@ def lift(lifted: Lifted, variant: str, program: Program) -> Entry:
         prologue.append(f"{''.join(captures)}= S.captures")
     if code.takes_self:
         prologue.append(f"r{given + code.captures} = S")
+    prologue += _gathering(making, set(range(given + code.captures + code.takes_self)))
     structure = Structure(making.flow, written)
     merged = _merged_head(making, written)
     if merged >= 0:
@@ -296,6 +303,8 @@ def lift_loop(loop: LiftedLoop, variant: str, program: Program) -> Entry:
     making = Making(loop.lifted, loop.flow, program, start, loops=False)
     structure = Structure(making.flow, making.written())
     text = _begin(making)
+    for line in _gathering(making, set(loop.registers)):
+        text.line(1, line, ("entry",))
     head = loop.flow.blocks[loop.flow.entry]
     if head.ticks:
         structure.merged = head.start
@@ -307,6 +316,15 @@ def lift_loop(loop: LiftedLoop, variant: str, program: Program) -> Entry:
 
 LATE.lift = lift
 LATE.lift_loop = lift_loop
+
+
+def _gathering(making: Making, given: set[int]) -> list[str]:
+    """What begins to gather the changes of registers that hold something at the entry, or needs nothing to begin."""
+    return [
+        begin_gathering(register, gathered)
+        for register, gathered in making.gathered.items()
+        if gathered == ITEMS or register in given
+    ]
 
 
 def _begin(making: Making) -> Text:

@@ -1,9 +1,9 @@
 """What is known of the values in registers: a small integer, true or false, or anything.
 
 INT means an integer whose additions need no look at its size.  The integers that lifted code starts from are smaller
-than 2^SMALL_BITS; between two looks at the quotas it takes SLICE calls and loop turns at most, and a body that has at
-most ADDITIONS_MAX additions makes integers longer by as many bits in each; so none comes near the size that the
-language allows, and the check for it can be left out.  What is multiplied is looked at.
+than 2^SMALL_BITS; in one go it takes SPAN slices of fuel at most, and a body that has at most ADDITIONS_MAX additions
+of two variables makes integers longer by as many bits for each; so none comes near the size that the language allows,
+and the check for it can be left out.  What is multiplied is looked at.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ NOTHING, INT, BOOL, ANY = 0, 1, 2, 3
 
 SMALL_BITS = 62
 SMALL = 1 << SMALL_BITS
-ADDITIONS_MAX = 40
-assert SMALL_BITS + (SLICE + 1) * ADDITIONS_MAX < INTEGER_BITS_MAX
+#: Slices of fuel that lifted code runs through at most before frames take over.
+SPAN = 10
+ADDITIONS_MAX = 5
+assert SMALL_BITS + (SLICE + 1) * SPAN * ADDITIONS_MAX + 64 < INTEGER_BITS_MAX  # 64: what the constants added come to
 
 #: Builtins that give an integer, smaller than SMALL, or no value at all; and those that give true or false.
 INTEGER_BUILTINS = frozenset({505})
@@ -34,7 +36,7 @@ BOOLEAN_BUILTINS = frozenset(
 DIVISIONS = frozenset({104, 105, 106})
 
 _ARITHMETIC = frozenset({Op.add, Op.subtract, Op.multiply, Op.less, Op.less_equal})
-_SUMS = frozenset({Op.add, Op.subtract, Op.add_integer})
+_SUMS = frozenset({Op.add, Op.subtract})
 _TRUTHS = frozenset({Op.true, Op.false, Op.less, Op.less_equal, Op.equal, Op.not_})
 
 
@@ -47,7 +49,7 @@ def constant_kind(value: Any) -> int:
 
 
 def additions(code: Code) -> int:
-    """How many additions of a body make integers longer."""
+    """How many additions of a body can make an integer twice as large."""
     return sum(1 for row in code.instructions if row[0] in _SUMS)
 
 

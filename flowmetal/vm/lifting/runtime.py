@@ -10,7 +10,20 @@ from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
-from flowmetal.values import BuiltinFn, Closure, Cons, LazySeq, List, NeedsRealize, Resumption, next_
+from flowmetal.values import (
+    BuiltinFn,
+    Closure,
+    Cons,
+    LazySeq,
+    List,
+    NeedsRealize,
+    Resumption,
+    Vector,
+    equal,
+    next_,
+    numbers,
+)
+from flowmetal.values import assoc as plain_assoc
 from flowmetal.values import first as first_of
 from flowmetal.values import rest as rest_of
 from flowmetal.values import seq as seq_of
@@ -72,6 +85,18 @@ def too_long() -> Any:
     raise Bail
 
 
+#: Builtins as functions of one or two arguments, to be called as values.
+OF_ONE = {number: info.function for number, info in BUILTINS.items() if not info.context and info.accepts(1)}
+OF_TWO = {number: info.function for number, info in BUILTINS.items() if not info.context and info.accepts(2)} | {
+    100: numbers.add,
+    101: numbers.subtract,
+    102: numbers.multiply,
+    109: numbers.less,
+    110: numbers.less_equal,
+    700: equal,
+}
+
+
 # ---- calls of values whose class is not known ---------------------------------------------------------------------
 
 
@@ -95,6 +120,36 @@ def other_call(F: Fuel, function: Any, *arguments: Any) -> Any:
         F.extra += 1  # the frame that takes over runs the call again, with its fuel
         raise
     return value
+
+
+def call_one(F: Fuel, function: Any, argument: Any) -> Any:
+    """`other_call` with one argument."""
+    if function.__class__ is BuiltinFn:
+        builtin = OF_ONE.get(function.number)
+        if builtin is not None:
+            for _ in F:
+                try:
+                    return builtin(argument)
+                except BaseException:
+                    F.extra += 1
+                    raise
+            raise Exhausted
+    return other_call(F, function, argument)
+
+
+def call_two(F: Fuel, function: Any, one: Any, two: Any) -> Any:
+    """`other_call` with two arguments."""
+    if function.__class__ is BuiltinFn:
+        builtin = OF_TWO.get(function.number)
+        if builtin is not None:
+            for _ in F:
+                try:
+                    return builtin(one, two)
+                except BaseException:
+                    F.extra += 1
+                    raise
+            raise Exhausted
+    return other_call(F, function, one, two)
 
 
 def value_call(F: Fuel, function: Any, *arguments: Any) -> Any:
@@ -211,11 +266,23 @@ def lifted_next(F: Fuel, value: Any) -> Any:
         realize(F, lazy)
 
 
+# ---- look-ups ------------------------------------------------------------------------------------------------------
+
+
+def assoc(coll: Any, key: Any, value: Any) -> Any:
+    """`assoc` of one key."""
+    if coll.__class__ is Vector and key.__class__ is int:
+        return coll.assoc(key, value)
+    return plain_assoc(coll, key, value)
+
+
 #: Helpers that stand for nothing on the stack.
 TRANSPARENT = frozenset(
     function.__code__
     for function in (
         refuse,
+        call_one,
+        call_two,
         other_call,
         value_call,
         apply_call,

@@ -23,6 +23,8 @@ from typing import Any
 from flowmetal.bytecode.shape import register_written
 from flowmetal.values import Closure
 from flowmetal.vm.frames import Mode, entry_frame, push_region
+from flowmetal.vm.lifting.accumulators import ITEMS
+from flowmetal.vm.lifting.building import grown
 from flowmetal.vm.lifting.entries import HELPERS
 from flowmetal.vm.lifting.function import Info
 from flowmetal.vm.lifting.runtime import Fuel, atomic, realize
@@ -157,9 +159,15 @@ def _registers(stand: _Stand, index: int) -> list[Any]:
     body = stand.info.body
     registers: list[Any] = [None] * body.code.registers
     registers.extend(body.slots)
-    for name, value in stand.python.f_locals.items():
+    variables = stand.python.f_locals
+    for name, value in variables.items():
         if name[0] == "r":
             registers[int(name[1:])] = value
+    for register, gathered in stand.info.gathered.items():
+        if gathered == ITEMS:
+            registers[register] = grown(registers[register], variables[f"L{register}"])
+        elif f"A{register}" in variables:
+            registers[register] = variables[f"A{register}"].value()
     for register, operand in stand.info.snapshots[index].items():
         registers[register] = operand.value
     return registers

@@ -1,0 +1,128 @@
+"""Collections that a loop changes over and over: what it adds is gathered, and put in when the collection is looked at.
+
+The collection that comes out is, to its last node, the one that the single changes would have made: the same entries in
+the same order, new nodes where a change was made and the old ones elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowmetal.values import MISSING, Map, Vector, conj, fail, identical
+from flowmetal.values import assoc as plain_assoc
+from flowmetal.values.hash_trie import SMALL_MAX, assoc_all, build
+from flowmetal.values.keys import WRAPPERS
+from flowmetal.vm.builtins.collections import lookup
+from flowmetal.vm.builtins.sequences import nth_item
+
+_OTHER, _MAP, _VECTOR = 0, 1, 2
+
+
+def grown(base: Any, items: list[Any]) -> Any:
+    """A vector with the items that were gathered, which are forgotten."""
+    if items:
+        base = base.extend(items)
+        items.clear()
+    return base
+
+
+class Building:
+    """A map or vector with changes that are not in it yet; any other value, which is changed at once."""
+
+    __slots__ = ("added", "base", "changes", "kind", "size")
+
+    def __init__(self, base: Any) -> None:
+        self.changes: dict[Any, Any] = {}
+        self.added: list[Any] = []  # behind the end of a vector
+        self.size = 0  # of a vector, with what was added
+        self._begin(base)
+
+    def _begin(self, base: Any) -> None:
+        self.base = base
+        if base.__class__ is Map:
+            self.kind = _MAP
+        elif base.__class__ is Vector:
+            self.kind = _VECTOR
+            self.size = len(base)
+        else:
+            self.kind = _OTHER
+
+    def value(self) -> Any:
+        """The collection with all changes in it."""
+        changes, base = self.changes, self.base
+        if not changes and not self.added:
+            return base
+        if self.kind == _MAP:
+            base = _changed_map(base, changes)
+        else:
+            if changes:
+                base = base.assoc_all(changes)
+            if self.added:
+                base = base.extend(self.added)
+                self.added = []
+        self.changes = {}
+        self.base = base
+        return base
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """`get`."""
+        if self.kind == _MAP:
+            wrapper = WRAPPERS.get(key.__class__)
+            found = self.changes.get(key if wrapper is None else wrapper(key), MISSING)
+            return self.base.get(key, default) if found is MISSING else found
+        return lookup(self.value(), key, default)
+
+    def nth(self, place: Any, *default: Any) -> Any:
+        """`nth`."""
+        if self.kind == _VECTOR and place.__class__ is int and 0 <= place < self.size:
+            found = self.changes.get(place, MISSING)
+            if found is not MISSING:
+                return found
+            before = self.size - len(self.added)
+            return self.base.get(place) if place < before else self.added[place - before]
+        return nth_item(self.value(), place, *default)
+
+    def assoc(self, key: Any, value: Any) -> None:
+        """`assoc` of one key."""
+        if self.kind == _MAP:
+            wrapper = WRAPPERS.get(key.__class__)
+            if wrapper is not None:
+                key = wrapper(key)
+            old = self.changes.get(key, MISSING)
+            if old is MISSING:
+                old = self.base.find(key)
+            if old is MISSING or not identical(old, value):
+                self.changes[key] = value
+        elif self.kind == _VECTOR:
+            if key.__class__ is not int:
+                fail("type", "the key of a vector is an integer", key)
+            if key == self.size:
+                self.conj(value)
+            elif 0 <= key < self.size:
+                if not identical(self.nth(key), value):
+                    before = self.size - len(self.added)
+                    if key < before:
+                        self.changes[key] = value
+                    else:
+                        self.added[key - before] = value
+            else:
+                fail("index", f"index {key} is outside a vector of {self.size}", key)
+        else:
+            self._begin(plain_assoc(self.base, key, value))
+
+    def conj(self, item: Any) -> None:
+        """`conj` of one item."""
+        if self.kind == _VECTOR:
+            self.added.append(item)
+            self.size += 1
+        else:
+            self._begin(conj(self.value(), item))
+
+
+def _changed_map(base: Map, changes: dict[Any, Any]) -> Map:
+    if base.table is not None:
+        table = {**base.table, **changes}
+        if len(table) <= SMALL_MAX:
+            return Map(table, None, base.meta)
+        return Map(None, build(table), base.meta)
+    return Map(None, assoc_all(base.root, 0, changes), base.meta)
