@@ -37,7 +37,7 @@ def evaluate(
     """Evaluates forms in order and prints the value of the last one.  Example: flowvm eval -e '(+ 1 2)'"""
     from flowmetal.engine.session import Bounds
 
-    calls, objects = _number("--fuel", fuel, 0), _number("--heap", heap, 1000)
+    calls, objects = common.number("--fuel", fuel, 0), common.number("--heap", heap, 1000)
     if jsonl:
         if file is not None or expression:
             common.usage(
@@ -54,10 +54,3 @@ def evaluate(
     if file is not None:
         raise typer.Exit(forms.evaluate_file(file, free))
     raise typer.Exit(forms.evaluate_text("\n".join(expression or ()), "<expr>", free))
-
-
-def _number(option: str, text: str, least: int) -> int:
-    """The number of an option; typer would load a library of a tenth of a second for it."""
-    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) >= least):
-        common.usage("U103", what=option, found=text[:80], expected=f"a number from {least} on")
-    return int(text)

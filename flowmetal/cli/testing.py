@@ -31,15 +31,12 @@ Paths = Annotated[
 def test(
     paths: Paths = None,
     filter: Annotated[str | None, typer.Option(help="Only tests in whose full name this regex is found.")] = None,
-    chaos: Annotated[
-        int, typer.Option(min=0, max=CHAOS_MAX, help="Run each test under so many schedules as well.")
-    ] = 0,
+    chaos: Annotated[str, typer.Option(metavar="INTEGER", help="Run each test under so many schedules as well.")] = "0",
     seed: Annotated[
-        int | None, typer.Option(min=0, max=SEED_MAX, help="Run each test under the schedule of this seed only.")
+        str | None, typer.Option(metavar="INTEGER", help="Run each test under the schedule of this seed only.")
     ] = None,
     fuel: Annotated[
-        int | None,
-        typer.Option(min=FUEL_MIN, max=FUEL_MAX, help="Calls and loop turns of one test; default 10000000."),
+        str | None, typer.Option(metavar="INTEGER", help="Calls and loop turns of one test; default 10000000.")
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first test that fails.")] = False,
     junit: Annotated[Path | None, typer.Option(help="Write a report for CI servers, as JUnit XML.")] = None,
@@ -54,24 +51,28 @@ def test(
 
     began = time.monotonic()
     given = paths or []
+    schedules = common.number("--chaos", chaos, 0, CHAOS_MAX)
+    chosen = None if seed is None else common.number("--seed", seed, 0, SEED_MAX)
+    calls = None if fuel is None else common.number("--fuel", fuel, FUEL_MIN, FUEL_MAX)
     suite = _suite(given)
     tests = _chosen(suite, filter, given)
-    seeds = range(1, chaos + 1) if seed is None else (seed,)
+    seeds = range(1, schedules + 1) if chosen is None else (chosen,)
     painted = not as_json and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     paint = test_report.Paint(painted)
     verdicts = []
     for one in tests:
         started = time.monotonic()
-        verdict = judge(suite, one, seeds, plain=seed is None, fuel=fuel or FUEL)
+        verdict = judge(suite, one, seeds, plain=chosen is None, fuel=calls or FUEL)
         timed = test_report.Timed(verdict, time.monotonic() - started)
         verdicts.append(timed)
         if not as_json:
-            text = test_report.verdict_text(verdict, _repeat(given, one.name, fuel), paint, verbose)
+            text = test_report.verdict_text(verdict, _repeat(given, one.name, calls), paint, verbose)
             if text:
                 typer.echo(text)
         if fail_fast and not verdict.ok:
             break
-    run = test_report.Run(tuple(verdicts), len(tests), time.monotonic() - began, chaos if seed is None else 0, seed)
+    elapsed = time.monotonic() - began
+    run = test_report.Run(tuple(verdicts), len(tests), elapsed, schedules if chosen is None else 0, chosen)
     if junit is not None:
         try:
             junit.write_bytes(test_report.junit(run))
