@@ -153,14 +153,16 @@ class Map(Collection):
 
     def __iter__(self) -> Iterator[Vector]:
         """The entries, as the language sees them."""
+        pairs: Iterable[tuple[Any, Value]] = self.entries()
         table = self.table
-        if table is not None and Boxed not in map(type, table):
-            return map(Vector, map(Pair, table.items()))
-        return self._unboxed()
+        if table is None or Boxed in map(type, table):
+            pairs = map(_unboxed, pairs)
+        return map(Vector, map(Pair, pairs))
 
-    def _unboxed(self) -> Iterator[Vector]:
-        for key, value in self.entries():
-            yield Vector(Pair((key.value if key.__class__ is Boxed else key, value)))
+
+def _unboxed(pair: tuple[Any, Value]) -> tuple[Any, Value]:
+    key = pair[0]
+    return (key.value, pair[1]) if key.__class__ is Boxed else pair
 
 
 EMPTY_MAP = Map({})
