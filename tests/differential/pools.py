@@ -197,8 +197,8 @@ POOLS: dict[str, list[str]] = {
         "{false true}",
         "{'x 1}",
     ],
-    "smap": ["(sorted-map)", "(sorted-map 1 :a 2 :b 3 :c)", "(sorted-map 5 nil)"],
-    "sset": ["(sorted-set)", "(sorted-set 3 1 2)", "(sorted-set 1 5 3)"],
+    "smap": ["(sorted-map)", "(sorted-map 1 :a 2 :b 3 :c)", "(sorted-map 5 nil)", "(sorted-map-by > 1 :a 2 :b 3 :c)"],
+    "sset": ["(sorted-set)", "(sorted-set 3 1 2)", "(sorted-set 1 5 3)", "(sorted-set-by > 1 5 3)"],
     "oset": [
         "#{}",
         "#{1}",
