@@ -122,6 +122,11 @@ def _one_error(_expression: str, ours: str, clojure: str) -> bool:
     return ours.startswith("!") is not clojure.startswith("!")
 
 
+def _two_errors(expression: str, _ours: str, _clojure: str) -> bool:
+    """The expression has several calls side by side, of which the first to fail is another one on either side."""
+    return expression.count("(") > 2
+
+
 def _empty_twice(expression: str, _ours: str, clojure: str) -> bool:
     """The expression, or the answer, has one empty map, set or list twice."""
     return any(expression.count(one) > 1 or clojure.count(one) > 1 for one in ("{}", "#{}", "()"))
@@ -155,6 +160,7 @@ CHECKS: dict[str, Callable[[str, str, str], bool]] = {
     "near": _near,
     "one-error": _one_error,
     "empty-twice": _empty_twice,
+    "two-errors": _two_errors,
     "never-looked-at": _never_looked_at,
 }
 

@@ -35,6 +35,7 @@ ROWS: list[tuple[str, str]] = [
     ("PatternSyntaxException", "argument R"),
     ("IllegalArgumentException No method in multimethod", "no-method"),
     ("IllegalArgumentException Multiple methods in multimethod", "ambiguous-method"),
+    ("IllegalArgumentException No implementation of method: :inst-ms", "type"),
     ("IllegalArgumentException No implementation of method", "no-implementation"),
     (
         r"IllegalArgumentException (?:No matching clause|No value supplied for key|assoc expects|Duplicate key"

@@ -4,7 +4,10 @@
 
 (require '[clojure.string :as string] '[clojure.set :as set] '[clojure.walk :as walk] '[clojure.edn :as edn])
 
+;; Of the thread's own time, so that it is the same on a busy machine; and seconds that may pass at most.
 (def timeout-ms 2000)
+(def most-seconds 30)
+(def threads (java.lang.management.ManagementFactory/getThreadMXBean))
 
 (defn root [^Throwable e]
   (if (and (instance? clojure.lang.Compiler$CompilerException e) (.getCause e)) (recur (.getCause e)) e))
@@ -54,9 +57,11 @@
   (let [result (promise)
         thread (Thread. nil (fn [] (deliver result (answer line))) "evaluation" (* 64 1024 1024))]
     (.start thread)
-    (let [found (deref result timeout-ms nil)]
-      (when (nil? found) (.stop thread))
-      (or found "T"))))
+    (loop [looks 0]
+      (or (deref result 200 nil)
+          (if (or (> (.getThreadCpuTime threads (.getId thread)) (* 1000000 timeout-ms)) (> looks (* 5 most-seconds)))
+            (do (.stop thread) "T")
+            (recur (inc looks)))))))
 
 (let [out *out*]
   (loop []
