@@ -44,8 +44,18 @@ from flowmetal.values import ErrorValue, LanguageError, keyword
 
 logger = logging.getLogger("flowmetal.engine")
 
-#: Batches of turns that may be on their way to the disk at once: one syncs while the next is made.
+#: Batches of turns that may be on their way to the disk at once where another thread or process commits: one syncs
+#: while the next is made.  Where this thread commits there is one at a time: making turns while another thread writes
+#: the last ones costs more than it hides, since both need Python's lock.
 BATCHES_IN_FLIGHT = 2
+
+#: Where this thread commits, a batch is made for this many times as long as the last commit took, so that most of the
+#: time is spent on turns; but not for longer than the maximum, which others have to wait for.
+TURNS_OVER_COMMIT = 6
+BATCH_SECONDS_MAX = 0.05
+
+#: After a commit was left to another thread, it is tried here again after so long.
+COMMIT_HERE_AGAIN_SECONDS = 0.05
 
 #: Pids read from the ready marks at once.
 READY_PAGE = 1024
@@ -106,6 +116,9 @@ class Interpreter:
         self._again: dict[int, bool] = {}  # as _queue, of pids that became ready while they were in a commit
         self._unreadable: dict[int, float] = {}  # pid -> when to look at it again
         self._sent: deque[_Sent] = deque()
+        self._commits_here = True  # whether the last batch was committed by this thread
+        self._commit_seconds = 0.0  # how long that took
+        self._commit_here_at = 0.0  # by time.monotonic(): when to try it again
         self._answers: dict[int, list[InboxEvent]] = {}
         self._firing: Future[list[Any]] | None = None
         self._next_due: int | None = None
@@ -323,9 +336,13 @@ class Interpreter:
 
     def _submit(self, items: list[tuple[Live, Outcome]]) -> None:
         self.commits += 1
-        # With nothing to run meanwhile, waiting for another thread to commit would only add two changes of threads.
-        here = not self._queue and not self._sent
+        here, began = not self._sent, time.monotonic()
         future = self.store.submit([outcome.turn for _, outcome in items if outcome.turn is not None], here=here)
+        if here:
+            ended = time.monotonic()
+            self._commits_here = future.done()
+            self._commit_seconds = ended - began
+            self._commit_here_at = ended + COMMIT_HERE_AGAIN_SECONDS
         self._sent.append(_Sent(items, future))
         if not future.done():
             future.add_done_callback(lambda _: self._signals.wake())
@@ -420,7 +437,13 @@ class Interpreter:
             return False
         items: list[tuple[Live, Outcome]] = []
         config = self.config
-        deadline = time.monotonic() + config.batch_seconds
+        now = time.monotonic()
+        seconds = config.batch_seconds
+        if self._commits_here:
+            seconds = max(seconds, min(TURNS_OVER_COMMIT * self._commit_seconds, BATCH_SECONDS_MAX))
+        if self._sent and (self._commits_here or now >= self._commit_here_at):
+            return False  # once it is through, the next one can be committed here
+        deadline = now + seconds
         worked = False
         try:
             for pid in list(self._queue):

@@ -6,15 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.build import build_artifact
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.store import Store, open_store
-from flowmetal.store.interface import Complete, Start, Take
+from flowmetal.store.interface import Command, Complete, Start, Take, Turn
 from flowmetal.values import Vector, decode_value, encode_value
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -126,4 +131,34 @@ def test_two_share_the_work(tmp_path: Path) -> None:
             time.sleep(0.01)
     assert first.stop() >= 40
     assert second.stop() >= 40
+    store.close()
+
+
+def test_turns_are_committed_where_they_are_made(tmp_path: Path) -> None:
+    """And elsewhere while another thread commits, which is over at some time."""
+    store = open_store(str(tmp_path / "store"))
+    interpreter = Interpreter(store, functions={"count/next": lambda call: call.payload + 1})
+    interpreter.functions.inline.add("count/next")
+    threads: list[str] = []
+    busy = threading.Event()
+    submit = store.submit
+
+    def noting(commands: Sequence[Command], here: bool = False) -> Future[list[Any]]:
+        if isinstance(commands[0], Turn):
+            threads.append("here" if here and not busy.is_set() else "there")
+        return submit(commands, here=here and not busy.is_set())
+
+    store.submit = noting  # type: ignore[method-assign]
+    interpreter.start()
+    for kind in ("here", "there", "here"):
+        busy.set() if kind == "there" else busy.clear()
+        interpreter._commit_here_at = 0.0
+        threads.clear()
+        pids = start(store, 30, 10)
+        deadline = time.monotonic() + 60
+        while set(statuses(store, pids)) != {"done"}:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert threads.count(kind) > len(threads) // 2
+    interpreter.stop()
     store.close()
