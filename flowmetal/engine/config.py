@@ -20,8 +20,9 @@ class Config:
     """Settings of an interpreter.
 
     `hot_processes`: how many waiting processes stay in memory; `batch_turns`, `batch_seconds`: a commit is sent at that
-    many turns, or that long after its first (longer where commits take long) if no other is under way; `lease_ms`: after this long without a sign of
-    life others take over; `fallback_seconds`: how often the store is looked at without a hint.
+    many turns, or that long after its first (longer where commits take long) if no other is under way; `lease_ms`:
+    after this long without a sign of life others take over; `fallback_seconds`: how often the store is looked at
+    without a hint.
     """
 
     name: str = field(default_factory=_default_name)
