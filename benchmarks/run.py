@@ -21,9 +21,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.driving import PEER_NAMES, TITLES, Sides
+from benchmarks.driving import PEER_NAMES, Sides
 from benchmarks.environments import ROOT
-from benchmarks.rows import Outcome, document, rows_table, verdicts_table
+from benchmarks.report import report
+from benchmarks.rows import Outcome, document
 from benchmarks.scales import FULL, QUICK, TINY, Scale
 
 #: In the order in which they run.  Those that need the peers come one after the other, so that the peers are started
@@ -61,27 +62,6 @@ def surroundings(scale: Scale) -> dict[str, Any]:
     }
 
 
-def report(
-    outcomes: dict[str, Outcome], where: dict[str, Any], seconds: dict[str, float], reasons: dict[str, str]
-) -> str:
-    """The tables, as Markdown."""
-    verdicts = [one for outcome in outcomes.values() for one in outcome.verdicts]
-    rows = [row for outcome in outcomes.values() for row in outcome.rows]
-    parts = [
-        f"Python {where['python']}, {where['processors']} processors, {where['at']}; "
-        f"load average {where['load_average']:.1f} before and {where['load_average_after']:.1f} after; "
-        f"{where['scheduling']} scheduling, scale `{where['scale']}`; {sum(seconds.values()):.0f} s in all.",
-        "",
-        verdicts_table(sorted(verdicts, key=lambda one: int(one.target[1:]))) if verdicts else "",
-        "",
-        rows_table(rows),
-    ]
-    absent = [f"- {TITLES[name]}: {reason}" for name, reason in reasons.items() if reason]
-    if absent:
-        parts += ["", "Not measured:", "", *absent]
-    return "\n".join(parts)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a share that takes two to three minutes")
@@ -117,11 +97,11 @@ def main() -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     where["load_average_after"] = os.getloadavg()[0]
-    text = report(outcomes, where, seconds, reasons)
-    print(text)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    (options.output / f"{stamp}.md").write_text(text + "\n")
     found = {"where": where, "seconds": seconds, "absent": reasons, "workloads": document(outcomes)}
+    text = report([found])
+    print(text)
+    (options.output / f"{stamp}.md").write_text(text + "\n")
     (options.output / f"{stamp}.json").write_text(json.dumps(found, indent=1) + "\n")
     print(f"\nwritten: {options.output}/{stamp}.md and .json", file=sys.stderr)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.driving import Sides, in_turns
+from benchmarks.report import report
 from benchmarks.rows import Outcome, document, number, rows_table, verdicts_table
-from benchmarks.run import WORKLOADS, report, surroundings
+from benchmarks.run import WORKLOADS, surroundings
 from benchmarks.scales import TINY
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -47,9 +48,10 @@ def test_a_workload_gives_rows(name: str, sides: Sides) -> None:
         assert row.low is None or row.high is None or row.low <= row.figure <= row.high
     assert {one.target for one in outcome.verdicts} == TARGETS.get(name, set())
     where = surroundings(TINY) | {"load_average_after": 0.0, "scheduling": "normal"}
-    text = report({name: outcome}, where, {name: 1.0}, {"absurd": "not installed: it is not"})
+    absent = {"absurd": "not installed: it is not"}
+    run = {"where": where, "seconds": {name: 1.0}, "absent": absent, "workloads": document({name: outcome})}
+    text = report([json.loads(json.dumps(run))])
     assert outcome.rows[0].side in text and "Absurd, PostgreSQL: not installed: it is not" in text
-    json.dumps(document({name: outcome}))
 
 
 def test_all_workloads_are_tested() -> None:
