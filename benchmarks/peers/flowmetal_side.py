@@ -144,13 +144,15 @@ class Side:
         return to_python(decode_value(data))
 
     def run(self, function: str, arguments: list[Any], count: int = 1) -> Answer:
-        """Runs processes to their end -> wall, the tenths of their steps, the result of the last."""
+        """Runs processes to their end -> wall, seconds between two steps, the tenths, the result of the last."""
         self.marks.clear()
         began = time.perf_counter()
         pids = self.start(function, arguments, count)
         self.finish(pids)
         wall = time.perf_counter() - began
         answer = {"wall": wall, "pid": pids[-1], **(tenths(self.marks) if count == 1 else {})}
+        if count == 1 and len(self.marks) > 1:
+            answer["between"] = (self.marks[-1] - self.marks[0]) / (len(self.marks) - 1)
         self.ended.clear()
         return answer | {"result": self.result(pids[-1])}
 

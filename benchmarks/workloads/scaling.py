@@ -11,7 +11,7 @@ from benchmarks.scales import Scale
 from flowmetal.store.interface import PARTITIONS
 
 #: Processes, steps of each, and turns of a loop that each computes between two steps.
-COUNT, STEPS, TURNS = 64, 3, 60_000
+COUNT, STEPS, TURNS = 64, 3, 600_000
 
 
 def measure(sides: Sides, scale: Scale) -> Outcome:
