@@ -61,8 +61,8 @@ def heading(run: dict[str, Any]) -> str:
     where, seconds = run["where"], run["seconds"]
     return (
         f"{where['at']}, {', '.join(seconds)}: Python {where['python']}, {where['processors']} processors, "
-        f"load average {where['load_average']:.1f} before and {where['load_average_after']:.1f} after, {where['scheduling']} "
-        f"scheduling, scale `{where['scale']}`, {sum(seconds.values()):.0f} s."
+        f"load average {where['load_average']:.1f} before and {where['load_average_after']:.1f} after, "
+        f"{where['scheduling']} scheduling, scale `{where['scale']}`, {sum(seconds.values()):.0f} s."
     )
 
 
