@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import islice
 from typing import Any
 
 from flowmetal.store.codec import (
@@ -70,6 +72,8 @@ from flowmetal.store.transaction import ReadTransaction
 MAX_LOG_BYTES = 64 << 20
 #: Keys read at a time where most of what is read may be left out.
 _PAGE = 256
+#: And where few are likely to be wanted.
+_FEW = 16
 
 
 def _is_pid(pid: int) -> bool:
@@ -216,35 +220,33 @@ def ready(
     limit = max(0, min(limit, MAX_ITEMS))
     if not wanted or not limit:
         return []
-    marks: list[tuple[int, int]] = []
+    found: list[Iterator[tuple[int, int]]] = []
+    page = max(_FEW, 2 * limit // len(wanted))
     position = 0
     while position < len(wanted):
         # One seek finds the next partition that has marks at all; most have none.
-        found = transaction.scan(READY, start=u16(wanted[position]), limit=1)
-        if not found:
+        first = transaction.scan(READY, start=u16(wanted[position]), limit=1)
+        if not first:
             break
-        partition = read_ready_key(found[0][0])[0]
+        partition = read_ready_key(first[0][0])[0]
         while position < len(wanted) and wanted[position] < partition:
             position += 1
         if position < len(wanted) and wanted[position] == partition:
-            marks += _marks(transaction, partition, limit, leave_out)
+            found.append(_marks(transaction, partition, page))
             position += 1
-    marks.sort()
-    return [pid for _, pid in marks[:limit]]
+    pids = (pid for _, pid in merge(*found) if pid not in leave_out)
+    return list(islice(pids, limit))
 
 
-def _marks(
-    transaction: ReadTransaction, partition: int, limit: int, leave_out: Container[int]
-) -> list[tuple[int, int]]:
-    """The first marks of a partition, with their pids."""
-    marks: list[tuple[int, int]] = []
+def _marks(transaction: ReadTransaction, partition: int, limit: int) -> Iterator[tuple[int, int]]:
+    """The marks of a partition in order, with their pids, read by pages: there may be very many."""
     start = b""
     while True:
         page = transaction.scan(READY, u16(partition), start=start, limit=limit)
-        found = [(read_ready_key(key)[1], read_pid(value)) for key, value in page]
-        marks += [mark for mark in found if mark[1] not in leave_out]
-        if len(page) < limit or len(marks) >= limit:
-            return marks[:limit]
+        for key, value in page:
+            yield read_ready_key(key)[1], read_pid(value)
+        if len(page) < limit:
+            return
         start = page[-1][0] + b"\x00"
 
 
