@@ -60,6 +60,9 @@ COMMIT_HERE_AGAIN_SECONDS = 0.05
 #: Pids read from the ready marks at once.
 READY_PAGE = 1024
 
+#: While more are queued, nobody looks for further ones: each look reads over those that are queued already.
+READY_LOW = 256
+
 #: A process in whose turns this many interpreters ended, one after the other, is paused.
 DEATHS_MAX = 3
 
@@ -415,7 +418,7 @@ class Interpreter:
         if now >= self._full_look_at:
             self._full_look_at = now + self.config.fallback_seconds
             self._signals.ready = self._signals.timers = True
-        if not self._signals.ready or len(self._queue) >= READY_PAGE:
+        if not self._signals.ready or len(self._queue) >= READY_LOW:
             return
         self._signals.ready = False
         for pid in [pid for pid, until in self._unreadable.items() if until <= now]:
@@ -567,14 +570,18 @@ class Interpreter:
     def _keep_hot(self, live: Live) -> None:
         hot = self._hot
         hot[live.pid] = live
-        if len(hot) <= self.config.hot_processes:
+        excess = len(hot) - self.config.hot_processes
+        if excess <= 0:
             return
-        for pid in list(hot):
+        gone: list[int] = []
+        for pid, other in hot.items():
             # Work done since the last segment is in memory alone; those processes stay.
-            if len(hot) <= self.config.hot_processes:
-                return
-            if pid != live.pid and pid not in self._flying and pid not in self._answers and not hot[pid].slices:
-                del hot[pid]
+            if pid != live.pid and pid not in self._flying and pid not in self._answers and not other.slices:
+                gone.append(pid)
+                if len(gone) == excess:
+                    break
+        for pid in gone:
+            del hot[pid]
 
     def _pause(self, record: ProcessRecord, problem: Exception) -> None:
         """Pauses a process that cannot be run, with what the matter is, for a person to look at."""

@@ -46,10 +46,10 @@ DEPLOYED: Final = _space("deployed", "name, text", "content hash", "What new pro
 PROCESSES: Final = _space(
     "processes",
     "pid u40",
-    "[origin, created_at, id, parent, digest, mark]",
+    "[origin, created_at, id, parent, digest, mark, attributed]",
     "What a process is from its start on. `origin`: a number of `origins`. `digest`, where it has an id: the SHA-256 "
     "of its arguments, to tell whether another start with its id is the same. `mark`: the number of its first ready "
-    "mark.",
+    "mark. `attributed`: whether it was given attributes.",
 )
 ORIGINS: Final = _space(
     "origins",
@@ -62,7 +62,7 @@ STATES: Final = _space(
     "states",
     "pid u40",
     "[status, sequence, checkpoint, updated_at, mark, messages, events, receives, deaths, calls, far_requests, "
-    "far_timers, waits, error, requests, timers]",
+    "far_timers, attributed, waits, error, requests, timers]",
     "What changes with every turn, all that a turn has to read. A process that has had none and got nothing but its "
     "start has no record here yet, so that records come in the order of pids and fill their pages. `mark`: the number "
     "of its ready mark, 0 for none. `messages`, `events`: messages and other things in its inbox. `receives`: whether "

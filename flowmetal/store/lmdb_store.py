@@ -59,6 +59,7 @@ class LmdbStore(StoreReads):
         self.url = f"lmdb://{path}"
         self.engine = LmdbEngine(path, options, create=create)
         self.id = self.engine.id
+        self.origins = {}
         self._clock = clock
         self._latest = 0
         self._fault = fault

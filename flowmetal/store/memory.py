@@ -123,6 +123,7 @@ class MemoryStore(StoreReads):
         url: str = "memory:",
     ) -> None:
         self.id = uuid.uuid4().hex
+        self.origins = {}
         self.url = url
         self.fault = fault
         self._clock = clock or SteadyClock()

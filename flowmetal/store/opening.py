@@ -81,6 +81,7 @@ class StoreHandle(StoreReads):
     def __init__(self, store: LmdbStore) -> None:
         self.store = store
         self.id = store.id
+        self.origins = store.origins
         self.url = store.url
         self._closed = False
         self._watches: list[Callable[[], None]] = []

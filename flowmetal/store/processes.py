@@ -95,7 +95,7 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
 
     pid = changes.count("pid", 1)
     origin = changes.number_of((artifact, command.function, command.name))
-    born = BornRow(origin, changes.now, command.id, command.parent, digest, changes.new_mark())
+    born = BornRow(origin, changes.now, command.id, command.parent, digest, changes.new_mark(), bool(attributes))
     changes.add_process(pid, born, command.arguments)
     if id is not None:
         transaction.put(IDS, id, pid_key(pid))
@@ -158,7 +158,7 @@ def turn(changes: Changes, command: Turn) -> bool:
     if command.result is not None:
         transaction.put(RESULTS, pid_key(pid), command.result)
     if command.attributes is not None:
-        _replace_attributes(changes, pid, command.attributes)
+        _replace_attributes(changes, pid, row, command.attributes)
     for child in command.starts:
         child_pid, _ = start(changes, child if child.parent == pid else _child_of(pid, child))
         if child.answers:
@@ -300,8 +300,9 @@ def _attributes(attributes: dict[str, object]) -> bytes:
     return data
 
 
-def _replace_attributes(changes: Changes, pid: int, attributes: dict[str, object]) -> None:
+def _replace_attributes(changes: Changes, pid: int, row: ProcessRow, attributes: dict[str, object]) -> None:
     data = _attributes(attributes)
+    row.attributed = bool(data)
     if data:
         changes.transaction.put(ATTRIBUTES, pid_key(pid), data)
     else:

@@ -57,6 +57,7 @@ from flowmetal.store.layout import (
 from flowmetal.store.limits import MAX_ITEMS
 from flowmetal.store.log_records import read_entries
 from flowmetal.store.rows import (
+    Origin,
     decode_born,
     decode_origin,
     decode_request,
@@ -74,6 +75,9 @@ MAX_LOG_BYTES = 64 << 20
 _PAGE = 256
 #: And where few are likely to be wanted.
 _FEW = 16
+#: Origins kept in memory by those who read processes.
+MAX_ORIGINS = 1000
+Origins = dict[int, Origin]
 
 
 def _is_pid(pid: int) -> bool:
@@ -88,8 +92,8 @@ def _key_of(name: str) -> bytes | None:
         return None
 
 
-def process(transaction: ReadTransaction, pid: int) -> ProcessRecord | None:
-    """The record of a process."""
+def process(transaction: ReadTransaction, pid: int, origins: Origins) -> ProcessRecord | None:
+    """The record of a process.  `origins`: those that were read before, which never change."""
     if not _is_pid(pid):
         return None
     key = pid_key(pid)
@@ -99,19 +103,29 @@ def process(transaction: ReadTransaction, pid: int) -> ProcessRecord | None:
     born = decode_born(data)
     state = transaction.get(STATES, key)
     row = first_row(born) if state is None else decode_state(pid, state, "")
-    origin = decode_origin(transaction.get(ORIGINS, pid_key(born.origin)))
-    return process_record(pid, born, origin, row, transaction.get(ATTRIBUTES, key))
+    origin = origins.get(born.origin)
+    if origin is None:
+        if len(origins) > MAX_ORIGINS:
+            origins.clear()
+        origin = origins[born.origin] = decode_origin(transaction.get(ORIGINS, pid_key(born.origin)))
+    return process_record(pid, born, origin, row, transaction.get(ATTRIBUTES, key) if row.attributed else None)
 
 
-def process_by_id(transaction: ReadTransaction, id: str) -> ProcessRecord | None:
+def process_by_id(transaction: ReadTransaction, id: str, origins: Origins) -> ProcessRecord | None:
     """The record of the process that was started with an id."""
     key = _key_of(id)
     pid = None if key is None else transaction.get(IDS, key)
-    return None if pid is None else process(transaction, read_pid(pid))
+    return None if pid is None else process(transaction, read_pid(pid), origins)
 
 
 def processes(
-    transaction: ReadTransaction, *, after: int, limit: int, statuses: Iterable[str], newest_first: bool
+    transaction: ReadTransaction,
+    origins: Origins,
+    *,
+    after: int,
+    limit: int,
+    statuses: Iterable[str],
+    newest_first: bool,
 ) -> list[ProcessRecord]:
     """Processes by pid.  `after` leaves out it and what comes before it in the order of the answer; 0 nothing."""
     wanted = frozenset((statuses,) if isinstance(statuses, str) else statuses)
@@ -121,7 +135,7 @@ def processes(
     limit = max(0, min(limit, MAX_ITEMS))
     found: list[ProcessRecord] = []
     for pid in _candidates(transaction, after, wanted, newest_first) if limit else ():
-        record = process(transaction, pid)
+        record = process(transaction, pid, origins)
         if record is not None and (not wanted or record.status in wanted):
             found.append(record)
             if len(found) == limit:

@@ -44,6 +44,7 @@ class BornRow:
     parent: int | None
     digest: bytes  # of the arguments; empty without an id
     mark: int  # its first ready mark
+    attributed: bool  # whether it got attributes
 
 
 @dataclass(slots=True)
@@ -94,6 +95,7 @@ class ProcessRow:
     calls: int  # open requests that are called
     far_requests: int
     far_timers: int
+    attributed: bool  # whether it has attributes
     waits: str
     error: str
     requests: dict[int, RequestRow] = field(default_factory=dict)
@@ -111,7 +113,7 @@ class ProcessRow:
 
 def new_row(born: BornRow) -> ProcessRow:
     """A process that has just been started: marked, with its start in its inbox.  Not yet in the indexes."""
-    return ProcessRow(LIVE, 0, 0, born.created_at, born.mark, 0, 1, False, 0, 0, 0, 0, "", "")
+    return ProcessRow(LIVE, 0, 0, born.created_at, born.mark, 0, 1, False, 0, 0, 0, 0, born.attributed, "", "")
 
 
 def first_row(born: BornRow) -> ProcessRow:
@@ -126,7 +128,7 @@ def first_row(born: BornRow) -> ProcessRow:
 
 def encode_born(row: BornRow) -> bytes:
     """The value of PROCESSES."""
-    data: bytes = _pack((row.origin, row.created_at, row.id, row.parent, row.digest, row.mark))
+    data: bytes = _pack((row.origin, row.created_at, row.id, row.parent, row.digest, row.mark, row.attributed))
     return data
 
 
@@ -172,6 +174,7 @@ def encode_state(pid: int, row: ProcessRow, store_id: str) -> bytes:
             row.calls,
             row.far_requests,
             row.far_timers,
+            row.attributed,
             row.waits,
             row.error,
             [(number, *_request_fields(pid, number, request, store_id)) for number, request in row.requests.items()],

@@ -16,6 +16,7 @@ class StoreReads(ABC):
     """The reads; a subclass gives `_reading`, each use of which is one committed state."""
 
     id: str
+    origins: reads.Origins  # that were read; of one store, whose numbers are never given again
 
     @abstractmethod
     def _reading(self) -> AbstractContextManager[ReadTransaction]: ...
@@ -27,19 +28,21 @@ class StoreReads(ABC):
     def process(self, pid: int) -> ProcessRecord | None:
         """The record of a process, or None."""
         with self._reading() as transaction:
-            return reads.process(transaction, pid)
+            return reads.process(transaction, pid, self.origins)
 
     def process_by_id(self, id: str) -> ProcessRecord | None:
         """The record of the process that was started with this id, or None."""
         with self._reading() as transaction:
-            return reads.process_by_id(transaction, id)
+            return reads.process_by_id(transaction, id, self.origins)
 
     def processes(
         self, *, after: int = 0, limit: int = 100, statuses: Iterable[str] = (), newest_first: bool = False
     ) -> list[ProcessRecord]:
         """Processes in order of pid, those beyond `after`; at most 10,000 at a time."""
         with self._reading() as transaction:
-            return reads.processes(transaction, after=after, limit=limit, statuses=statuses, newest_first=newest_first)
+            return reads.processes(
+                transaction, self.origins, after=after, limit=limit, statuses=statuses, newest_first=newest_first
+            )
 
     def result(self, pid: int) -> bytes | None:
         """The encoded result, or error, of a process that has ended."""
