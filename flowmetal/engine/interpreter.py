@@ -116,6 +116,7 @@ class Interpreter:
         # has but an answer of this process is not looked up there.
         self._queue: dict[int, bool] = {}
         self._flying: set[int] = set()  # pids in a commit
+        self._seen_flying = False  # whether a look found a process in a commit, whose mark that may take away
         self._again: dict[int, bool] = {}  # as _queue, of pids that became ready while they were in a commit
         self._unreadable: dict[int, float] = {}  # pid -> when to look at it again
         self._sent: deque[_Sent] = deque()
@@ -290,6 +291,9 @@ class Interpreter:
             now = self.store.now()
             for (live, outcome), kept in zip(sent.items, results, strict=True):
                 self._committed(live, outcome, bool(kept), now)
+        if progress and self._seen_flying:
+            self._seen_flying = False
+            self._signals.ready = True
         return progress
 
     def _committed(self, live: Live, outcome: Outcome, kept: bool, now: int) -> None:
@@ -426,7 +430,7 @@ class Interpreter:
         pids = self.store.ready(self.partitions, READY_PAGE, self._queue.keys() | self._unreadable.keys())
         for pid in pids:
             if pid in self._flying:
-                self._again[pid] = True
+                self._seen_flying = True
             else:
                 self._queue[pid] = True
         if len(pids) == READY_PAGE:
