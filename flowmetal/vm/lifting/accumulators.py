@@ -6,6 +6,8 @@ loop, the changes are put into the collection first.
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import Instruction
 from flowmetal.bytecode.shape import register_written, registers_read
@@ -32,29 +34,49 @@ def looks_up(row: Instruction, register: int) -> bool:
     return row[0] == Op.builtin and row[2] in (GET, NTH) and row[3][0] == register and register not in row[3][1:]
 
 
-def accumulators(flow: Flow) -> dict[int, int]:
-    """The registers whose changes are gathered, with what is gathered."""
+def calls_nth(row: Instruction, register: int) -> bool:
+    """Whether an instruction, known to call the library's `nth`, looks something up in the collection of a register."""
+    return len(row[3]) == 2 and row[3][0] == register != row[3][1]
+
+
+def accumulators(flow: Flow, nth_calls: Set[int]) -> dict[int, dict[int, int]]:
+    """The registers whose changes are gathered, with what is gathered, for each block of a loop.
+
+    `nth_calls`: the instructions that are known to call `nth`.
+    """
+    loops = [flow.loop_of(start) for start in flow.order if flow.blocks[start].head]
+    found: dict[int, dict[int, int]] = {}
+    for loop in sorted(loops, key=len, reverse=True):  # a loop around another first
+        gathered = _of_loop(flow, loop, nth_calls)
+        for start in loop:
+            for register, what in gathered.items():
+                found.setdefault(start, {}).setdefault(register, what)
+    return found
+
+
+def _of_loop(flow: Flow, loop: Set[int], nth_calls: Set[int]) -> dict[int, int]:
     instructions = flow.code.instructions
-    inside: set[int] = set()
-    for start in flow.order:
-        if flow.blocks[start].head:
-            inside |= flow.loop_of(start)
-    rows = [instructions[index] for start in sorted(inside) for index in range(start, flow.blocks[start].stop)]
-    changed = {row[1] for row in rows if changes(row)}
+    indexes = [index for start in sorted(loop) for index in range(start, flow.blocks[start].stop)]
+    changed = {instructions[index][1] for index in indexes if changes(instructions[index])}
     if not changed:
         return {}
     spoiled: set[int] = set()
-    for row in rows:
+    looked: set[int] = set()
+    for index in indexes:
+        row = instructions[index]
         read, written = registers_read(row), register_written(row)
         if changes(row):
             spoiled.update(read[1:])
-        else:
-            spoiled.update(read[1:] if read and looks_up(row, read[0]) else read)
-            if written is not None:
-                spoiled.add(written)
+            continue
+        if read and (looks_up(row, read[0]) or (index in nth_calls and calls_nth(row, read[0]))):
+            looked.add(read[0])
+            read = read[1:]
+        spoiled.update(read)
+        if written is not None:
+            spoiled.add(written)
     kinds: dict[int, int] = {}
     for register in sorted(changed - spoiled):
-        mine = [row for row in rows if changes(row) and row[1] == register]
-        read_too = any(looks_up(row, register) for row in rows)
-        kinds[register] = CHANGES if read_too or any(row[2] == ASSOC for row in mine) else ITEMS
+        mine = [instructions[index] for index in indexes if changes(instructions[index])]
+        assoc = any(row[1] == register and row[2] == ASSOC for row in mine)
+        kinds[register] = CHANGES if assoc or register in looked else ITEMS
     return kinds

@@ -48,7 +48,9 @@ class Unit(Protocol):
     fixed: dict[int, Operand]
     own: dict[int, tuple[int, ...]]
     loops: bool  # calls of itself in place of its frame go round
-    gathered: dict[int, int]  # registers whose changes are gathered, see accumulators.py
+    gathered: dict[int, dict[int, int]]  # for blocks, registers whose changes are gathered, see accumulators.py
+    before: dict[int, list[int]]  # the blocks that lead to a block
+    nth_calls: set[int]  # instructions that call the library's `nth`
 
     def constant(self, value: Any) -> Operand:
         """A constant, by a name of the namespace or as a literal."""
@@ -75,10 +77,12 @@ class Writer:
         self.constants: dict[int, Operand] = unit.fixed
         self.pending: dict[int, Operand] = {}
         self.index = block.start
+        self.gathered = unit.gathered.get(block.start, {})
 
     def write(self) -> Written:
         """The block as statements."""
         code, block = self.unit.code, self.block
+        self._put_in()
         for index in range(block.start, block.stop):
             self.index = index
             self.snapshots[index] = self.constants
@@ -90,6 +94,27 @@ class Writer:
             self._step(row)
         self._spill(block.edges[0].target)
         return Written(self.lines, block.edges)
+
+    def _put_in(self) -> None:
+        """Behind a loop: what it gathered is put into the collections."""
+        unit = self.unit
+        for before in unit.before.get(self.block.start, ()):
+            for register, gathered in unit.gathered.get(before, {}).items():
+                if register in self.gathered or not unit.live[self.block.start] >> register & 1:
+                    continue
+                if gathered == ITEMS:
+                    text = f"r{register} = grown(r{register}, L{register})"
+                else:
+                    text = f"if A{register} is not None: r{register} = A{register}.value(); A{register} = None"
+                if all(line.text != text for line in self.lines):
+                    self.lines.append(Line(text, pure=True))
+
+    def _begin_gathering(self, targets: tuple[int, ...]) -> None:
+        """Before a loop."""
+        for target in targets:
+            for register, gathered in self.unit.gathered.get(target, {}).items():
+                if register not in self.gathered and self.unit.live[target] >> register & 1:
+                    self.lines.append(Line(begin_gathering(register, gathered), pure=True))
 
     # ---- operands ------------------------------------------------------------------------------------------------
 
@@ -105,10 +130,6 @@ class Writer:
 
     def local(self, register: int) -> Operand:
         """A register that is in its variable."""
-        gathered = self.unit.gathered.get(register)
-        if gathered is not None:
-            text = f"(r{register} := grown(r{register}, L{register}))" if gathered == ITEMS else f"A{register}.value()"
-            return Operand(text, ANY, False, False, self.index, frozenset((register,)))
         kind = self.kinds.get(register, ANY)
         return Operand(f"r{register}", kind, True, True, self.index, frozenset((register,)))
 
@@ -172,7 +193,7 @@ class Writer:
     ) -> None:
         """Puts off an expression that a register is to hold."""
         uses = frozenset().union(*[part.uses for part in parts])
-        if len(text) > TEXT_MAX or register in self.unit.gathered:
+        if len(text) > TEXT_MAX:
             self.assign(register, text, kind, parts)
             return
         self._forget(register)
@@ -186,7 +207,6 @@ class Writer:
         if register in self.pending and self.pending[register].safe:
             del self.pending[register]
         self.statement(f"r{register} = {text}", parts, what)
-        self._gather_anew(register)
         self._drop_constant(register)
         self.kinds[register] = kind
 
@@ -203,20 +223,9 @@ class Writer:
         if register in self.constants and register not in self.unit.fixed:
             self.constants = {key: value for key, value in self.constants.items() if key != register}
 
-    def _gather_anew(self, register: int) -> None:
-        """After a register whose changes are gathered was set to something else."""
-        gathered = self.unit.gathered.get(register)
-        if gathered is not None:
-            self.lines.append(Line(begin_gathering(register, gathered)))
-
     def hold(self, register: int, operand: Operand) -> None:
         """A register holds a constant from here on."""
         self._forget(register)
-        if register in self.unit.gathered:
-            self.flush()
-            self.lines.append(Line(f"r{register} = {operand.text}"))
-            self._gather_anew(register)
-            return
         if register not in self.unit.fixed:
             self.constants = {**self.constants, register: operand}
         self.kinds[register] = operand.kind
@@ -233,6 +242,7 @@ class Writer:
         for register, operand in self.constants.items():
             if live >> register & 1 and register not in self.unit.fixed:
                 self.lines.append(Line(f"r{register} = {operand.text}"))
+        self._begin_gathering(targets)
 
     # ---- the last instruction ------------------------------------------------------------------------------------
 
@@ -350,6 +360,9 @@ class Writer:
                 self.define(row[1], f"global_value(F.process, CODE, {row[2]})[0]", ANY, [], False)
         elif number == Op.dynamic:
             self.define(row[1], f"dynamic_value(F.process, F.fiber, CODE, {row[2]})", ANY, [], False)
+        elif self.index in unit.nth_calls and row[3][0] in self.gathered:
+            parts = self.uses(row[3][1:], row[1])
+            self.assign(row[1], f"A{row[3][0]}.call_nth(F, {parts[0].text})", ANY, parts, "call")
         elif number in (Op.call, Op.call_global):
             text, parts = self._call_text(row[2], row[3], number == Op.call_global, row[1])
             kind = unit.kinds.returns if unit.kinds.fits(self.index, self.kinds_now()) else ANY
@@ -379,8 +392,6 @@ class Writer:
             self.hold(to, operand)
         elif operand.text == f"r{source}":
             self.define(to, operand.text, operand.kind, [operand], True, atomic=True)
-        elif to in self.unit.gathered:
-            self.assign(to, operand.text, operand.kind, [operand])
         else:
             self._forget(to)
             self.pending[to] = operand
@@ -442,10 +453,10 @@ class Writer:
         unit = self.unit
         register, number, registers = row[1], row[2], row[3]
         info = BUILTINS[number]
-        if changes(row) and register in unit.gathered:
+        if changes(row) and register in self.gathered:
             self._change(row)
             return
-        if registers and registers[0] in unit.gathered and looks_up(row, registers[0]):
+        if registers and registers[0] in self.gathered and looks_up(row, registers[0]):
             parts = self.uses(registers[1:], register, root=False)
             method = "get" if number == GET else "nth"
             text = _joined(f"A{registers[0]}.{method}", [part.text for part in parts])
@@ -480,7 +491,7 @@ class Writer:
         texts = ", ".join(part.text for part in parts)
         meta = self.meta(parts)
         self.flush()
-        if self.unit.gathered[register] == ITEMS:
+        if self.gathered[register] == ITEMS:
             self.lines.append(Line(f"if type(r{register}) is Vector:", meta))
             self.lines.append(Line(f" L{register}.append({texts})", meta))
             self.lines.append(Line("else:"))

@@ -14,6 +14,7 @@ from flowmetal.values.hash_trie import SMALL_MAX, assoc_all, build
 from flowmetal.values.keys import WRAPPERS
 from flowmetal.vm.builtins.collections import lookup
 from flowmetal.vm.builtins.sequences import nth_item
+from flowmetal.vm.lifting.runtime import Bail, Exhausted, Fuel
 
 _OTHER, _MAP, _VECTOR = 0, 1, 2
 
@@ -81,6 +82,20 @@ class Building:
             before = self.size - len(self.added)
             return self.base.get(place) if place < before else self.added[place - before]
         return nth_item(self.value(), place, *default)
+
+    def call_nth(self, F: Fuel, place: Any) -> Any:
+        """A call of the library's `nth`."""
+        if self.kind != _VECTOR:
+            raise Bail
+        for _ in F:
+            break
+        else:
+            raise Exhausted
+        try:
+            return self.nth(place)
+        except BaseException:
+            F.extra += 1
+            raise
 
     def assoc(self, key: Any, value: Any) -> None:
         """`assoc` of one key."""

@@ -59,8 +59,7 @@ def enter_loop(
     loop = lifted_of(body).loop(body.code.instructions[back][1], process)
     entry = None
     if loop is not None:
-        typed = bool(loop.needs) and integers(registers, loop.needs, SMALL)
-        entry = loop.entry(TYPED if typed else PLAIN, process)
+        entry = loop.entry(registers, process)
     if loop is None or entry is None:
         body.heat = ENTRIES * 10  # another loop of the body may do
         return MISSED

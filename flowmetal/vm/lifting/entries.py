@@ -18,8 +18,9 @@ from flowmetal.bytecode.liveness import live_in
 from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import Function
 from flowmetal.values import Vector, sequences
+from flowmetal.vm.lifting.building import Building
 from flowmetal.vm.lifting.flow import Flow, Unliftable
-from flowmetal.vm.lifting.kinds import wanted
+from flowmetal.vm.lifting.kinds import SMALL, wanted
 from flowmetal.vm.lifting.runtime import LATE, TRANSPARENT, Fuel, refuse
 from flowmetal.vm.load import RunCode, run_function
 from flowmetal.vm.state import Region
@@ -29,6 +30,8 @@ Entry = Callable[..., Any]
 TYPED, GUARDED, PLAIN = "typed", "guarded", "plain"
 
 INSTRUCTIONS_MAX = 1500  # of a body that is lifted; a longer one takes Python too long to compile
+
+VARIANTS_MAX = 4  # of a loop
 
 _EFFECTS = frozenset({Op.perform, Op.request, Op.async_, Op.await_, Op.await_any, Op.cancel})
 
@@ -124,19 +127,25 @@ class LiftedLoop:
         self.registers = tuple(register for register in range(code.registers) if live >> register & 1)
         mask = wanted(code, live)
         self.needs = tuple(register for register in self.registers if mask >> register & 1)
-        self._made: dict[str, Entry | None] = {}
+        self._made: dict[tuple[int, ...], Entry | None] = {}
 
-    def entry(self, variant: str, process: Any) -> Entry | None:
-        """The function of a variant, None where it cannot be made."""
+    def entry(self, registers: list[Any], process: Any) -> Entry | None:
+        """The function for what the registers hold, None where it cannot be made.
+
+        Registers serve many variables, so those that arithmetic is done with need not hold integers at the entry.
+        """
+        held = tuple([one for one in self.needs if registers[one].__class__ is int and -SMALL < registers[one] < SMALL])
+        if held not in self._made and len(self._made) >= VARIANTS_MAX:
+            held = ()
         try:
-            return self._made[variant]
+            return self._made[held]
         except KeyError:
             made: Entry | None
             try:
-                made = LATE.lift_loop(self, variant, process.program)
+                made = LATE.lift_loop(self, held, process.program)
             except (Unliftable, RecursionError, SyntaxError):
                 made = None
-            self._made[variant] = made
+            self._made[held] = made
             return made
 
 
@@ -224,6 +233,7 @@ def integers(values: Any, places: tuple[int, ...], limit: int) -> bool:
 
 
 HELPERS = TRANSPARENT | {
+    Building.call_nth.__code__,
     _stub(None, PLAIN).__code__,  # type: ignore[arg-type]
     _gathering(None, 0).__code__,  # type: ignore[arg-type]
 }

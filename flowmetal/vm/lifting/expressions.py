@@ -215,7 +215,7 @@ def _division(pattern: str) -> _Maker:
             if left.kind == INT:
                 return f"({pattern.format(first, again, right.text)})", INT, left.safe
             text = pattern.format(again, again, right.text)
-            return f"({text} if type({first}) is int else {maker.plain(number, again, right.text)})", ANY, False
+            return f"(({text}) if type({first}) is int else {maker.plain(number, again, right.text)})", ANY, False
         kind = INT if left.kind == INT == right.kind else ANY
         return maker.plain(number, left.text, right.text), kind, False
 

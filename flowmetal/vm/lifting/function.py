@@ -43,6 +43,9 @@ from flowmetal.vm.load import RunCode, find_global, run_function
 
 Entry = Callable[..., Any]
 
+#: The library's function; no other module can have the name.
+NTH_NAME = "flowmetal.core.sequences/nth"
+
 _LITERALS = {Op.nil: None, Op.true: True, Op.false: False}
 
 
@@ -78,7 +81,7 @@ class Info:
 
     def __init__(self, body: RunCode) -> None:
         self.body = body
-        self.gathered: dict[int, int] = {}
+        self.gathered: list[tuple[int, int, dict[int, int]]] = []  # instructions from, to, and what is gathered there
         self.metas: dict[int, Meta] = {}
         self.snapshots: dict[int, dict[int, Operand]] = {}
         #: Places where the body calls itself in place of its frame: (instruction, argument registers, the callee's).
@@ -105,7 +108,16 @@ class Making:
         self._known: dict[int, tuple[bool, Any]] = {}
         self.expressions = Expressions(self.namespace, self._builtin, additions(self.code) <= ADDITIONS_MAX)
         self.own = self._own_calls()
-        self.gathered = {} if self.own else accumulators(flow)
+        self.nth_calls = {
+            index
+            for index, row in enumerate(self.code.instructions)
+            if row[0] == Op.call_global and len(row[3]) == 2 and self._is_nth(row[2])
+        }
+        self.gathered = {} if self.own else accumulators(flow, self.nth_calls)
+        self.before: dict[int, list[int]] = {}
+        for block in flow.blocks.values():
+            for edge in block.edges:
+                self.before.setdefault(edge.target, []).append(block.start)
         self.kinds = Kinds(flow, start, self.own, lifted.needs, self._own_result())
         self.fixed = self._fixed()
 
@@ -177,6 +189,10 @@ class Making:
         return len(self.info.sites)
 
     # ---- the body itself ------------------------------------------------------------------------------------------
+
+    def _is_nth(self, reference: int) -> bool:
+        settled, value = self.known(reference)
+        return settled and value.__class__ is Closure and value.function.name == NTH_NAME
 
     def _builtin(self, number: int) -> str:
         name = f"b{number}"
@@ -254,7 +270,8 @@ class Making:
         """Compiles the text, whose first line is left free for the head of the function."""
         text.lines[0] = f"def lifted({', '.join(parameters)}):"
         text.lines[1] = " q = 0" if text.asks else " pass"
-        self.info.metas, self.info.gathered = text.metas, self.gathered
+        self.info.metas = text.metas
+        self.info.gathered = [(start, self.flow.blocks[start].stop, what) for start, what in self.gathered.items()]
         self.info.source = "\n".join(text.lines)
         exec(compile(self.info.source, "<lifted>", "exec"), self.namespace)
         made: Entry = self.namespace.pop("lifted")
@@ -279,7 +296,7 @@ def lift(lifted: Lifted, variant: str, program: Program) -> Entry:
         prologue.append(f"{''.join(captures)}= S.captures")
     if code.takes_self:
         prologue.append(f"r{given + code.captures} = S")
-    prologue += _gathering(making, set(range(given + code.captures + code.takes_self)))
+    prologue += _gathering(making)
     structure = Structure(making.flow, written)
     merged = _merged_head(making, written)
     if merged >= 0:
@@ -297,13 +314,13 @@ def lift(lifted: Lifted, variant: str, program: Program) -> Entry:
     return making.finish(text, ["F", "S", *[f"r{place}" for place in range(given)]])
 
 
-def lift_loop(loop: LiftedLoop, variant: str, program: Program) -> Entry:
-    """The Python function of a body from the head of a loop on."""
-    start = dict.fromkeys(loop.needs, INT) if variant != PLAIN else {}
+def lift_loop(loop: LiftedLoop, integers: tuple[int, ...], program: Program) -> Entry:
+    """The Python function of a body from the head of a loop on, some registers holding integers."""
+    start = dict.fromkeys(integers, INT)
     making = Making(loop.lifted, loop.flow, program, start, loops=False)
     structure = Structure(making.flow, making.written())
     text = _begin(making)
-    for line in _gathering(making, set(loop.registers)):
+    for line in _gathering(making):
         text.line(1, line, ("entry",))
     head = loop.flow.blocks[loop.flow.entry]
     if head.ticks:
@@ -318,13 +335,17 @@ LATE.lift = lift
 LATE.lift_loop = lift_loop
 
 
-def _gathering(making: Making, given: set[int]) -> list[str]:
-    """What begins to gather the changes of registers that hold something at the entry, or needs nothing to begin."""
-    return [
-        begin_gathering(register, gathered)
-        for register, gathered in making.gathered.items()
-        if gathered == ITEMS or register in given
-    ]
+def _gathering(making: Making) -> list[str]:
+    """What stands at the entry for the registers whose changes are gathered somewhere."""
+    lines: dict[tuple[int, int], str] = {}
+    for gathered in making.gathered.values():
+        for register, what in gathered.items():
+            lines[register, what] = f"L{register} = []" if what == ITEMS else f"A{register} = None"
+    live = making.live[making.flow.entry]
+    for register, what in making.gathered.get(making.flow.entry, {}).items():
+        if live >> register & 1:
+            lines[register, what] = begin_gathering(register, what)
+    return list(lines.values())
 
 
 def _begin(making: Making) -> Text:

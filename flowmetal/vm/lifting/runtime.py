@@ -64,7 +64,7 @@ class _Late:
 
     calls_of: Callable[[Any], Any]  # entries.py
     lift: Callable[[Any, str, Any], Callable[..., Any]]  # function.py
-    lift_loop: Callable[[Any, str, Any], Callable[..., Any]]
+    lift_loop: Callable[[Any, tuple[int, ...], Any], Callable[..., Any]]
 
 
 LATE = _Late()

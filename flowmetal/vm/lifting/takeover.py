@@ -163,11 +163,13 @@ def _registers(stand: _Stand, index: int) -> list[Any]:
     for name, value in variables.items():
         if name[0] == "r":
             registers[int(name[1:])] = value
-    for register, gathered in stand.info.gathered.items():
-        if gathered == ITEMS:
-            registers[register] = grown(registers[register], variables[f"L{register}"])
-        elif f"A{register}" in variables:
-            registers[register] = variables[f"A{register}"].value()
+    for start, stop, gathered in stand.info.gathered:
+        if start <= index < stop:
+            for register, what in gathered.items():
+                if what == ITEMS:
+                    registers[register] = grown(registers[register], variables[f"L{register}"])
+                elif variables[f"A{register}"] is not None:
+                    registers[register] = variables[f"A{register}"].value()
     for register, operand in stand.info.snapshots[index].items():
         registers[register] = operand.value
     return registers
