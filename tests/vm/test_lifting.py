@@ -222,6 +222,20 @@ CASES = {
             (perform :test/keep [a b c])
             [(f 5) (f 300) a (g 40 b) (h 5) c (k {true 1 1 2 1.0 3} [1 true 1.0 1.0M nil :a "b" [1] 1 2])
              (try (g 3 "no") (catch _ e (error-message e))) (try (g 3 nil) (catch _ e (error-message e)))]))""",
+    "walks": """
+        (defn f [v n] (loop [i 0 s 0] (if (< i n) (recur (inc i) (+ s (nth v i))) s)))
+        (defn g [v i] (try (loop [i i s []] (if (< i 70) (recur (inc i) (conj s (nth v i))) s)) (catch _ e (error-kind e))))
+        (defn main []
+          (let [v (vec (range 100))]
+            [(f v 100) (f (range 5 60 2) 20) (f (rest v) 99) (g v 30) (g v -1) (g (range 3 200) 33) (g (rest v) 31)
+             (g (vec (range 50)) 30) (g "abc" 0) (g (apply str (range 50)) 65) (g [] 0) (g {} 0) (g nil 68) (g v 68)
+             (g (list* (range 80)) 67) (map (fn [x] [x]) (subs "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG" 2))]))""",
+    "a vector changed everywhere": """
+        (defn f [v n] (loop [i 0 v v]
+          (if (< i n) (let [at (mod (* i 17) n)] (recur (inc i) (assoc v at (+ (nth v at) i)))) v)))
+        (defn g [v n] (loop [i 0 v v] (if (< i n) (recur (inc i) (conj (assoc v (nth v i) i) 0)) v)))
+        (defn main []
+          (let [v (vec (range 300))] (perform :test/keep v) [(f v 300) (f (f v 10) 200) v (g [0 1 2] 40)]))""",
     "the same in a loop": """
         (defn f [m n] (loop [i 0 m m] (if (< i n) (recur (inc i) (assoc m :a 1)) m)))
         (defn g [v n] (loop [i 0 v v] (if (< i n) (recur (inc i) (assoc v 0 (if (odd? i) 5 (nth v 0)))) v)))

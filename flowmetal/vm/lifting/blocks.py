@@ -16,7 +16,7 @@ from flowmetal.dataclass import replace
 from flowmetal.values import Keyword
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.builtins.strings import STRING_MAX
-from flowmetal.vm.lifting.accumulators import CONJ, GET, ITEMS, changes, looks_up
+from flowmetal.vm.lifting.accumulators import CONJ, GET, ITEMS, NTH, changes, looks_up
 from flowmetal.vm.lifting.expressions import Expressions, Operand, text_parts
 from flowmetal.vm.lifting.flow import Block
 from flowmetal.vm.lifting.kinds import ANY, BOOL, INT, Kinds, constant_kind
@@ -51,6 +51,8 @@ class Unit(Protocol):
     gathered: dict[int, dict[int, int]]  # for blocks, registers whose changes are gathered, see accumulators.py
     before: dict[int, list[int]]  # the blocks that lead to a block
     nth_calls: set[int]  # instructions that call the library's `nth`
+    unsteady: dict[int, set[int]]  # for blocks of loops, the registers that the loop writes
+    walked: set[int]  # registers of which a loop keeps the block of items that it looked at last
 
     def constant(self, value: Any) -> Operand:
         """A constant, by a name of the namespace or as a literal."""
@@ -322,7 +324,7 @@ class Writer:
         elif number in (Op.add, Op.subtract, Op.multiply):
             sign, name = {Op.add: ("+", "add"), Op.subtract: ("-", "subtract"), Op.multiply: ("*", "multiply")}[number]
             parts = self.uses((row[2], row[3]), row[1], root=False)
-            self.define(row[1], *self._made(make.arithmetic(sign, name, *parts), parts))
+            self.define(row[1], *self._made(make.arithmetic(sign, name, parts[0], parts[1]), parts))
         elif number == Op.add_integer:
             parts = self.uses((row[2],), row[1], root=False)
             sign, other = ("+", row[3]) if row[3] >= 0 else ("-", -row[3])
@@ -480,9 +482,24 @@ class Writer:
             return
         parts = self.uses(registers, register, root=False)
         made = unit.expressions.call(number, parts)
+        if number == NTH and len(parts) == 2:
+            made = self._walk(registers[0], parts) or made
         if made[1] == ANY and unit.kinds.result_kind(self.index, row, self.kinds) == BOOL:
             made = (made[0], BOOL, made[2])
         self.define(register, *self._made(made, parts))
+
+    def _walk(self, register: int, parts: list[Operand]) -> tuple[str, int, bool] | None:
+        """An item of a collection that stays the same in a loop, which keeps the 32 items that it looked at last."""
+        coll, place = parts
+        spoiled = self.unit.unsteady.get(self.block.start)
+        if spoiled is None or register in spoiled or coll.text != f"r{register}":
+            return None
+        if place.kind != INT or not place.atomic or place.constant:
+            return None
+        self.unit.walked.add(register)
+        kept, number, i = f"C{register}", f"c{register}", place.text
+        block = f"({kept} := items_of({coll.text}, ({number} := {i} >> 5)))"
+        return f"({kept} if {i} >> 5 == {number} else {block})[{i} & 31]", ANY, False
 
     def _change(self, row: Instruction) -> None:
         """A change of a collection in place of itself, which is gathered."""

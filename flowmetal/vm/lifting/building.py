@@ -30,7 +30,7 @@ def grown(base: Any, items: list[Any]) -> Any:
 class Building:
     """A map or vector with changes that are not in it yet; any other value, which is changed at once."""
 
-    __slots__ = ("added", "base", "changes", "kind", "size")
+    __slots__ = ("added", "base", "changes", "flat", "kind", "size")
 
     def __init__(self, base: Any) -> None:
         self.changes: dict[Any, Any] = {}
@@ -40,6 +40,7 @@ class Building:
 
     def _begin(self, base: Any) -> None:
         self.base = base
+        self.flat: list[Any] | None = None  # all items of a vector of which many were changed, if none were added
         if base.__class__ is Map:
             self.kind = _MAP
         elif base.__class__ is Vector:
@@ -63,6 +64,7 @@ class Building:
                 self.added = []
         self.changes = {}
         self.base = base
+        self.flat = None
         return base
 
     def get(self, key: Any, default: Any = None) -> Any:
@@ -76,6 +78,8 @@ class Building:
     def nth(self, place: Any, *default: Any) -> Any:
         """`nth`."""
         if self.kind == _VECTOR and place.__class__ is int and 0 <= place < self.size:
+            if self.flat is not None:
+                return self.flat[place]
             found = self.changes.get(place, MISSING)
             if found is not MISSING:
                 return found
@@ -91,6 +95,8 @@ class Building:
             break
         else:
             raise Exhausted
+        if self.flat is not None and place.__class__ is int and 0 <= place < self.size:
+            return self.flat[place]
         try:
             return self.nth(place)
         except BaseException:
@@ -114,10 +120,19 @@ class Building:
             if key == self.size:
                 self.conj(value)
             elif 0 <= key < self.size:
+                flat = self.flat
+                if flat is not None:
+                    if not identical(flat[key], value):
+                        flat[key] = self.changes[key] = value
+                    return
                 if not identical(self.nth(key), value):
                     before = self.size - len(self.added)
                     if key < before:
                         self.changes[key] = value
+                        if len(self.changes) << 4 > self.size and not self.added:
+                            self.flat = list(self.base)
+                            for place, item in self.changes.items():
+                                self.flat[place] = item
                     else:
                         self.added[key - before] = value
             else:
@@ -128,6 +143,7 @@ class Building:
     def conj(self, item: Any) -> None:
         """`conj` of one item."""
         if self.kind == _VECTOR:
+            self.flat = None
             self.added.append(item)
             self.size += 1
         else:

@@ -13,7 +13,7 @@ from typing import Any
 from flowmetal.dataclass import dataclass
 from flowmetal.values import Keyword
 from flowmetal.vm.builtins.strings import STRING_MAX
-from flowmetal.vm.lifting.kinds import ANY, BOOL, DIVISIONS, INT, SMALL
+from flowmetal.vm.lifting.kinds import ANY, BOOL, DIVISIONS, FACTOR_BITS_MAX, INT, SMALL, SMALL_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,11 @@ class Operand:
     uses: frozenset[int] = frozenset()
     value: Any = None
     constant: bool = False
+
+
+def bits_of(operand: Operand) -> int:
+    """The bits of a constant integer; many for anything else."""
+    return operand.value.bit_length() if operand.constant and operand.value.__class__ is int else SMALL_BITS
 
 
 class Expressions:
@@ -55,10 +60,12 @@ class Expressions:
 
     # ---- arithmetic ----------------------------------------------------------------------------------------------
 
-    def arithmetic(self, sign: str, function: str, left: Operand, right: Operand) -> tuple[str, int, bool]:
-        """A sum, difference or product: (text, kind, safe)."""
+    def arithmetic(
+        self, sign: str, function: str, left: Operand, right: Operand, counted: bool = True
+    ) -> tuple[str, int, bool]:
+        """A sum, difference or product: (text, kind, safe).  `counted`: by `additions` of kinds.py."""
         if left.kind == INT == right.kind:
-            if sign != "*" and self.bounded:
+            if self.bounded and counted and (sign != "*" or min(bits_of(left), bits_of(right)) <= FACTOR_BITS_MAX):
                 return f"({left.text} {sign} {right.text})", INT, True
             name = self.name()
             return (
@@ -188,7 +195,7 @@ def _step(sign: str) -> _Maker:
 
 
 def _sum(sign: str, function: str) -> _Maker:
-    return lambda maker, number, arguments: maker.arithmetic(sign, function, arguments[0], arguments[1])
+    return lambda maker, number, arguments: maker.arithmetic(sign, function, arguments[0], arguments[1], counted=False)
 
 
 def _order(sign: str, function: str, swapped: bool) -> _Maker:

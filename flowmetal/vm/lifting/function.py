@@ -5,13 +5,13 @@ Names in the text are generated, and constants are objects in the namespace, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flowmetal.bytecode.liveness import live_in
 from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import UNBOUND, Code, Program
-from flowmetal.bytecode.shape import register_written
+from flowmetal.bytecode.shape import SHAPES, register_written
 from flowmetal.values import (
     Cell,
     Closure,
@@ -61,7 +61,7 @@ BASE: dict[str, Any] = {
     "Set": Set, "Vector": Vector,
     "add": numbers.add, "subtract": numbers.subtract, "multiply": numbers.multiply,
     "less": numbers.less, "less_equal": numbers.less_equal, "equal": equal, "display": display, "map_of": _map_of,
-    "Building": Building, "grown": grown,
+    "Building": Building, "grown": grown, "items_of": runtime.items_of,
     "global_value": global_value, "dynamic_value": dynamic_value,
     **{
         name: getattr(runtime, name)
@@ -114,6 +114,8 @@ class Making:
             if row[0] == Op.call_global and len(row[3]) == 2 and self._is_nth(row[2])
         }
         self.gathered = {} if self.own else accumulators(flow, self.nth_calls)
+        self.walked: set[int] = set()
+        self.unsteady = self._unsteady()
         self.before: dict[int, list[int]] = {}
         for block in flow.blocks.values():
             for edge in block.edges:
@@ -189,6 +191,27 @@ class Making:
         return len(self.info.sites)
 
     # ---- the body itself ------------------------------------------------------------------------------------------
+
+    def _unsteady(self) -> dict[int, set[int]]:
+        """The registers that are written by the outermost loop around a block, calls of itself in place of its frame
+        counted in."""
+        code, flow = self.code, self.flow
+
+        def written(starts: Iterable[int]) -> set[int]:
+            rows = [code.instructions[index] for start in starts for index in range(start, flow.blocks[start].stop)]
+            return {register for row in rows if (register := register_written(row)) is not None}
+
+        found: dict[int, set[int]] = {}
+        again = [arguments for index, arguments in self.own.items() if SHAPES[code.instructions[index][0]].ends]
+        if again and self.loops:
+            changed = {place for arguments in again for place, one in enumerate(arguments) if place != one}
+            return dict.fromkeys(flow.order, written(flow.order) | changed)
+        loops = [flow.loop_of(start) for start in flow.order if flow.blocks[start].head]
+        for loop in sorted(loops, key=len, reverse=True):
+            registers = written(loop)
+            for start in loop:
+                found.setdefault(start, registers)
+        return found
 
     def _is_nth(self, reference: int) -> bool:
         settled, value = self.known(reference)
@@ -345,7 +368,7 @@ def _gathering(making: Making) -> list[str]:
     for register, what in making.gathered.get(making.flow.entry, {}).items():
         if live >> register & 1:
             lines[register, what] = begin_gathering(register, what)
-    return list(lines.values())
+    return [*lines.values(), *[f"c{register} = -1" for register in sorted(making.walked)]]
 
 
 def _begin(making: Making) -> Text:

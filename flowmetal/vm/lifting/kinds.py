@@ -24,6 +24,7 @@ SMALL = 1 << SMALL_BITS
 #: Slices of fuel that lifted code runs through at most before frames take over.
 SPAN = 10
 ADDITIONS_MAX = 5
+FACTOR_BITS_MAX = 3  # of constants whose products count as so many additions
 assert SMALL_BITS + (SLICE + 1) * SPAN * ADDITIONS_MAX + 64 < INTEGER_BITS_MAX  # 64: what the constants added come to
 
 #: Builtins that give an integer, smaller than SMALL, or no value at all; and those that give true or false.
@@ -49,8 +50,13 @@ def constant_kind(value: Any) -> int:
 
 
 def additions(code: Code) -> int:
-    """How many additions of a body can make an integer twice as large."""
-    return sum(1 for row in code.instructions if row[0] in _SUMS)
+    """How many bits the sums of a body, and its products with small constants, can make integers longer by."""
+    bits = sum(1 for row in code.instructions if row[0] in _SUMS)
+    for index, row in enumerate(code.instructions):
+        if row[0] == Op.multiply:
+            loads = [one[2] for one in code.instructions[:index] if one[0] == Op.integer and one[1] in row[2:4]]
+            bits += max([one.bit_length() for one in loads if one.bit_length() <= FACTOR_BITS_MAX], default=0)
+    return bits
 
 
 def wanted(code: Code, registers: int) -> int:

@@ -7,18 +7,21 @@ nothing, or for a region, on the stack that the frames are made from.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any
 
 from flowmetal.values import (
     BuiltinFn,
+    Char,
     Closure,
     Cons,
     LazySeq,
     List,
     NeedsRealize,
+    Range,
     Resumption,
     Vector,
+    VectorSeq,
     equal,
     next_,
     numbers,
@@ -264,6 +267,36 @@ def lifted_next(F: Fuel, value: Any) -> Any:
                 raise
             lazy = need.seq
         realize(F, lazy)
+
+
+def items_of(coll: Any, number: int) -> Any:
+    """32 items of a collection, from 32 * number on."""
+    kind = coll.__class__
+    start = number << 5
+    if number >= 0:
+        if kind is Vector:
+            node = coll.root
+            if node is None:
+                if not number:
+                    return coll.tail
+            elif start >= node.size:
+                if start == node.size:
+                    return coll.tail
+            else:
+                shift = node.shift
+                while shift:
+                    node = node.children[(start >> shift) & 31]
+                    shift -= 5
+                return node.children
+        elif kind is Range:
+            whole = coll.integers()
+            if whole is not None and start < len(whole):
+                return whole[start : start + 32]
+        elif kind is VectorSeq:
+            return tuple(islice(coll.vector.iter_from(coll.start + start), 32))
+        elif kind is str:
+            return tuple(map(Char, coll[start : start + 32]))
+    raise Bail
 
 
 # ---- look-ups ------------------------------------------------------------------------------------------------------
