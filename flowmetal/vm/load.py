@@ -7,6 +7,7 @@ from typing import Any
 from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import Code, Function, Global, Module
 from flowmetal.values import Closure, fail
+from flowmetal.vm.arities import wrong_count
 from flowmetal.vm.fusing import improve, link_call
 from flowmetal.vm.predecode import Running, first_run, predecode, single
 from flowmetal.vm.slots import Slots
@@ -122,12 +123,7 @@ class RunFunction:
         variadic = self.variadic
         if variadic is not None and count >= variadic.parameters:
             return variadic
-        counts = [str(number) for number in sorted(self.fixed)]
-        if variadic is not None:
-            counts.append(f"{variadic.parameters} or more")
-        wanted = " or ".join(counts)
-        fail("arity", f"{self.function.name} takes {wanted} argument{'' if wanted == '1' else 's'}, got {count}")
-        raise AssertionError
+        wrong_count(self.function.name, self.fixed, None if variadic is None else variadic.parameters, count)
 
 
 def run_function(function: Function) -> RunFunction:

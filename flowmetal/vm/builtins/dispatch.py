@@ -15,7 +15,10 @@ from flowmetal.bytecode.open_tables import MEMO_MAX, OpenTables, checked, entry_
 from flowmetal.bytecode.program import Program
 from flowmetal.values import (
     EMPTY_MAP,
+    BuiltinFn,
+    Closure,
     ErrorValue,
+    Keyword,
     LanguageError,
     Map,
     Set,
@@ -28,8 +31,9 @@ from flowmetal.values import (
     keyword,
     print_string,
 )
+from flowmetal.vm.arities import wrong_count
 from flowmetal.vm.builtins.check import shown
-from flowmetal.vm.builtins.registry import builtin
+from flowmetal.vm.builtins.registry import BUILTINS, builtin
 from flowmetal.vm.state import Process
 
 HIERARCHY = "flowmetal.core/hierarchy"
@@ -285,3 +289,26 @@ def prefers(process: Process, name: Any) -> Map:
     for one, other in _keys(table(process, f"{_text(name)} prefers")):
         found = found.assoc(one, found.get(one, Set.of(())).conj(other))
     return found
+
+
+@builtin(1708, "taking", 3)
+def taking(name: Any, function: Any, count: Any) -> Any:
+    """The function, if it takes so many arguments; if not, the :arity error is one of the multimethod of that name.
+
+    What a multimethod calls, its dispatch function and its methods, nobody has called by name.
+    """
+    kind = function.__class__
+    if kind is Closure:
+        codes = [function.function.module.codes[index] for index in function.function.codes]
+        fixed = [code.parameters for code in codes if not code.variadic]
+        least = next((code.parameters for code in codes if code.variadic), None)
+        if count not in fixed and (least is None or count < least):
+            wrong_count(name.text, fixed, least, count)
+    elif kind is Keyword or kind is Symbol:
+        if not 1 <= count <= 2:
+            wrong_count(name.text, (1, 2), None, count)
+    elif kind is BuiltinFn:
+        info = BUILTINS.get(function.number)
+        if info is not None and not info.accepts(count):
+            fail("arity", f"{name.text} does not take {count} argument{'' if count == 1 else 's'}")
+    return function
