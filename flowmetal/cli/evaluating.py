@@ -31,7 +31,7 @@ def evaluate(
         bool, typer.Option("--jsonl", help='A program a line: {"src": ...} in, {"value": ...} out.')
     ] = False,
     fuel: Annotated[str, typer.Option(help="Calls and loop turns a form may take; 0: any number.")] = "0",
-    heap: Annotated[str, typer.Option(help="Objects a form may hold.")] = "8000000",
+    heap: Annotated[str, typer.Option(help="Objects a form may hold.")] = "4000000",
     debug: Annotated[bool, typer.Option("--debug", help="Show Python tracebacks.", hidden=True)] = False,
 ) -> None:
     """Evaluates forms in order and prints the value of the last one.  Example: flowvm eval -e '(+ 1 2)'"""

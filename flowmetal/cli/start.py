@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+#: Objects made until Python looks for garbage among them: values cannot change, so cycles are rare among them.
+GARBAGE_AT = 50_000
+
 
 class Run:
     """The arguments of a `flowvm run`."""
@@ -69,6 +72,7 @@ def _do(work: Callable[[], int]) -> NoReturn:
 
 def _imported() -> None:
     gc.freeze()
+    gc.set_threshold(GARBAGE_AT, 20, 20)
     gc.enable()
 
 

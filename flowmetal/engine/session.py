@@ -40,7 +40,7 @@ class Bounds:
     """What one form may use: fuel (calls and loop turns), heap objects, nested calls, seconds, characters printed."""
 
     fuel: int = 1 << 62
-    heap: int = 8_000_000
+    heap: int = 4_000_000
     frames: int = 2_000_000
     seconds: float | None = None
     characters: int = 1 << 20

@@ -49,7 +49,7 @@ KINDS: dict[type, int] = {
 _OWN = frozenset({Cell, Promise, Resumption, Closure, BuiltinFn})
 _MEMO_AT = 512  # composite pairs compared before pairs are remembered; sharing can make their number exponential
 _NESTING_MAX = 64  # depth of colliding hashes within keys within keys; beyond it is an attack
-_CELLS = 32  # lazy cells asked for at once when neither side has a known length
+_CELLS = 32  # lazy cells walked before more than one is asked for at once, when neither side has a known length
 
 _Pairs = Iterator[tuple[Any, Any]]
 
@@ -168,12 +168,17 @@ def _stepwise(a: Any, b: Any, bound: int | None) -> _Pairs:
 
 
 class _Steps:
-    """Walks a sequence item by item, asking for no more lazy cells than the comparison may look at."""
+    """Walks a sequence item by item, asking for no more lazy cells than the comparison may look at.
+
+    Where neither side has a known length nobody can say how many these are.  The comparison begins anew whenever it has
+    to ask, so beyond some first cells it asks for half as many again as it has seen: that makes its work linear.
+    """
 
     def __init__(self, sequence: Any, bound: int | None) -> None:
         self.sequence = sequence
         self.items: Iterator[Any] | None = None
         self.left = bound
+        self.walked = 0
 
     def item(self) -> Value:
         """The next item, or MISSING at the end."""
@@ -182,15 +187,21 @@ class _Steps:
         sequence = self.sequence
         while sequence.__class__ is LazySeq:
             if sequence.state != "done":
-                raise NeedsRealize(sequence, False, _CELLS if self.left is None else self.left + 1)
+                raise NeedsRealize(sequence, False, self._wanted())
             sequence = sequence.value
         if self.left:
             self.left -= 1
+        self.walked += 1
         if sequence.__class__ is Cons:
             self.sequence = sequence.rest
             return sequence.first
         self.items = iter(() if sequence is None else sequence)
         return next(self.items, MISSING)
+
+    def _wanted(self) -> int:
+        if self.left is not None:
+            return self.left + 1
+        return 1 if self.walked < _CELLS else self.walked // 2
 
 
 def _flatten(entries: Iterator[tuple[tuple[Any, Any], tuple[Any, Any]]]) -> _Pairs:

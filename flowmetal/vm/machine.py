@@ -613,7 +613,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                         floor = _pause(process, fiber, code, registers, index, fuel)
                         if floor < 0:
                             return False
-                mode = unwinding.realize(process, fiber, frame, need.seq, need.whole)
+                mode = unwinding.realize(process, fiber, frame, need)
             except LanguageError as problem:
                 raised = problem.error
         except NeedsProgram as need:

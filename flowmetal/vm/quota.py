@@ -11,7 +11,18 @@ from __future__ import annotations
 from typing import Any
 
 from flowmetal.bytecode.liveness import live_after_call, live_retry
-from flowmetal.values import LazySeq, Resumption, children_of
+from flowmetal.values import (
+    Char,
+    Cons,
+    Duration,
+    Instant,
+    Keyword,
+    LazySeq,
+    List,
+    Resumption,
+    Symbol,
+    children_of,
+)
 from flowmetal.values.wire import ModuleOwner
 from flowmetal.vm.faults import limit_error
 from flowmetal.vm.state import Fiber, Frame, Process, Region
@@ -30,6 +41,8 @@ OBJECTS_MADE = 50_000
 REGISTERS_PER_OBJECT = 16
 TEXT_PER_OBJECT = 256
 TEXT_MIN = 256  # shorter strings are part of what holds them
+#: Values that weigh nothing and hold nothing.
+_WEIGHTLESS = frozenset({type(None), bool, int, float, Keyword, Symbol, Char, Instant, Duration})
 
 
 def check_quotas(process: Process, fiber: Fiber, frame: Frame | None) -> None:
@@ -67,30 +80,65 @@ def count_objects(process: Process, running: Frame | None, limit: int) -> int:
             count += _frame(frame, pending)
         if count > limit:
             return count
+    return _count_values(pending, count, limit)
+
+
+def _count_values(pending: list[Any], count: int, limit: int) -> int:
+    """`count` and the heap objects reachable from the values in `pending`, or some number above `limit`.
+
+    What belongs to a module is no process's and is not entered.
+    """
     seen: set[int] = set()
     texts: set[Any] = set()
+    pop, push = pending.pop, pending.append
     while pending:
-        value = pending.pop()
-        below = children_of(value)
-        if below is None:
+        value = pop()
+        kind = value.__class__
+        if kind in _WEIGHTLESS:
+            continue
+        if kind is str or kind is bytes:
             # By content: which equal strings are one object does not survive an image.
-            if (value.__class__ is str or value.__class__ is bytes) and len(value) >= TEXT_MIN and value not in texts:
+            if len(value) >= TEXT_MIN and value not in texts:
                 texts.add(value)
                 count += len(value) // TEXT_PER_OBJECT
                 if count > limit:
                     break
             continue
-        if id(value) in seen:
+        if kind is List or kind is Cons:
+            # The longest chains there are: without a detour through `pending`.
+            while value.__class__ is kind:
+                key = id(value)
+                if key in seen or value.owner.__class__ is ModuleOwner:
+                    break
+                seen.add(key)
+                count += 1
+                first = value.first
+                if first.__class__ not in _WEIGHTLESS:
+                    push(first)
+                rest = value.rest
+                if rest is value:  # the empty list
+                    break
+                value = rest
+            else:
+                push(value)
+            if count > limit:
+                break
             continue
-        seen.add(id(value))
+        key = id(value)
+        if key in seen:
+            continue
+        below = children_of(value)
+        if below is None or value.owner.__class__ is ModuleOwner:
+            continue
+        seen.add(key)
         count += 1
         if count > limit:
             break
-        if value.__class__ is Resumption:
+        if kind is Resumption:
             for frame in value.frames:
                 count += _frame(frame, pending)
         else:
-            pending.extend(below)
+            pending.extend([child for child in below if child.__class__ not in _WEIGHTLESS])
     return count
 
 

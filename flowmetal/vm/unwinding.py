@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.values import Closure, ErrorValue, LanguageError, LazySeq, fail, sequences
+from flowmetal.values import Closure, ErrorValue, LanguageError, LazySeq, NeedsRealize, fail, sequences
 from flowmetal.vm.fibers import close_scope, end_fiber, wait_for
 from flowmetal.vm.frames import Mode, check_closure, entry_frame, pop_frame, position, push_region
 from flowmetal.vm.handlers import abandon
@@ -84,15 +84,17 @@ def unwind(
 # ---- lazy sequences ----------------------------------------------------------------------------------------------
 
 
-def realize(process: Process, fiber: Fiber, frame: Frame, lazy: LazySeq, whole: bool) -> int:
+def realize(process: Process, fiber: Fiber, frame: Frame, need: NeedsRealize) -> int:
     """An instruction met an unrealized lazy sequence: runs its body above `frame`, which is then run again.
 
-    Gives the mode.  A sequence that another fiber realizes is waited for.
+    Where the instruction needs more than one cell the library walks through them, so that the instruction is not run
+    once a cell.  Gives the mode.  A sequence that another fiber realizes is waited for.
     """
-    if whole:
-        walker = process.program.lookup("flowmetal.core", "realize-all")
+    lazy = need.seq
+    if need.whole or need.cells > 1:
+        walker = process.program.lookup("flowmetal.core", "realize-all" if need.whole else "realize-some")
         if walker is not None and walker.value.__class__ is Closure:
-            call = entry_frame(walker.value, [lazy])
+            call = entry_frame(walker.value, [lazy] if need.whole else [lazy, need.cells])
             fiber.frames.append(frame)
             fiber.frames.append(call)
             return Mode.ENTER

@@ -10,9 +10,11 @@ import pytest
 
 from flowmetal import vm
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.values import LazySeq
+from flowmetal.values import LazySeq, NeedsRealize, print_string
+from flowmetal.vm import unwinding
 from flowmetal.vm.builtins.registry import BUILTINS, BY_NAME
 from flowmetal.vm.frames import push_region
+from flowmetal.vm.quota import count_objects
 from flowmetal.vm.state import Region
 from tests.engine.kit import Scripts
 from tests.vm import kit
@@ -347,3 +349,50 @@ def test_a_builtin_this_version_has_not() -> None:
     assert found is not None
     with pytest.raises(FlowmetalError, match="99999"):
         vm.start(process, found.value, [])
+
+
+WALKS: dict[str, tuple[str, str, int]] = {
+    "equal to what is known": ("(= (take 3000 (iterate inc 0)) (range 3000))", "true", 2),
+    "equal, both lazy": ("(= (take 3000 (iterate inc 0)) (take 3000 (iterate inc 0)))", "true", 100),
+    "different soon": ("(= (iterate inc 0) (iterate inc 1))", "false", 0),
+}
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_an_instruction_is_not_run_once_a_lazy_cell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time it meets cells to be realized an instruction begins anew, so its work would be quadratic."""
+    expression, expected, at_most = WALKS[name]
+    asked = []
+    realize = unwinding.realize
+
+    def counted(process: Any, fiber: Any, frame: Any, need: NeedsRealize) -> int:
+        if frame[0].code.name.endswith("/main"):
+            asked.append(need.cells)
+        return realize(process, fiber, frame, need)
+
+    monkeypatch.setattr(unwinding, "realize", counted)
+    process = _start(f"(defn main [] {expression})", vm.Limits(lifting=False))
+    outcome = vm.run(process)
+    assert isinstance(outcome, vm.Finished) and print_string(outcome.value) == expected
+    assert len(asked) <= at_most
+    assert asked or at_most == 0
+
+
+def test_an_error_behind_what_an_instruction_needs_is_nobodys() -> None:
+    """More cells are realized than are looked at; what fails there is no error of the comparison."""
+    source = (
+        '(defn numbers [n] (lazy-seq (if (= n 60) (throw (error :test/late "late" n)) (cons n (numbers (inc n))))))\\n'
+        "(defn main [] [(= (numbers 0) (map (fn [x] (if (= x 50) :no x)) (iterate inc 0)))\n"
+        "  (try (= (numbers 0) (iterate inc 0)) (catch :test/late e (ex-data e)))])"
+    )
+    assert kit.play(source).outcome == "[false 60]"
+
+
+def test_the_heap_is_counted_without_what_belongs_to_modules() -> None:
+    source = "(def numbers (vec (range 5000)))\n(defn main [] (let [v numbers] (perform :stop nil) (count v)))"
+    weights = []
+    for text in (source, source.replace("[v numbers]", "[v (vec (range 5000))]")):
+        process = _start(text)
+        vm.run(process)
+        weights.append(count_objects(process, None, 1 << 40))
+    assert weights[0] < 20 and weights[1] > weights[0] + 150
