@@ -21,10 +21,11 @@ from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.artifacts import Programs
 from flowmetal.engine.claims import Claims, gained, lost
-from flowmetal.engine.config import Config
+from flowmetal.engine.config import Config, collect_later
 from flowmetal.engine.draft import Setting, call_of
 from flowmetal.engine.effects import Surroundings
 from flowmetal.engine.functions import Function, Functions
+from flowmetal.engine.lines import error_of
 from flowmetal.engine.live import Live, Loaded, exhausted, in_process, load
 from flowmetal.engine.signals import Signals
 from flowmetal.engine.trouble import Trouble
@@ -40,7 +41,7 @@ from flowmetal.store.interface import (
     ProcessRecord,
     Store,
 )
-from flowmetal.values import ErrorValue, LanguageError, keyword
+from flowmetal.values import LanguageError
 
 logger = logging.getLogger("flowmetal.engine")
 
@@ -74,8 +75,6 @@ UNREADABLE_SECONDS = 60.0
 
 #: Processes looked at in one round when requests of in-process functions are found again after a start.
 RECOVER_PAGE = 500
-
-KIND_ENGINE = keyword("flowmetal/engine")
 
 
 @dataclass(slots=True)
@@ -142,6 +141,7 @@ class Interpreter:
 
     def start(self) -> None:
         """Starts the interpreter's thread."""
+        collect_later()
         self._thread = threading.Thread(target=self._loop, name="flowmetal-interpreter", daemon=True)
         self._thread.start()
         self._watchdog.start(self._thread)
@@ -592,10 +592,6 @@ class Interpreter:
         epoch = self._claims.epoch(record.pid)
         if epoch is None:
             return
-        if isinstance(problem, LanguageError):
-            error = problem.error
-        else:
-            error = ErrorValue(KIND_ENGINE, f"{type(problem).__name__}: {problem}"[:1000], None)
         inbox = self.store.inbox(record.pid, messages=False)
-        turn = pause_turn(record, inbox, epoch, self.store.now(), error)
+        turn = pause_turn(record, inbox, epoch, self.store.now(), error_of(problem))
         self.store.submit([turn]).add_done_callback(lambda _: self._signals.wake())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from flowmetal.engine.effects import VALUE_BYTES_MAX
 from flowmetal.engine.live import Live
-from flowmetal.values import ErrorValue, Instant, LanguageError, encode_value, print_string
+from flowmetal.values import ErrorValue, Instant, LanguageError, encode_value, keyword, print_string
+
+KIND_ENGINE = keyword("flowmetal/engine")
 
 #: Characters of a line, and requests named in the one that says what a process waits for.
 LINE_MAX = 300
@@ -42,6 +44,13 @@ def person_line(pid: int) -> str:
 def error_line(error: ErrorValue) -> str:
     """An error in one line: ":http/timeout no answer within 30s"."""
     return " ".join(f":{error.kind.text} {error.message}".split())[:LINE_MAX]
+
+
+def error_of(problem: Exception) -> ErrorValue:
+    """The error that a process shows where the engine itself could not run it."""
+    if isinstance(problem, LanguageError):
+        return problem.error
+    return ErrorValue(KIND_ENGINE, f"{type(problem).__name__}: {problem}"[:1000], None)
 
 
 def instant_text(nanoseconds: int) -> str:
