@@ -3,7 +3,7 @@
 A fiber's frames are plain data (state.py); the running frame's code, registers and position are locals of the loop
 and are pushed back as a frame whenever control leaves it.  No Python frame ever stands between two frames of a
 program, so depth is bounded by a quota and not by Python's stack.  The loop dispatches through a tree of comparisons
-on the opcode's number, which was the fastest of the shapes measured; numbers stand as literals their name
+on the opcode's number, which was the fastest of the shapes measured; numbers stand as literals with their name
 beside them (instructions.py), since a name would cost a global look-up each.
 
 Instructions that look up a global are replaced, in place, after their first run: CONSTANT loads the value that was
@@ -44,10 +44,9 @@ from flowmetal.vm.faults import fault, with_trace
 from flowmetal.vm.frames import Mode, entry_frame
 from flowmetal.vm.performing import run_effect
 from flowmetal.vm.predecode import stopped
-from flowmetal.vm.quota import check_quotas
+from flowmetal.vm.quota import pause
 from flowmetal.vm.state import (
     ENTER,
-    SLICE,
     Fiber,
     Process,
     Region,
@@ -56,26 +55,6 @@ from flowmetal.vm.state import (
 
 #: Integers beyond this size go through numbers.py, which bounds them.
 SMALL = 1 << 256
-
-
-def _pause(process: Process, fiber: Fiber, code: Any, registers: list[Any], index: int, fuel: int) -> int:
-    """Fuel has come to the end of a slice, or to its own end, at instruction `index` of `code`; None: between frames.
-
-    Gives the fuel at which to come here next, or -1 when there is none left: the fiber then stands at its instruction,
-    which will take its fuel again, and is the next to run.  Raises the limit errors of quota.py.
-    """
-    frame = None if code is None else (code, code.settle(registers, index), index, -1)
-    if fuel < 0:
-        if frame is not None:
-            fiber.frames.append(frame)
-        process.ready.appendleft(fiber.id)
-        process.slice_left = fuel + 1 - process.slice_end
-        process.fuel = 0
-        return -1
-    process.slices += 1
-    process.slice_end = fuel - SLICE
-    check_quotas(process, fiber, frame)
-    return max(process.slice_end, 0)
 
 
 def run_fiber(process: Process, fiber: Fiber) -> bool:
@@ -111,7 +90,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                             # The body of a lazy sequence gave another one, and so on: that takes fuel as a loop does.
                             fuel -= 1
                             if fuel < floor:
-                                floor = _pause(process, fiber, None, [], 0, fuel)
+                                floor = pause(process, fiber, None, [], 0, fuel)
                                 if floor < 0:
                                     fiber.resume = (Resume.VALUE, value)
                                     return False
@@ -386,7 +365,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                         fuel -= 1
                         if op == 50:  # JUMP_BACK
                             if fuel < floor:
-                                floor = _pause(process, fiber, code, registers, d, fuel)
+                                floor = pause(process, fiber, code, registers, d, fuel)
                                 if floor < 0:
                                     return False
                         else:
@@ -405,7 +384,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                     registers[x] = registers[y]
                             if fuel < floor:
                                 running = code.instructions[d]
-                                floor = _pause(process, fiber, code, registers, d, fuel)
+                                floor = pause(process, fiber, code, registers, d, fuel)
                                 if floor < 0:
                                     return False
                         if lifts:
@@ -421,7 +400,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                         # Calls.  Fuel first: a frame that is cut here runs the same instruction again.
                         fuel -= 1
                         if fuel < floor and op != 61:
-                            floor = _pause(process, fiber, code, registers, following - 1, fuel)
+                            floor = pause(process, fiber, code, registers, following - 1, fuel)
                             if floor < 0:
                                 return False
                         if op < 70:
@@ -437,7 +416,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                     if fuel < floor:
                                         registers[z] = x + y
                                         running = code.instructions[following - 1]
-                                        floor = _pause(process, fiber, code, registers, following - 1, fuel)
+                                        floor = pause(process, fiber, code, registers, following - 1, fuel)
                                         if floor < 0:
                                             return False
                                     frames.append((code, registers, following, a))
@@ -458,122 +437,103 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                                 registers = [registers[c], *d]
                             else:  # 66 TAIL_CALL_KNOWN
                                 registers = [*c(registers), *d]
-                            code = b  # entry
-                            if lifts:
-                                heat = code.heat = code.heat - 1
-                                if heat < 0:
-                                    done, mode, value = lifting.enter(process, code, registers, fuel, floor)
-                                    if done:
-                                        fuel, floor = process.fuel, max(process.slice_end, 0)
-                                        break
-                            following = b.entry
-                            continue
-                        if op < 74:
-                            function = registers[b]
-                            if op == 70 or op == 72:  # CALL_ONE, TAIL_CALL_ONE
-                                x = registers[c]
-                                if function.__class__ is Closure:
-                                    ready = function.function.ready
-                                    if ready is not None and ready.one is not None:
-                                        if op == 70:
-                                            frames.append((code, registers, following, a))
-                                        code = ready.one  # entry
-                                        if code.takes_self:
-                                            registers = [x, *function.captures, function, *code.padding]
-                                        elif function.captures:
-                                            registers = [x, *function.captures, *code.padding]
-                                        else:
-                                            registers = [x, *code.padding]
-                                        if lifts:
-                                            heat = code.heat = code.heat - 1
-                                            if heat < 0:
-                                                done, mode, value = lifting.enter(process, code, registers, fuel, floor)
-                                                if done:
-                                                    fuel, floor = process.fuel, max(process.slice_end, 0)
-                                                    break
-                                        following = code.entry
-                                        continue
-                                elif function.__class__ is BuiltinFn and op == 70:
-                                    builtin = function.one
-                                    if builtin is not None:
-                                        registers[a] = builtin(x)
-                                        following = code.instructions[following]
-                                        continue
-                                arguments = [x]
-                            else:  # 71 CALL_TWO, 73 TAIL_CALL_TWO
-                                x = registers[c]
-                                y = registers[d]
-                                if function.__class__ is Closure:
-                                    ready = function.function.ready
-                                    if ready is not None and ready.two is not None:
-                                        if op == 71:
-                                            frames.append((code, registers, following, a))
-                                        code = ready.two  # entry
-                                        if code.takes_self:
-                                            registers = [x, y, *function.captures, function, *code.padding]
-                                        elif function.captures:
-                                            registers = [x, y, *function.captures, *code.padding]
-                                        else:
-                                            registers = [x, y, *code.padding]
-                                        if lifts:
-                                            heat = code.heat = code.heat - 1
-                                            if heat < 0:
-                                                done, mode, value = lifting.enter(process, code, registers, fuel, floor)
-                                                if done:
-                                                    fuel, floor = process.fuel, max(process.slice_end, 0)
-                                                    break
-                                        following = code.entry
-                                        continue
-                                elif function.__class__ is BuiltinFn and op == 71:
-                                    builtin = function.two
-                                    if builtin is not None:
-                                        registers[a] = builtin(x, y)
-                                        following = code.instructions[following]
-                                        continue
-                                arguments = [x, y]
-                        elif op < 76:  # 74 CALL, 75 TAIL_CALL
-                            function = registers[b]
-                            arguments = [*c(registers)]
-                        elif op < 78:  # 76 CALL_GLOBAL, 77 TAIL_CALL_GLOBAL
-                            function, settled = global_value(process, code, b)
-                            arguments = [*c(registers)]
-                            if settled and not stepping:
-                                code.link(following - 1, function)
-                        else:  # 78 APPLY, 79 TAIL_APPLY
-                            function = registers[b]
-                            arguments = apply_arguments(registers[c])
-                        # A call of `function` with `arguments`; a tail call has no register for its result.
-                        if function.__class__ is Closure:
-                            call = entry_frame(function, arguments)
-                            if a >= 0:
-                                frames.append((code, registers, following, a))
-                            if stepping:
-                                frames.append(call)
+                            code = b
+                        else:
+                            called = None
+                            if op < 74:
+                                function = registers[b]
+                                if op == 70 or op == 72:  # CALL_ONE, TAIL_CALL_ONE
+                                    x = registers[c]
+                                    if function.__class__ is Closure:
+                                        ready = function.function.ready
+                                        if ready is not None and ready.one is not None:
+                                            if op == 70:
+                                                frames.append((code, registers, following, a))
+                                            code = called = ready.one
+                                            if code.takes_self:
+                                                registers = [x, *function.captures, function, *code.padding]
+                                            elif function.captures:
+                                                registers = [x, *function.captures, *code.padding]
+                                            else:
+                                                registers = [x, *code.padding]
+                                    elif function.__class__ is BuiltinFn and op == 70:
+                                        builtin = function.one
+                                        if builtin is not None:
+                                            registers[a] = builtin(x)
+                                            following = code.instructions[following]
+                                            continue
+                                    if called is None:
+                                        arguments = [x]
+                                else:  # 71 CALL_TWO, 73 TAIL_CALL_TWO
+                                    x = registers[c]
+                                    y = registers[d]
+                                    if function.__class__ is Closure:
+                                        ready = function.function.ready
+                                        if ready is not None and ready.two is not None:
+                                            if op == 71:
+                                                frames.append((code, registers, following, a))
+                                            code = called = ready.two
+                                            if code.takes_self:
+                                                registers = [x, y, *function.captures, function, *code.padding]
+                                            elif function.captures:
+                                                registers = [x, y, *function.captures, *code.padding]
+                                            else:
+                                                registers = [x, y, *code.padding]
+                                    elif function.__class__ is BuiltinFn and op == 71:
+                                        builtin = function.two
+                                        if builtin is not None:
+                                            registers[a] = builtin(x, y)
+                                            following = code.instructions[following]
+                                            continue
+                                    if called is None:
+                                        arguments = [x, y]
+                            elif op < 76:  # 74 CALL, 75 TAIL_CALL
+                                function = registers[b]
+                                arguments = [*c(registers)]
+                            elif op < 78:  # 76 CALL_GLOBAL, 77 TAIL_CALL_GLOBAL
+                                function, settled = global_value(process, code, b)
+                                arguments = [*c(registers)]
+                                if settled and not stepping:
+                                    code.link(following - 1, function)
+                            else:  # 78 APPLY, 79 TAIL_APPLY
+                                function = registers[b]
+                                arguments = apply_arguments(registers[c])
+                            # A call of `function` with `arguments`; a tail call has no register for its result.
+                            if called is not None:
+                                pass
+                            elif function.__class__ is Closure:
+                                call = entry_frame(function, arguments)
+                                if a >= 0:
+                                    frames.append((code, registers, following, a))
+                                if stepping:
+                                    frames.append(call)
+                                    break
+                                code, registers, _, _ = call
+                            elif a < 0:
+                                mode, value = call_value(process, fiber, function, arguments)
                                 break
-                            code, registers, _, _ = call  # entry
-                            if lifts:
-                                heat = code.heat = code.heat - 1
-                                if heat < 0:
-                                    done, mode, value = lifting.enter(process, code, registers, fuel, floor)
-                                    if done:
-                                        fuel, floor = process.fuel, max(process.slice_end, 0)
-                                        break
-                            following = code.entry
-                            continue
-                        if a < 0:
-                            mode, value = call_value(process, fiber, function, arguments)
-                            break
-                        if function.__class__ is not Resumption:
-                            _, registers[a] = call_value(process, fiber, function, arguments)
-                            following = code.instructions[following] if not stepping else stopped(following)
-                            continue
-                        frames.append((code, registers, following, a))
-                        try:
-                            mode, value = call_value(process, fiber, function, arguments)
-                        except LanguageError:
-                            frames.pop()
-                            raise
-                        break
+                            elif function.__class__ is not Resumption:
+                                _, registers[a] = call_value(process, fiber, function, arguments)
+                                following = code.instructions[following] if not stepping else stopped(following)
+                                continue
+                            else:
+                                frames.append((code, registers, following, a))
+                                try:
+                                    mode, value = call_value(process, fiber, function, arguments)
+                                except LanguageError:
+                                    frames.pop()
+                                    raise
+                                break
+                        # The body that is called begins; `registers` are its own.
+                        if lifts:
+                            heat = code.heat = code.heat - 1
+                            if heat < 0:
+                                done, mode, value = lifting.enter(process, code, registers, fuel, floor)
+                                if done:
+                                    fuel, floor = process.fuel, max(process.slice_end, 0)
+                                    break
+                        following = code.entry
+                        continue
                     if op < 90:
                         if op == 80:  # THROW
                             raise LanguageError(check_error(registers[a]))
@@ -584,7 +544,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                         # The others take fuel as calls do: each can be all there is to a loop.
                         fuel -= 1
                         if fuel < floor:
-                            floor = _pause(process, fiber, code, registers, following - 1, fuel)
+                            floor = pause(process, fiber, code, registers, following - 1, fuel)
                             if floor < 0:
                                 return False
                         mode, value = run_effect(process, fiber, code, registers, running)
@@ -610,7 +570,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                 if running[0] < 60 or op == 81:  # the others have taken fuel already
                     fuel -= 1
                     if fuel < floor:
-                        floor = _pause(process, fiber, code, registers, index, fuel)
+                        floor = pause(process, fiber, code, registers, index, fuel)
                         if floor < 0:
                             return False
                 mode = unwinding.realize(process, fiber, frame, need)

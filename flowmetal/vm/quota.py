@@ -25,7 +25,7 @@ from flowmetal.values import (
 )
 from flowmetal.values.wire import ModuleOwner
 from flowmetal.vm.faults import limit_error
-from flowmetal.vm.state import Fiber, Frame, Process, Region
+from flowmetal.vm.state import SLICE, Fiber, Frame, Process, Region
 
 #: Ticks of the clock for a full slice of fuel; a request is one tick.
 SLICE_TICKS = 64
@@ -61,6 +61,26 @@ def check_quotas(process: Process, fiber: Fiber, frame: Frame | None) -> None:
     process.heap_due = now + SLICE_TICKS * max(pause, 1)
     if count > limits.heap_objects:
         raise limit_error(f"more than {limits.heap_objects} heap objects")
+
+
+def pause(process: Process, fiber: Fiber, code: Any, registers: list[Any], index: int, fuel: int) -> int:
+    """Fuel has come to the end of a slice, or to its own end, at instruction `index` of `code`; None: between frames.
+
+    Gives the fuel at which to come here next, or -1 when there is none left: the fiber then stands at its instruction,
+    which will take its fuel again, and is the next to run.  Raises the limit errors.
+    """
+    frame = None if code is None else (code, code.settle(registers, index), index, -1)
+    if fuel < 0:
+        if frame is not None:
+            fiber.frames.append(frame)
+        process.ready.appendleft(fiber.id)
+        process.slice_left = fuel + 1 - process.slice_end
+        process.fuel = 0
+        return -1
+    process.slices += 1
+    process.slice_end = fuel - SLICE
+    check_quotas(process, fiber, frame)
+    return max(process.slice_end, 0)
 
 
 def heap_due_at_most(process: Process) -> int:
