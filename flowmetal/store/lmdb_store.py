@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -37,6 +38,11 @@ from flowmetal.store.watchers import Watchers
 EVERYTHING: frozenset[Hint] = frozenset(
     {("everything", 0), ("claims", 0), ("timer", 0), *(("ready", partition) for partition in range(PARTITIONS))}
 )
+
+#: How long a thread of this process may compute before one that waits for it gets its turn, at most; Python's own 5 ms
+#: are ten commits.  The thread that commits gives way at every call of LMDB and of the socket, so beside a thread that
+#: computes it would wait some 50 ms for a commit, and with it every process that is attached.
+SWITCH_SECONDS = 0.0005
 
 
 class LmdbStore(StoreReads):
@@ -164,6 +170,7 @@ class LmdbStore(StoreReads):
         self._check_open()
         if self._committer is not None or self._link is not None:
             return
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         if self._owner_lock.try_acquire():
             self._own()
         else:
