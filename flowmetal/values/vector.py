@@ -7,7 +7,7 @@ are heap objects of their own: a changed item makes one new node a level, and an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import Any
 
 from flowmetal.values.base import Collection, Heap, Value
@@ -88,6 +88,18 @@ def _set_all(node: VectorNode, changes: dict[int, Value]) -> VectorNode:
         for index, value in changes.items():
             children[index & 31] = value
     return VectorNode(tuple(children), shift, node.size)
+
+
+def _set_blocks(node: VectorNode, blocks: list[int], items: list[Value]) -> VectorNode:
+    """The node with some blocks of 32 items, by number in rising order, taken from `items`, which has all."""
+    if not node.shift:
+        start = blocks[0] << 5
+        return VectorNode(tuple(items[start : start + WIDTH]), 0, WIDTH)
+    children = list(node.children)
+    below = node.shift - 5
+    for place, group in groupby(blocks, lambda block: (block >> below) & 31):
+        children[place] = _set_blocks(children[place], list(group), items)
+    return VectorNode(tuple(children), node.shift, node.size)
 
 
 def _drop_leaf(node: VectorNode) -> VectorNode | None:
@@ -205,6 +217,15 @@ class Vector(Collection):
         if below and root is not None:
             root = _set_all(root, below)
         return Vector(tuple(tail) if len(below) < len(changes) else self.tail, root, self.meta)
+
+    def with_blocks(self, blocks: set[int], items: list[Value]) -> Vector:
+        """The vector with some blocks of 32 items, by number, taken from `items`, which has all items."""
+        root = self.root
+        start = 0 if root is None else root.size
+        below = sorted(block for block in blocks if block << 5 < start)
+        if below and root is not None:
+            root = _set_blocks(root, below, items)
+        return Vector(tuple(items[start:]) if len(below) < len(blocks) else self.tail, root, self.meta)
 
     def conj(self, value: Value) -> Vector:
         """The vector with one more item at its end."""

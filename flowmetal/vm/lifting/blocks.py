@@ -50,6 +50,7 @@ class Unit(Protocol):
     loops: bool  # calls of itself in place of its frame go round
     gathered: dict[int, dict[int, int]]  # for blocks, registers whose changes are gathered, see accumulators.py
     before: dict[int, list[int]]  # the blocks that lead to a block
+    exits: dict[int, dict[int, Operand]]  # for blocks that are written, the registers that hold constants at their end
     nth_calls: set[int]  # instructions that call the library's `nth`
     unsteady: dict[int, set[int]]  # for blocks of loops, the registers that the loop writes
     walked: set[int]  # registers of which a loop keeps the block of items that it looked at last
@@ -83,8 +84,25 @@ class Writer:
 
     def write(self) -> Written:
         """The block as statements."""
-        code, block = self.unit.code, self.block
+        self._enter()
         self._put_in()
+        written = self._write()
+        self.unit.exits[self.block.start] = self.constants
+        return written
+
+    def _enter(self) -> None:
+        """What all blocks that lead here leave as constants is constant still."""
+        before, exits = self.unit.before.get(self.block.start), self.unit.exits
+        if before and not self.block.head and all(one in exits for one in before):
+            first, *others = [exits[one] for one in before]
+            self.constants = {
+                register: operand
+                for register, operand in first.items()
+                if all(other.get(register) is operand for other in others)
+            }
+
+    def _write(self) -> Written:
+        code, block = self.unit.code, self.block
         for index in range(block.start, block.stop):
             self.index = index
             self.snapshots[index] = self.constants

@@ -57,7 +57,9 @@ class Building:
         if self.kind == _MAP:
             base = _changed_map(base, changes)
         else:
-            if changes:
+            if self.flat is not None:
+                base = base.with_blocks({place >> 5 for place in changes}, self.flat)
+            elif changes:
                 base = base.assoc_all(changes)
             if self.added:
                 base = base.extend(self.added)

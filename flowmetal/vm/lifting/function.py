@@ -115,6 +115,7 @@ class Making:
         }
         self.gathered = {} if self.own else accumulators(flow, self.nth_calls)
         self.walked: set[int] = set()
+        self.exits: dict[int, dict[int, Operand]] = {}
         self.unsteady = self._unsteady()
         self.before: dict[int, list[int]] = {}
         for block in flow.blocks.values():

@@ -32,6 +32,7 @@ from flowmetal.values import rest as rest_of
 from flowmetal.values import seq as seq_of
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.calls import apply_arguments, call_value
+from flowmetal.vm.lifting.kinds import SMALL
 from flowmetal.vm.state import Fiber, Process
 from flowmetal.vm.waiting import wake
 
@@ -90,6 +91,7 @@ def too_long() -> Any:
 
 #: Builtins as functions of one or two arguments, to be called as values.
 OF_ONE = {number: info.function for number, info in BUILTINS.items() if not info.context and info.accepts(1)}
+_PLUS = 100
 OF_TWO = {number: info.function for number, info in BUILTINS.items() if not info.context and info.accepts(2)} | {
     100: numbers.add,
     101: numbers.subtract,
@@ -143,7 +145,12 @@ def call_one(F: Fuel, function: Any, argument: Any) -> Any:
 def call_two(F: Fuel, function: Any, one: Any, two: Any) -> Any:
     """`other_call` with two arguments."""
     if function.__class__ is BuiltinFn:
-        builtin = OF_TWO.get(function.number)
+        number = function.number
+        if number == _PLUS and one.__class__ is int and two.__class__ is int and -SMALL < one + two < SMALL:
+            for _ in F:
+                return one + two
+            raise Exhausted
+        builtin = OF_TWO.get(number)
         if builtin is not None:
             for _ in F:
                 try:
