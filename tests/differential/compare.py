@@ -134,7 +134,7 @@ def _empty_twice(expression: str, _ours: str, clojure: str) -> bool:
 
 #: Functions that look at no item of their argument, or not at all of them.
 _BLIND = re.compile(
-    r"\((?:compare|coll\?|seq\?|sequential\?|some\?|nil\?|not|boolean|list|vector|identity|if|when|and|or|cond|first|"
+    r"\((?:compare|=|not=|coll\?|seq\?|sequential\?|some\?|nil\?|not|boolean|list|vector|identity|if|when|and|or|cond|first|"
     r"counted\?|realized\?|type|meta|constantly|any\?|fn\?|ifn\?|map\?|list\?|vector\?|string\?|number\?|set\?|empty\?|"
     r"seqable\?|take|nth|second|some|every\?|not-any\?|not-every\?|get|contains\?|if-let|when-let|when-first|let|do|comment|"
     r"dissoc|case|next|fnext|associative\?|reversible\?|delay\?|satisfies\?|instance\?|keyword\?|symbol\?|conj|cons)[ )]"
