@@ -371,7 +371,8 @@ def pop(value: Value) -> Any:
     if kind is List:
         if not value.count:
             fail("index", "an empty list has no first item to take away")
-        return value.rest
+        # A list that is empty by this keeps the metadata, one with items left has its own: as in Clojure.
+        return value.rest if value.count > 1 else List.empty(meta_of(value))
     if value is None:
         return None
     fail("type", "`pop` takes a vector or a list", value)
