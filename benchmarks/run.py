@@ -31,6 +31,8 @@ from benchmarks.scales import FULL, QUICK, TINY, Scale
 #: once, and what measures small differences comes when they have ended.
 WORKLOADS = ("limits", "chain", "fan", "latency", "resume", "park", "state", "scaling", "cold", "pure", "compiling")
 WITH_PEERS = frozenset({"chain", "fan", "latency", "resume", "park"})
+#: Not part of the quick share.
+SLOW = frozenset({"compiling"})
 SCALES = {scale.name: scale for scale in (FULL, QUICK, TINY)}
 MILLION = 1_000_000
 
@@ -81,6 +83,8 @@ def main() -> None:
     if options.million:
         scale = dataclasses.replace(scale, parked=(*scale.parked, MILLION))
     names = tuple(options.only.split(",")) if options.only else WORKLOADS
+    if scale is QUICK and not options.only:
+        names = tuple(name for name in names if name not in SLOW)
     peers = tuple(options.peers.split(",")) if options.peers else PEER_NAMES
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that all that was started is ended
     if options.realtime:
