@@ -91,6 +91,7 @@ def main() -> None:
         # What all sides are started from has it, so that they inherit it, database and servers included.  Else each
         # wake-up after a sync waits for a time slice of what else runs, and the scheduler is what is measured.
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    options.output = options.output.resolve()  # sides run in folders of their own
     options.output.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="work-", dir=os.environ.get("BENCH_FOLDER") or options.output))
     where = surroundings(scale) | {"scheduling": "SCHED_RR" if options.realtime else "normal"}

@@ -21,7 +21,7 @@ from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.artifacts import Programs
 from flowmetal.engine.claims import Claims, gained, lost
-from flowmetal.engine.config import Config, collect_later
+from flowmetal.engine.config import Config, collect_later, switch_sooner
 from flowmetal.engine.draft import Setting, call_of
 from flowmetal.engine.effects import Surroundings
 from flowmetal.engine.functions import Function, Functions
@@ -142,6 +142,7 @@ class Interpreter:
     def start(self) -> None:
         """Starts the interpreter's thread."""
         collect_later()
+        switch_sooner()
         self._thread = threading.Thread(target=self._loop, name="flowmetal-interpreter", daemon=True)
         self._thread.start()
         self._watchdog.start(self._thread)
