@@ -268,6 +268,19 @@ def _get(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
     return _method("Map", "get")(maker, number, arguments)
 
 
+def _get_or(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    coll, key, other = arguments
+    if not (key.constant and key.value.__class__ is Keyword and other.atomic):
+        return None
+    first, again = maker.twice(coll)
+    return (
+        f"({again}.table.get({key.text}, {other.text}) if type({first}) is Map and {again}.table is not None"
+        f" else {maker.plain(number, again, key.text, other.text)})",
+        ANY,
+        False,
+    )
+
+
 def _nth(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
     coll, place = arguments
     if not (coll.atomic and place.atomic):
@@ -311,6 +324,23 @@ def _not(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
 
 def _equal(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
     return maker.equality(arguments[0], arguments[1])
+
+
+def _chain(sign: str, function: str) -> _Maker:
+    """A sum or product of three."""
+
+    def make(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+        first, second, third = arguments
+        if not (second.atomic and third.atomic):
+            return None  # an error of the first two is to come before what the third does
+        text, kind, safe = maker.arithmetic(sign, function, first, second, counted=False)
+        return maker.arithmetic(sign, function, Operand(text, kind, safe=safe), third, counted=False)
+
+    return make
+
+
+def _assoc_pairs(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    return f"assoc_pairs({', '.join(operand.text for operand in arguments)})", ANY, False
 
 
 def _not_equal(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
@@ -372,7 +402,11 @@ _SPECIAL: dict[tuple[int, int], _Maker] = {
     **{(200, number): _text for number in range(1, 7)},
     **{(400, number): _vector for number in range(1, 9)},
     (408, 2): _get,
+    (100, 3): _chain("+", "add"),
+    (102, 3): _chain("*", "multiply"),
+    (408, 3): _get_or,
     (412, 3): _assoc,
+    **{(412, number): _assoc_pairs for number in (5, 7, 9)},
     (415, 2): _method("Vector", "conj"),
     (504, 2): _cons,
     (505, 1): _count,

@@ -66,7 +66,7 @@ BASE: dict[str, Any] = {
     **{
         name: getattr(runtime, name)
         for name in (
-            "Bail", "Exhausted", "apply_call", "assoc", "atomic", "call_one", "call_two",
+            "Bail", "Exhausted", "apply_call", "assoc", "assoc_pairs", "atomic", "call_one", "call_two",
             "lifted_first", "lifted_next", "lifted_rest", "lifted_seq",
             "other_call", "tame", "too_long", "value_call", "warm",
         )

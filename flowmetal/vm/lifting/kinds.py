@@ -36,6 +36,9 @@ BOOLEAN_BUILTINS = frozenset(
 #: Of two integers, the second not zero: quot, rem, mod.
 DIVISIONS = frozenset({104, 105, 106})
 
+#: Builtins whose arguments are numbers, integers most of the time.
+_OF_INTEGERS = DIVISIONS | {107, 108, 117, 118, 119, 120, 121}
+
 _ARITHMETIC = frozenset({Op.add, Op.subtract, Op.multiply, Op.less, Op.less_equal})
 _SUMS = frozenset({Op.add, Op.subtract})
 _TRUTHS = frozenset({Op.true, Op.false, Op.less, Op.less_equal, Op.equal, Op.not_})

@@ -15,14 +15,17 @@ from flowmetal.values import (
     Char,
     Closure,
     Cons,
+    Keyword,
     LazySeq,
     List,
+    Map,
     NeedsRealize,
     Range,
     Resumption,
     Vector,
     VectorSeq,
     equal,
+    identical,
     next_,
     numbers,
 )
@@ -30,6 +33,8 @@ from flowmetal.values import assoc as plain_assoc
 from flowmetal.values import first as first_of
 from flowmetal.values import rest as rest_of
 from flowmetal.values import seq as seq_of
+from flowmetal.values.hash_trie import SMALL_MAX
+from flowmetal.vm.builtins.lean import direct
 from flowmetal.vm.builtins.registry import BUILTINS
 from flowmetal.vm.calls import apply_arguments, call_value
 from flowmetal.vm.lifting.kinds import SMALL
@@ -90,9 +95,9 @@ def too_long() -> Any:
 
 
 #: Builtins as functions of one or two arguments, to be called as values.
-OF_ONE = {number: info.function for number, info in BUILTINS.items() if not info.context and info.accepts(1)}
+OF_ONE = {number: direct(info, 1) for number, info in BUILTINS.items() if not info.context and info.accepts(1)}
 _PLUS = 100
-OF_TWO = {number: info.function for number, info in BUILTINS.items() if not info.context and info.accepts(2)} | {
+OF_TWO = {number: direct(info, 2) for number, info in BUILTINS.items() if not info.context and info.accepts(2)} | {
     100: numbers.add,
     101: numbers.subtract,
     102: numbers.multiply,
@@ -314,6 +319,26 @@ def assoc(coll: Any, key: Any, value: Any) -> Any:
     if coll.__class__ is Vector and key.__class__ is int:
         return coll.assoc(key, value)
     return plain_assoc(coll, key, value)
+
+
+def assoc_pairs(coll: Any, *pairs: Any) -> Any:
+    """`assoc` of several keys."""
+    if coll.__class__ is Map and coll.table is not None:
+        table = coll.table.copy()
+        changed = False
+        for place in range(0, len(pairs), 2):
+            key, value = pairs[place], pairs[place + 1]
+            if key.__class__ is not Keyword and key.__class__ is not str:
+                break
+            if key not in table or not identical(table[key], value):
+                table[key] = value
+                changed = True
+        else:
+            if len(table) <= SMALL_MAX:
+                return Map(table, None, coll.meta) if changed else coll
+    for place in range(0, len(pairs), 2):
+        coll = assoc(coll, pairs[place], pairs[place + 1])
+    return coll
 
 
 #: Helpers that stand for nothing on the stack.
