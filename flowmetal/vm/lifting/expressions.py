@@ -113,6 +113,8 @@ class Expressions:
             if not one.constant:
                 continue
             value = one.value
+            if other.constant:
+                break
             if value is None or value is True or value is False or value.__class__ is Keyword:
                 return f"({other.text} is {one.text})", BOOL, other.safe
             if value.__class__ is int or value.__class__ is str:
@@ -160,8 +162,13 @@ _Maker = Callable[[Expressions, int, list[Operand]], _Made]
 
 
 def _identity(what: str, negated: bool = False) -> _Maker:
+    """Whether a value is None, True or False."""
+
     def make(_: Expressions, number: int, arguments: list[Operand]) -> _Made:
-        return f"({arguments[0].text} is {'not ' if negated else ''}{what})", BOOL, arguments[0].safe
+        operand = arguments[0]
+        if operand.constant:
+            return str((operand.text == what) is not negated), BOOL, True
+        return f"({operand.text} is {'not ' if negated else ''}{what})", BOOL, operand.safe
 
     return make
 
