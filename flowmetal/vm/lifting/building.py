@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.values import MISSING, Map, Vector, conj, fail, identical
+from flowmetal.values import MISSING, Keyword, Map, Vector, conj, fail, identical
 from flowmetal.values import assoc as plain_assoc
 from flowmetal.values.hash_trie import SMALL_MAX, assoc_all, build
-from flowmetal.values.keys import WRAPPERS
+from flowmetal.values.keys import key_of
 from flowmetal.vm.builtins.collections import lookup
 from flowmetal.vm.builtins.sequences import nth_item
 from flowmetal.vm.lifting.runtime import Bail, Exhausted, Fuel
 
 _OTHER, _MAP, _VECTOR = 0, 1, 2
+_KEYS = frozenset({int, str, Keyword})  # classes of keys that are most frequent, and their own dict keys
 
 
 def grown(base: Any, items: list[Any]) -> Any:
@@ -72,8 +73,10 @@ class Building:
     def get(self, key: Any, default: Any = None) -> Any:
         """`get`."""
         if self.kind == _MAP:
-            wrapper = WRAPPERS.get(key.__class__)
-            found = self.changes.get(key if wrapper is None else wrapper(key), MISSING)
+            if key.__class__ in _KEYS:
+                found = self.changes.get(key, MISSING)
+            else:
+                found = self.changes.get(key_of(key), MISSING)
             return self.base.get(key, default) if found is MISSING else found
         return lookup(self.value(), key, default)
 
@@ -108,13 +111,15 @@ class Building:
     def assoc(self, key: Any, value: Any) -> None:
         """`assoc` of one key."""
         if self.kind == _MAP:
-            wrapper = WRAPPERS.get(key.__class__)
-            if wrapper is not None:
-                key = wrapper(key)
+            if key.__class__ not in _KEYS:
+                key = key_of(key)
             old = self.changes.get(key, MISSING)
             if old is MISSING:
                 old = self.base.find(key)
-            if old is MISSING or not identical(old, value):
+            if old.__class__ is int and value.__class__ is int:
+                if old != value:
+                    self.changes[key] = value
+            elif old is MISSING or not identical(old, value):
                 self.changes[key] = value
         elif self.kind == _VECTOR:
             if key.__class__ is not int:
@@ -124,7 +129,9 @@ class Building:
             elif 0 <= key < self.size:
                 flat = self.flat
                 if flat is not None:
-                    if not identical(flat[key], value):
+                    old = flat[key]
+                    same = old == value if old.__class__ is int and value.__class__ is int else identical(old, value)
+                    if not same:
                         flat[key] = self.changes[key] = value
                     return
                 if not identical(self.nth(key), value):
