@@ -53,6 +53,8 @@ class Unit(Protocol):
     exits: dict[int, dict[int, Operand]]  # for blocks that are written, the registers that hold constants at their end
     nth_calls: set[int]  # instructions that call the library's `nth`
     unsteady: dict[int, set[int]]  # for blocks of loops, the registers that the loop writes
+    callees: set[tuple[int, int]]  # registers that hold one function in all of a loop, and with how many arguments
+    held: int  # mask of the registers that hold something at the entry
     walked: set[int]  # registers of which a loop keeps the block of items that it looked at last
 
     def constant(self, value: Any) -> Operand:
@@ -450,6 +452,17 @@ class Writer:
             return self._value_call(target, target.value, parts[1:]), parts
         if not target.atomic:
             return self._unknown_call("c", f"(c := {target.text})", parts[1:]), parts
+        count = len(parts) - 1
+        spoiled = unit.unsteady.get(self.block.start)
+        if (
+            spoiled is not None
+            and function not in spoiled
+            and unit.held >> function & 1
+            and target.text == f"r{function}"
+            and count <= ATTRIBUTE_ARGUMENTS_MAX
+        ):
+            unit.callees.add((function, count))
+            return _joined(f"h{function}_{count}", ["F", target.text, *[part.text for part in parts[1:]]]), parts
         return self._unknown_call(target.text, target.text, parts[1:]), parts
 
     def _value_call(self, target: Operand, value: Any, parts: list[Operand]) -> str:

@@ -195,6 +195,11 @@ class Calls:
                 holder[count] = self._variadic(count)
         return self._others[count]
 
+    def made(self, count: int, process: Any) -> Entry:
+        """The entry for a number of arguments, made if it is not."""
+        body = run_function(self.function).fixed.get(count)
+        return self.entry(count) if body is None else lifted_of(body).entry(GUARDED, process)
+
     def _bind(self, count: int, place: Any, name: str) -> None:
         body = run_function(self.function).fixed.get(count)
         if body is None:

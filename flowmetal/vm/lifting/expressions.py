@@ -231,6 +231,9 @@ def _division(pattern: str) -> _Maker:
             text = pattern.format(again, again, right.text)
             return f"(({text}) if type({first}) is int else {maker.plain(number, again, right.text)})", ANY, False
         kind = INT if left.kind == INT == right.kind else ANY
+        if kind == INT and number == 106 and right.atomic and not right.constant:
+            plain = maker.plain(number, left.text, right.text)
+            return f"({left.text} % {right.text} if {right.text} else {plain})", INT, False
         return maker.plain(number, left.text, right.text), kind, False
 
     return make

@@ -66,7 +66,7 @@ BASE: dict[str, Any] = {
     **{
         name: getattr(runtime, name)
         for name in (
-            "Bail", "Exhausted", "apply_call", "assoc", "assoc_pairs", "atomic", "call_one", "call_two",
+            "Bail", "Exhausted", "apply_call", "assoc", "assoc_pairs", "atomic", "call_one", "callee", "call_two",
             "lifted_first", "lifted_next", "lifted_rest", "lifted_seq",
             "other_call", "tame", "too_long", "value_call", "warm",
         )
@@ -115,6 +115,8 @@ class Making:
         }
         self.gathered = {} if self.own else accumulators(flow, self.nth_calls)
         self.walked: set[int] = set()
+        self.callees: set[tuple[int, int]] = set()
+        self.held = 0
         self.exits: dict[int, dict[int, Operand]] = {}
         self.unsteady = self._unsteady()
         self.before: dict[int, list[int]] = {}
@@ -308,12 +310,15 @@ def lift(lifted: Lifted, variant: str, program: Program) -> Entry:
     given = code.parameters + code.variadic
     start = dict.fromkeys(lifted.needs, INT) if variant != PLAIN else {}
     making = Making(lifted, Flow(code), program, start, loops=True)
+    making.held = (1 << given) - 1
     written = making.written()
     text = _begin(making)
     if variant == GUARDED:
         tests = " and ".join(f"type(r{place}) is int and -{SMALL} < r{place} < {SMALL}" for place in lifted.needs)
         arguments = ", ".join(["F", "S", *[f"r{place}" for place in range(given)]])
         text.line(1, f"if not ({tests}): return {making.name_of(lifted, PLAIN)}({arguments})", ("through",))
+    for line in _callees(making):
+        text.line(1, line, ("entry",))
     captures = [f"r{given + place}, " for place in range(code.captures)]
     prologue = []
     if captures:
@@ -342,8 +347,11 @@ def lift_loop(loop: LiftedLoop, integers: tuple[int, ...], program: Program) -> 
     """The Python function of a body from the head of a loop on, some registers holding integers."""
     start = dict.fromkeys(integers, INT)
     making = Making(loop.lifted, loop.flow, program, start, loops=False)
+    making.held = sum(1 << register for register in loop.registers)
     structure = Structure(making.flow, making.written())
     text = _begin(making)
+    for line in _callees(making):
+        text.line(1, line, ("entry",))
     for line in _gathering(making):
         text.line(1, line, ("entry",))
     head = loop.flow.blocks[loop.flow.entry]
@@ -357,6 +365,11 @@ def lift_loop(loop: LiftedLoop, integers: tuple[int, ...], program: Program) -> 
 
 LATE.lift = lift
 LATE.lift_loop = lift_loop
+
+
+def _callees(making: Making) -> list[str]:
+    """What looks up the functions that loops call, once for all their turns."""
+    return [f"h{register}_{count} = callee(F, r{register}, {count})" for register, count in sorted(making.callees)]
 
 
 def _gathering(making: Making) -> list[str]:

@@ -167,6 +167,25 @@ def call_two(F: Fuel, function: Any, one: Any, two: Any) -> Any:
     return other_call(F, function, one, two)
 
 
+def call_plus(F: Fuel, function: Any, one: Any, two: Any) -> Any:
+    """`call_two` of `+`."""
+    if one.__class__ is int and two.__class__ is int and -SMALL < one + two < SMALL:
+        for _ in F:
+            return one + two
+        raise Exhausted
+    return call_two(F, function, one, two)
+
+
+def callee(F: Fuel, function: Any, count: int) -> Callable[..., Any]:
+    """What a value is called by with a number of arguments: a function of the fuel, the value and the arguments."""
+    if function.__class__ is Closure:
+        found: Callable[..., Any] = (function.function.lifted or warm(function)).made(count, F.process)
+        return found
+    if function.__class__ is BuiltinFn and count == 2 and function.number == _PLUS:
+        return call_plus
+    return call_two if count == 2 else call_one if count == 1 else other_call
+
+
 def value_call(F: Fuel, function: Any, *arguments: Any) -> Any:
     """The call of a value with more arguments than closures have entries for."""
     if function.__class__ is Closure:
@@ -348,6 +367,8 @@ TRANSPARENT = frozenset(
         refuse,
         call_one,
         call_two,
+        call_plus,
+        callee,
         other_call,
         value_call,
         apply_call,
