@@ -15,6 +15,8 @@ from flowmetal.values import Keyword
 from flowmetal.vm.builtins.strings import STRING_MAX
 from flowmetal.vm.lifting.kinds import ANY, BOOL, DIVISIONS, FACTOR_BITS_MAX, INT, SMALL, SMALL_BITS
 
+REPEATED_MAX = 40  # characters of an expression that is written twice
+
 
 @dataclass(frozen=True, slots=True)
 class Operand:
@@ -31,6 +33,11 @@ class Operand:
     uses: frozenset[int] = frozenset()
     value: Any = None
     constant: bool = False
+
+
+def _may_repeat(operand: Operand) -> bool:
+    """Whether an expression may stand in two places of which one is run: it is short and changes nothing."""
+    return operand.safe and len(operand.text) <= REPEATED_MAX and ":=" not in operand.text
 
 
 def bits_of(operand: Operand) -> int:
@@ -90,7 +97,7 @@ class Expressions:
         tests: list[str] = []
         texts = []
         for operand, other in ((left, right), (right, left)):
-            if operand.kind == INT and (operand.atomic or other.kind == INT):
+            if operand.kind == INT and (operand.atomic or other.kind == INT or _may_repeat(operand)):
                 texts.append(operand.text)
             elif operand.kind == INT:
                 first, again = self.twice(operand)

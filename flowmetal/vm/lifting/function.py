@@ -31,12 +31,13 @@ from flowmetal.vm.builtins.strings import display
 from flowmetal.vm.calls import dynamic_value, global_value
 from flowmetal.vm.lifting import runtime
 from flowmetal.vm.lifting.accumulators import ITEMS, accumulators
-from flowmetal.vm.lifting.blocks import Writer, begin_gathering
+from flowmetal.vm.lifting.blocks import Writer
 from flowmetal.vm.lifting.building import Building, grown
 from flowmetal.vm.lifting.entries import GUARDED, PLAIN, TYPED, Lifted, LiftedLoop, lifted_of
 from flowmetal.vm.lifting.expressions import Expressions, Operand
 from flowmetal.vm.lifting.flow import Flow
 from flowmetal.vm.lifting.kinds import ADDITIONS_MAX, ANY, INT, SMALL, Kinds, additions, constant_kind
+from flowmetal.vm.lifting.operands import begin_gathering
 from flowmetal.vm.lifting.runtime import LATE
 from flowmetal.vm.lifting.structure import OWN, Context, Line, Loop, Meta, Structure, Text, Written
 from flowmetal.vm.load import RunCode, find_global, run_function
