@@ -210,6 +210,16 @@ def _expected(files: Iterable[str], folders: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def _reason(problem: FlowmetalError) -> str:
+    """Why a file cannot be used, as a part of a sentence that has named the file already."""
+    facts = problem.facts
+    if problem.code == "U101":
+        return str(facts["problem"])
+    if problem.code == "U111":
+        return f"it is {facts['kind']}, and not a file"
+    return problem.diagnostic.text.rstrip(".")
+
+
 def _dependency(manifest: Manifest, name: str, path: str) -> list[Module]:
     """The modules of an artifact, linked with the standard library."""
     file = manifest.root / path
@@ -226,7 +236,7 @@ def _dependency(manifest: Manifest, name: str, path: str) -> list[Module]:
     except FlowmetalError as problem:
         if problem.code == "U178":
             raise
-        raise FlowmetalError("U178", name=name, path=path, problem=problem.diagnostic.text) from None
+        raise FlowmetalError("U178", name=name, path=path, problem=_reason(problem)) from None
     return [module for other, module in artifact.modules.items() if other not in own]
 
 

@@ -280,7 +280,7 @@ WRONG = [
     ('[project]\nname = "shop"\n[dependencies]\na = {pth = "x"}\n', "U171", 4, "Did you mean `path`?"),
     ('[project]\nname = "shop"\n[dependencies]\na = {path = "gone.fmc"}\n', "U178", None, "gone.fmc"),
     ('[project]\nname = "shop"\n[dependencies]\na = "flowmetal.toml"\n', "U178", None, "flowmetal.toml"),
-    ('[project]\nname = "shop"\n[dependencies]\na = "src"\n', "U178", None, "directory"),
+    ('[project]\nname = "shop"\n[dependencies]\na = "src"\n', "U178", None, "it is a folder, and not a file."),
     ('[project\nname = "shop"\n', "U170", 1, "TOML"),
     ('[project]\nname = "shop"\nname = "shop"\n', "U170", 3, ""),
     ("[project]\nname = " + "[" * 5000, "U170", None, ""),
