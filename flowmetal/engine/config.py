@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import secrets
-import sys
 from collections.abc import Callable
 
 from flowmetal.dataclass import dataclass, field
@@ -17,23 +16,11 @@ from flowmetal.vm import Limits
 COLLECT_AFTER = 10_000
 
 
-#: How long a thread computes while others wait for Python's lock.  The threads that commit for other processes need it
-#: for a moment, many times a second; at Python's own 5 ms, two interpreters of one store were 1.25 times as fast as
-#: one, at this 1.9 times.
-SWITCH_SECONDS = 0.0005
-
-
 def collect_later() -> None:
     """Has Python look for cycles less often, in the whole process."""
     young, *older = gc.get_threshold()
     if 0 < young < COLLECT_AFTER:
         gc.set_threshold(COLLECT_AFTER, *older)
-
-
-def switch_sooner() -> None:
-    """Has Python change threads sooner, in the whole process, unless it was told a smaller number."""
-    if sys.getswitchinterval() > SWITCH_SECONDS:
-        sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def _default_name() -> str:

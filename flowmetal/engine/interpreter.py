@@ -21,12 +21,12 @@ from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.artifacts import Programs
 from flowmetal.engine.claims import Claims, gained, lost
-from flowmetal.engine.config import Config, collect_later, switch_sooner
+from flowmetal.engine.config import Config, collect_later
 from flowmetal.engine.draft import Setting, call_of
 from flowmetal.engine.effects import Surroundings
 from flowmetal.engine.functions import Function, Functions
 from flowmetal.engine.lines import error_of
-from flowmetal.engine.live import Live, Loaded, exhausted, in_process, load
+from flowmetal.engine.live import Live, Loaded, exhausted, in_process, let_go, load
 from flowmetal.engine.signals import Signals
 from flowmetal.engine.trouble import Trouble
 from flowmetal.engine.turns import Outcome, pause_turn, take_turn
@@ -142,7 +142,6 @@ class Interpreter:
     def start(self) -> None:
         """Starts the interpreter's thread."""
         collect_later()
-        switch_sooner()
         self._thread = threading.Thread(target=self._loop, name="flowmetal-interpreter", daemon=True)
         self._thread.start()
         self._watchdog.start(self._thread)
@@ -586,7 +585,7 @@ class Interpreter:
                 if len(gone) == excess:
                     break
         for pid in gone:
-            del hot[pid]
+            let_go(hot.pop(pid))
 
     def _pause(self, record: ProcessRecord, problem: Exception) -> None:
         """Pauses a process that cannot be run, with what the matter is, for a person to look at."""

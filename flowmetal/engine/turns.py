@@ -21,7 +21,7 @@ from flowmetal.engine.draft import Call, Draft, Setting, bytes_of, checkpoint_du
 from flowmetal.engine.effects import Local
 from flowmetal.engine.events import Event
 from flowmetal.engine.lines import error_line, person_line, plain_error, waits_line
-from flowmetal.engine.live import Live
+from flowmetal.engine.live import Live, let_go
 from flowmetal.engine.performing import perform
 from flowmetal.engine.quick import answered
 from flowmetal.store.interface import FINAL_STATUSES, InboxEvent, ProcessRecord, Turn
@@ -227,7 +227,7 @@ def _outcome(draft: Draft, epoch: int, more: bool) -> Outcome:
         live.receives.clear()
         draft.requests.clear()
         draft.calls.clear()
-        live.process = None
+        let_go(live)
     if not draft.entries and not draft.taken and draft.checkpoint is None and live.status == draft.status_before:
         return Outcome(None, (), more)
     closed, local = draft.closed, draft.used_local

@@ -1,15 +1,16 @@
-"""What an interpreter sets for the threads of its Python process."""
+"""What a store sets for the threads of the Python process that writes to it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from flowmetal.engine.config import SWITCH_SECONDS, Config
-from flowmetal.engine.interpreter import Interpreter
-from flowmetal.store.memory import MemoryStore
+from flowmetal.store import open_store
+from flowmetal.store.interface import Fire
+from flowmetal.store.lmdb_store import SWITCH_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +21,11 @@ def own_interval() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("before, after", [(0.005, SWITCH_SECONDS), (0.0001, 0.0001)])
-def test_an_interpreter_has_threads_changed_sooner(before: float, after: float) -> None:
+def test_who_writes_has_threads_changed_sooner(tmp_path: Path, before: float, after: float) -> None:
     sys.setswitchinterval(before)
-    interpreter = Interpreter(MemoryStore(), Config())
-    interpreter.start()
+    store = open_store(str(tmp_path / "store"))
     try:
+        store.submit([Fire()]).result()
         assert sys.getswitchinterval() == pytest.approx(after)
     finally:
-        assert interpreter.stop()
+        store.close()
