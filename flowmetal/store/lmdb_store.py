@@ -170,7 +170,8 @@ class LmdbStore(StoreReads):
         self._check_open()
         if self._committer is not None or self._link is not None:
             return
-        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
+        if sys.getswitchinterval() > SWITCH_SECONDS:
+            sys.setswitchinterval(SWITCH_SECONDS)
         if self._owner_lock.try_acquire():
             self._own()
         else:
