@@ -13,6 +13,7 @@ from flowmetal.cli import common, evaluating, prompting
 
 if TYPE_CHECKING:
     from flowmetal.client.base import Client
+    from flowmetal.client.plain import ProcessInfo
     from flowmetal.store.interface import Store
 
 app = typer.Typer(
@@ -189,7 +190,7 @@ def ps(
     with open_client(store) as client:
         found = client.list(after=after, limit=limit, statuses=status or (), newest_first=newest)
     rows = [
-        [str(one.pid), one.id or "-", one.function, one.status, one.updated_at[:19], one.error or one.waits or "-"]
+        [str(one.pid), _named(one), one.function, one.status, one.updated_at[:19], one.error or one.waits or "-"]
         for one in found
     ]
     more = f"\nmore: {'--newest ' if newest else ''}--after {found[-1].pid}" if len(found) == limit else ""
@@ -198,6 +199,13 @@ def ps(
         as_json,
         lambda: common.table(rows, ["PID", "ID", "FUNCTION", "STATUS", "SINCE", "WAITS FOR"]) + more,
     )
+
+
+def _named(process: ProcessInfo) -> str:
+    """What stands in the column of ids: the id, or else who spawned the process."""
+    if process.id:
+        return process.id
+    return "-" if process.parent is None else f"child of {process.parent}"
 
 
 @app.command()

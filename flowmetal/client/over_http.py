@@ -239,7 +239,7 @@ def _error(status: int, error: Any, url: str, pid: int | None) -> ClientError:
     if status == 404 and pid is not None:
         return NotFound("H504", pid=pid)
     if status == 409 and error.get("code") == "H505":
-        return Conflict("H505", **facts)
+        return Conflict("H505", **{"id": "", "pid": "?", "what": "start", **facts})
     if error.get("code") == "B016":
         return Refused("B016", **facts)
     if error.get("code") == "H309":

@@ -130,7 +130,7 @@ class StoreClient(Client):
 def start_error(error: FlowmetalError, command: Start, store: Store) -> FlowmetalError:
     """What a client raises for a store's error at a start: Conflict, NotFound, or the error itself."""
     if error.code == "S201":
-        return Conflict("H505", id=command.id)
+        return Conflict("H505", **error.facts)
     if error.code == "S202":
         names = store.deployed()
         return NotFound("H511", name=command.name, suggestion=suggest(command.name or "", names))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
+
 from flowmetal.engine.effects import VALUE_BYTES_MAX
 from flowmetal.engine.live import Live
-from flowmetal.values import ErrorValue, Instant, LanguageError, encode_value, keyword, print_string
+from flowmetal.values import ErrorValue, Instant, LanguageError, Promise, encode_value, keyword, print_string
+from flowmetal.vm.state import Wait
 
 KIND_ENGINE = keyword("flowmetal/engine")
 
@@ -12,12 +15,18 @@ KIND_ENGINE = keyword("flowmetal/engine")
 LINE_MAX = 300
 WAITS_NAMED = 3
 
+#: Fibers, and promises of one that waits for any of several, that are asked what they stand at.
+FIBERS_ASKED = 16
+
 #: Characters of the message of an error that had to be made smaller.
 MESSAGE_MAX = 10_000
 
 
 def waits_line(live: Live) -> str:
-    """What a process waits for, in one line: "http/callback #3, until 2026-11-24T10:00:00.000Z; billing/charge #4"."""
+    """What a process waits for, in one line: "receive #4; open: http/callback #3, until 2026-11-24T10:00:00.000Z".
+
+    What fibers stand at comes first, then the requests that are open and nobody awaits yet.
+    """
     if live.status == "paused":
         return person_line(live.pid)
     if live.status != "waiting":
@@ -26,14 +35,37 @@ def waits_line(live: Live) -> str:
         [(number, opened)] = live.open.items()
         if not opened.until:
             return f"{opened.request.effect} #{number}"
+    standing = _standing(live) if len(live.open) > 1 else {}
     parts: list[str] = []
-    for number, opened in live.open.items():
+    for number in chain(standing, (one for one in live.open if one not in standing)):
         if len(parts) == WAITS_NAMED:
             parts.append(f"{len(live.open) - WAITS_NAMED} more")
             break
+        opened = live.open[number]
         until = f", until {instant_text(opened.until)}" if opened.until else ""
-        parts.append(f"{opened.request.effect} #{number}{until}")
+        label = "open: " if standing and len(parts) == len(standing) else ""
+        parts.append(f"{label}{opened.request.effect} #{number}{until}")
     return "; ".join(parts)[:LINE_MAX] if parts else "nothing that can come"
+
+
+def _standing(live: Live) -> dict[int, None]:
+    """Open requests that fibers stand at, of the first fibers: this is asked at every turn."""
+    found: dict[int, None] = {}
+    process = live.process
+    for fiber in islice(process.fibers.values(), FIBERS_ASKED) if process is not None else ():
+        if fiber.wait is None:
+            continue
+        kind, what = fiber.wait
+        if kind == Wait.REQUEST:
+            numbers = [what]
+        elif kind == Wait.PROMISE:
+            numbers = [what.request]
+        elif kind == Wait.ANY:
+            numbers = [one.request for one in islice(what, FIBERS_ASKED) if one.__class__ is Promise]
+        else:
+            continue
+        found.update(dict.fromkeys(number for number in numbers if number in live.open))
+    return found
 
 
 def person_line(pid: int) -> str:

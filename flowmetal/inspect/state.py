@@ -29,6 +29,9 @@ from flowmetal.vm.state import Region, Wait
 LOCAL_CHARACTERS = 200
 FRAMES_SHOWN = 100
 
+#: Log entries among which the start is looked for; only pauses and resumes come before it.
+STARTED_WITHIN = 20
+
 
 def inspect_process(
     store: Store, pid: int, at: int | None = None, programs: Callable[[bytes], Loaded] | None = None
@@ -49,11 +52,15 @@ def inspect_process(
     if live is not None and live.process is not None:
         fibers = tuple(_fiber(fiber) for fiber in live.process.fibers.values())
     result, data, trace = _ended(store, record, programs) if at is None else ("", "", ())
+    parent = store.process(record.parent) if record.parent is not None else None
     return Inspection(
         pid=pid,
         id=record.id,
+        parent=record.parent,
+        parent_id=parent.id if parent is not None else None,
         program=record.artifact.hex(),
         function=record.function,
+        arguments=_arguments(store, record),
         status=record.status,
         waits=record.waits,
         error=record.error,
@@ -69,6 +76,20 @@ def inspect_process(
         trace=trace,
         problem=problem,
     )
+
+
+def _arguments(store: Store, record: ProcessRecord) -> str:
+    """What the process was called with, printed; "" where it has not begun or its start cannot be read."""
+    for entry in store.log(record.pid, 0, STARTED_WITHIN):
+        if entry.part:
+            continue
+        try:
+            event = decode_event(entry.event)
+        except EventError:
+            return ""
+        if isinstance(event, events.Started):
+            return value_text(event.arguments)
+    return ""
 
 
 def _state(

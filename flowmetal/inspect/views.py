@@ -85,8 +85,11 @@ class Inspection:
 
     pid: int
     id: str | None
+    parent: int | None  # the process that spawned it
+    parent_id: str | None
     program: str  # hash of the artifact, hexadecimal
     function: str
+    arguments: str  # what it was called with, printed; "" before it has begun
     status: str
     waits: str
     error: str
@@ -111,6 +114,9 @@ class Inspection:
         at = f", after step {self.at}" if self.at is not None else ""
         name = f" ({self.id})" if self.id else ""
         lines = [f"process {self.pid}{name}  {self.function}  {self.status}{at}"]
+        if self.parent is not None:
+            lines += _fact("spawned by", f"{self.parent} ({self.parent_id})" if self.parent_id else str(self.parent))
+        lines += _fact("arguments", _cut(self.arguments))
         lines += _fact("waits for", self.waits if self.at is None else "")
         lines += _fact("result", _cut(self.result))
         lines += _fact("error", self.error if self.at is None else "")

@@ -110,7 +110,7 @@ class HttpServer:
         waited = threading.Event()
         for _ in range(int(START_SECONDS / 0.02)):
             if self._uvicorn.started:
-                log.info("serving at %s", self.url)
+                log.debug("serving at %s", self.url)  # `flowvm serve` says it once all runs
                 for name, reason in self._callbacks.not_startable().items():
                     log.warning("endpoint %s starts nothing yet: %s", name, reason)
                 return

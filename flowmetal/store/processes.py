@@ -109,9 +109,19 @@ def _started_before(changes: Changes, command: Start, pid: int, digest: bytes) -
     if found is not None:
         born, (artifact, function, name) = found
         same_program = name == command.name if command.name is not None else artifact == command.artifact
-        if same_program and function == command.function and born.digest == digest:
+        differing = [
+            what
+            for what, same in (
+                ("program", same_program),
+                ("function", function == command.function),
+                ("arguments", born.digest == digest),
+            )
+            if not same
+        ]
+        if not differing:
             return pid
-    raise StoreError("S201", id=command.id, pid=pid)
+        raise StoreError("S201", id=command.id, pid=pid, what=" and ".join(differing))
+    raise StoreError("S201", id=command.id, pid=pid, what="start")
 
 
 def post(changes: Changes, command: Post) -> bool:

@@ -487,3 +487,23 @@ def test_warnings_of_the_compiler(shell: Shell) -> None:
     assert shell("flowc", "build", "doubtful.fm").code == 0
     explained = shell("flowc", "explain", "W101")
     assert "^:flowmetal/ignore" in explained.out
+
+
+def test_a_spawned_process_is_listed_as_a_child(shell: Shell) -> None:
+    Path("hello.fm").write_text("(ns hello)\n(defn child [n] n)\n(defn main [] (spawn child 3) (perform :receive))\n")
+    assert shell("flowc", "build", "hello.fm", "-o", "hello.fmc").code == 0
+    assert shell("flowvm", "deploy", "hello.fmc", "--store", "store").code == 0
+    assert shell("flowvm", "start", "hello/main", "--id", "order-1", "--store", "store").code == 0
+    with contextlib.closing(open_store("store", create=False)) as store:
+        interpreter = Interpreter(store, Config(fallback_seconds=0.05))
+        interpreter.start()
+        until(lambda: store.process(2) is not None and store.process(2).status == "done")
+        interpreter.stop()
+    listed = shell("flowvm", "ps", "--store", "store").out
+    assert "order-1" in listed
+    assert "child of 1" in listed
+    rows = shell("flowvm", "ps", "--store", "store", "--json").json()["processes"]
+    assert [row["parent"] for row in rows] == [None, 1]
+    seen = shell("flowvm", "inspect", "2", "--store", "store").out
+    assert "spawned by 1 (order-1)" in seen
+    assert "arguments  [3]" in seen

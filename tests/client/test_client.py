@@ -88,7 +88,8 @@ def test_ids(world: World) -> None:
     assert client.start("deploy/main", 1, id="a/b c?&#") == pid
     with pytest.raises(Conflict) as raised:
         client.start("deploy/main", 2, id="a/b c?&#")
-    assert raised.value.facts["id"] == "a/b c?&#"
+    assert raised.value.facts == {"id": "a/b c?&#", "pid": pid, "what": "arguments"}
+    assert f"process {pid}, which was started otherwise: not the same arguments" in str(raised.value)
     found = client.find("a/b c?&#")
     assert found is not None
     assert found.pid == pid

@@ -38,6 +38,19 @@ SOURCE = """
 
 (defn deep [n]
   (if (= n 0) (shop/charge 0) (+ 1 (deep (- n 1)))))
+
+(defn parent [order]
+  (spawn deep 3)
+  (perform :receive))
+
+(defn stands [order]
+  (let [{:keys [promise]} (http/callback {:timeout 1h})]
+    [(perform :receive) promise]))
+
+(defn both [order]
+  (let [{:keys [promise]} (http/callback {:timeout 1h})
+        paid (async (shop/charge order))]
+    [(perform :receive) (await paid) promise]))
 """
 
 
@@ -161,6 +174,30 @@ def test_history_lines_are_cut_to_a_width(artifact: bytes) -> None:
     cut = history(world.store, pid, characters=160).to_text(160).split("\n")
     assert len(cut) == 2
     assert all(len(line) == 160 and line.endswith("…") for line in cut)
+
+
+def test_a_spawned_process_says_who_spawned_it_and_with_what(artifact: bytes) -> None:
+    world, pid = started(artifact, "shop/parent", 7)
+    child = inspect_process(world.store, pid + 1)
+    own = inspect_process(world.store, pid)
+    assert child is not None
+    assert own is not None
+    assert (child.parent, child.parent_id, own.parent, own.parent_id) == (pid, "order-7", None, None)
+    assert (child.arguments, own.arguments) == ("[3]", "[7]")
+    assert f"spawned by {pid} (order-7)" in child.to_text()
+    assert "arguments  [3]" in child.to_text()
+    assert "spawned by" not in own.to_text()
+
+
+def test_what_a_fiber_stands_at_comes_before_what_is_only_open(artifact: bytes) -> None:
+    world, pid = started(artifact, "shop/stands", 7)
+    record = world.store.process(pid)
+    assert record is not None
+    assert record.waits == "receive #3; open: http/callback #1, until 2026-01-01T01:00:00.000Z"
+    world, pid = started(artifact, "shop/both", 7)
+    record = world.store.process(pid)
+    assert record is not None
+    assert record.waits == "receive #3; shop/charge #4; open: http/callback #1, until 2026-01-01T01:00:00.000Z"
 
 
 def test_text_and_json_forms(artifact: bytes) -> None:

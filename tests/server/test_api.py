@@ -93,7 +93,8 @@ def test_start_with_an_id_is_safe_to_repeat(world: World) -> None:
     first, again = world.post("/processes", document), world.post("/processes", document)
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json()["pid"] == again.json()["pid"]
-    assert error(world.post("/processes", {**document, "args": [3]}), 409, "H505")["facts"] == {"id": "two"}
+    refused = error(world.post("/processes", {**document, "args": [3]}), 409, "H505")
+    assert refused["facts"] == {"id": "two", "pid": first.json()["pid"], "what": "arguments"}
     assert [p["id"] for p in world.get("/processes", params={"id": "two"}).json()["processes"]] == ["two"]
     assert world.get("/processes", params={"id": "none"}).json() == {"processes": []}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import httpx2
 import pytest
 from driver import DEADLINE_SECONDS, Driver, eventually
 
+from flowmetal.cli.serving import announce
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.server import HttpServer, ServerConfig, read_config, serve
 from flowmetal.server.protocol import DeadlineProtocol
@@ -52,6 +54,17 @@ def test_an_open_address_without_token_is_refused() -> None:
     with pytest.raises(FlowmetalError) as raised:
         HttpServer(Driver().store, config(host="0.0.0.0"))
     assert raised.value.code == "H103"
+
+
+def test_the_start_says_once_where_it_serves(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    server = HttpServer(Driver().store, config())
+    server.start()
+    announce(server)
+    server.stop()
+    assert [record.getMessage() for record in caplog.records if server.url in record.getMessage()] == [
+        f"flowvm serves at {server.url}; callbacks arrive at {server.base_url}"
+    ]
 
 
 def test_urls() -> None:

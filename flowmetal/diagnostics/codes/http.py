@@ -193,7 +193,7 @@ CODES: dict[str, Entry] = {
     "H504": Entry("no such process", "There is no process {pid} here.", "", ""),
     "H505": Entry(
         "conflict",
-        "The id `{id}` belongs to a process that was started otherwise.",
+        "The id `{id}` belongs to process {pid}, which was started otherwise: not the same {what}.",
         "Use another id, or the same program, function and arguments.",
         "An id makes `start` safe to repeat: the same call gives the same process.  Another call under the same id is\n"
         "refused.",

@@ -115,7 +115,7 @@ CODES: dict[str, Entry] = {
     # ---- S2xx: commands ----------------------------------------------------------------------------------------
     "S201": Entry(
         "id taken",
-        "The id `{id}` belongs to process {pid}, which was started otherwise.",
+        "The id `{id}` belongs to process {pid}, which was started otherwise: not the same {what}.",
         "Use another id, or the same program, function and arguments.",
         "An id makes starting safe to repeat: the same start gives the same process.  Another start under the same id\n"
         "is refused.",
