@@ -92,7 +92,7 @@ def show_error(error: ErrorValue) -> None:
 
     problem = FlowmetalError("U120", kind=print_string(error.kind), message=error.message)
     common.report(problem)
-    trace = trace_text(error.trace)
+    trace = trace_text(error)
     if trace and "--json" not in sys.argv:
         sys.stderr.write("\n" + trace + "\n")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowmetal.cli import common
+from flowmetal.diagnostics import FlowmetalError
 
 if TYPE_CHECKING:
     from flowmetal.engine.session import Session
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 StoreOption = Annotated[str | None, typer.Option("--store", "-s", help="A store folder for effects; default: memory.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks.", hidden=True)]
+
+#: Characters of a line that does not come from a terminal: what has no line end may have no end.
+LINE_CHARACTERS_MAX = 4 << 20
 
 #: Lines of history that are kept for the next prompt.
 HISTORY_LINES = 10_000
@@ -144,9 +148,11 @@ def name_before(text: str) -> str:
 
 def _plain_line(prompt: str) -> str:
     _write(prompt)
-    line = sys.stdin.readline()
+    line = sys.stdin.readline(LINE_CHARACTERS_MAX + 1)
     if not line:
         raise EOFError
+    if len(line) > LINE_CHARACTERS_MAX:
+        raise FlowmetalError("U112", path="a line of standard input", limit=LINE_CHARACTERS_MAX)
     return line.rstrip("\n")
 
 

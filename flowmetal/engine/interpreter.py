@@ -328,6 +328,7 @@ class Interpreter:
             return
         for pid in pids:
             self._flying.discard(pid)
+            self._again.pop(pid, None)
             self._drop(pid)
         if error.whose == "command" and pids:
             record = self.store.process(pids[0])
@@ -529,9 +530,9 @@ class Interpreter:
             look = True
         else:
             self._hot.move_to_end(pid)
-        inbox = self._answers.pop(pid, [])
-        if look:
-            inbox += self.store.inbox(pid, messages=live.receiver != 0)
+        # Read first: where that fails, the answers wait for the next turn.
+        stored = self.store.inbox(pid, messages=live.receiver != 0) if look else []
+        inbox = self._answers.pop(pid, []) + stored
         try:
             outcome = take_turn(live, inbox, epoch, self._setting)
         except Exception as error:

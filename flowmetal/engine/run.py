@@ -63,7 +63,7 @@ class Ended:
 
     def trace_text(self) -> str:
         """The error's frames, innermost first, a line each."""
-        return trace_text(self.error.trace) if self.error is not None else ""
+        return trace_text(self.error) if self.error is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

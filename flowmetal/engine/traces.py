@@ -1,10 +1,14 @@
-"""The trace of an error as lines of text."""
+"""Where an error came from, as lines of text."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.values import Keyword, Map, Vector
+from flowmetal.values import ErrorValue, Keyword, Map, Vector
+
+#: Causes of an error that are told, one below the other.
+CAUSES_MAX = 8
+CAUSE_CHARACTERS = 300
 
 #: What the line of a frame says of how it came into the trace.
 _VIA = {"spawn": " (spawned this process)", "tail-call": " (left by a tail call)"}
@@ -16,9 +20,22 @@ def trace_lines(trace: Any) -> list[str]:
     return [_line({key.text: value for key, value in row.items()}) for row in rows if _is_line(row)]
 
 
-def trace_text(trace: Any) -> str:
-    """The frames, a line each, as they stand under a message."""
-    return "\n".join(f"  at {line}" for line in trace_lines(trace))
+def error_lines(error: ErrorValue) -> list[str]:
+    """The frames of an error, then what caused it with its frames, and so on: "caused by :type 1 is no text"."""
+    lines = trace_lines(error.trace)
+    cause = error.cause
+    for _ in range(CAUSES_MAX):
+        if cause.__class__ is not ErrorValue:
+            break
+        lines.append(f"caused by :{cause.kind.text} {cause.message}"[:CAUSE_CHARACTERS])
+        lines += trace_lines(cause.trace)
+        cause = cause.cause
+    return lines
+
+
+def trace_text(error: ErrorValue) -> str:
+    """`error_lines` as they stand under a message."""
+    return "\n".join(f"  {'' if line.startswith('caused by ') else 'at '}{line}" for line in error_lines(error))
 
 
 def _is_line(row: Any) -> bool:

@@ -18,7 +18,7 @@ from flowmetal.engine.draft import FUEL
 from flowmetal.engine.events import EventError, decode_event, value_text
 from flowmetal.engine.lines import instant_text
 from flowmetal.engine.live import Live, Loaded, entries_from, exhausted, load, restore_at
-from flowmetal.engine.traces import trace_lines
+from flowmetal.engine.traces import error_lines
 from flowmetal.inspect.views import FiberView, FrameView, Inspection, RequestView
 from flowmetal.store.interface import FINAL_STATUSES, ProcessRecord, Store
 from flowmetal.values import CodecError, ErrorValue, LanguageError, Map, Promise, decode_value, print_string
@@ -226,4 +226,4 @@ def _ended(
         return print_string(value), "", ()
     if value.__class__ is not ErrorValue:
         return "", print_string(value), ()
-    return "", "" if value.data is None else print_string(value.data), tuple(trace_lines(value.trace))
+    return "", "" if value.data is None else print_string(value.data), tuple(error_lines(value))

@@ -94,7 +94,7 @@ class Console:
                 self._write("interrupted\n")
             else:
                 self._show([FlowmetalError("U120", kind=print_string(error.kind), message=error.message).diagnostic])
-                trace = trace_text(error.trace)
+                trace = trace_text(error)
                 self._write(f"\n{trace}\n" if trace else "")
         except KeyboardInterrupt:
             self._write("interrupted\n")

@@ -157,7 +157,7 @@ class _Worker:
             if error.kind is KIND_INTERRUPTED:
                 connection.done(message, "interrupted", session=self.id)
                 return
-            text = f"{print_string(error.kind)} {error.message}\n{trace_text(error.trace)}\n"
+            text = f"{print_string(error.kind)} {error.message}\n{trace_text(error)}\n"
             self._failed(connection, message, print_string(error.kind), text)
             return
         warnings = session.warnings

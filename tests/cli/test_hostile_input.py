@@ -149,3 +149,31 @@ def test_a_result_while_nobody_serves(tmp_path: Path) -> None:
     assert run(tmp_path, "flowvm", "start", "x/main", "--store", "s")[0] == 0
     code, _, error = run(tmp_path, "flowvm", "result", "1", "--store", "s")
     assert code == 7 and "[U115]" in error and "flowvm serve --store" in error, error
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="the system has no /dev/zero")
+def test_a_prompt_reads_no_line_without_an_end(tmp_path: Path) -> None:
+    with open("/dev/zero", "rb") as endless:
+        done = subprocess.run(
+            [sys.executable, "-c", START, "flowvm", "repl"],
+            cwd=tmp_path, stdin=endless, capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (done.returncode, b"[U112]" in done.stderr) == (2, True), done.stderr
+
+
+def test_the_cause_of_an_error_is_told(tmp_path: Path) -> None:
+    (tmp_path / "t.fm").write_text("""(ns t)
+(defn inner [x] (let [y 2] (+ x y)))
+(defn main []
+  (try (+ 1 (inner nil))
+    (catch _ e (throw (error :my/kind "outer" nil e)))))
+""")
+    code, _, error = run(tmp_path, "flowvm", "run", "t.fm")
+    assert code == 8
+    assert error.splitlines() == [
+        "failed: :my/kind outer",
+        "  at t/main t.fm:5",
+        "  caused by :type `+` needs numbers, not nil",
+        "  at t/inner t.fm:2",
+        "  at t/main t.fm:4",
+    ]
