@@ -92,6 +92,7 @@ class PromptProcess:
     ) -> None:
         self.process: Process = new_process(program, None, limits)
         self.interrupted = threading.Event()
+        self.closed = False  # for good: unlike an interrupt, it also ends a form that is about to begin
         self.fuel = 0  # what is left for the form that runs
         self.seconds = seconds  # that one run may take; None: any time
         self._deadline: float | None = None
@@ -109,7 +110,7 @@ class PromptProcess:
 
     def check(self) -> None:
         """LanguageError if the form was interrupted or has used up its time or fuel."""
-        if self.interrupted.is_set():
+        if self.interrupted.is_set() or self.closed:
             raise LanguageError(ErrorValue(KIND_INTERRUPTED, "interrupted", None))
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise LanguageError(ErrorValue(KIND_LIMIT, f"the form took longer than {self.seconds:g} seconds", None))

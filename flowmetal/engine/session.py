@@ -147,6 +147,11 @@ class Session:
         """Ends the form that runs with an error; whatever it defined is not defined."""
         self.process.interrupted.set()
 
+    def close(self) -> None:
+        """Ends the form that runs, and every one that is to come.  May be called from any thread."""
+        self.process.closed = True
+        self.process.interrupted.set()
+
     @property
     def sources(self) -> Mapping[str, str]:
         """Texts by file."""

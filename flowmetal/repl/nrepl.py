@@ -99,7 +99,7 @@ class _Worker:
 
     def close(self) -> None:
         """Ends the session."""
-        self.session.interrupt()
+        self.session.close()
         with contextlib.suppress(queue.Full):
             self._waiting.put_nowait(None)
 

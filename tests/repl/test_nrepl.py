@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine.session import Bounds, Session
 from flowmetal.repl.bencode import BencodeError, read_message, write_message
 from flowmetal.repl.nrepl import NreplServer
+from flowmetal.values import LanguageError
 
 
 class Client:
@@ -198,6 +200,14 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         read_message(reader(data))
     except (BencodeError, EOFError):
         pass
+
+
+def test_a_closed_session_begins_no_form() -> None:
+    """What stops a session may come between the message and the form."""
+    session = Session(lambda line: None, Bounds())
+    session.close()
+    with pytest.raises(LanguageError, match="interrupted"):
+        list(session.evaluate("(loop [] (recur))"))
 
 
 def test_stopping_ends_what_runs() -> None:

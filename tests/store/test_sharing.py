@@ -135,7 +135,10 @@ def test_errors_cross_the_socket(owned: Any) -> None:
     rig.start(id="x")
     with pytest.raises(StoreError) as caught:
         rig.one(Start("other", b"", name="deploy", id="x"))
-    assert (caught.value.code, caught.value.facts) == ("S201", {"id": "x", "pid": 1})
+    assert (caught.value.code, caught.value.facts) == (
+        "S201",
+        {"id": "x", "pid": 1, "what": "function and arguments"},
+    )
 
 
 def test_hints_cross_the_socket(owned: Any) -> None:
