@@ -61,11 +61,22 @@ get is refused (S117). That a process is killed, or all of them, costs nothing i
 """
 
 
+#: What becomes of the entries of a process, see layout.KeySpace.
+_GOES = {
+    "process": "the process",
+    "end": "its end",
+    "removal": "the process",
+    "time": "time",
+    "store": "-",
+}
+
+
 def page() -> str:
     """The text of docs/store.md."""
-    lines = [HEAD.format(format=FORMAT), "## Key spaces", "", "| name | key | value | |", "| --- | --- | --- | --- |"]
+    lines = [HEAD.format(format=FORMAT), "## Key spaces", "", "| name | key | value | | goes with |"]
+    lines.append("| --- | --- | --- | --- | --- |")
     for space in SPACES:
-        cells = (f"`{space.name}`", space.key, space.value, space.doc)
+        cells = (f"`{space.name}`", space.key, space.value, space.doc, _GOES[space.of])
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     lines += ["", "## Numbers", "", "| what | numbers |", "| --- | --- |"]
     for what, numbers in (

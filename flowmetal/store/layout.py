@@ -18,19 +18,29 @@ FORMAT: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class KeySpace:
-    """An ordered map from bytes to bytes with a name of its own."""
+    """An ordered map from bytes to bytes with a name of its own.
+
+    `of` says what becomes of the entries of a process, so that whoever adds a space has to think of it:
+
+        "process"   keys begin with the pid: they go with the process
+        "end"       an index under other keys, whose entries of a process go when it ends (Changes.end_process)
+        "removal"   an index under other keys, whose entries go with the process (removing.py)
+        "time"      entries that go by themselves some time later
+        "store"     of no process
+    """
 
     name: str
     key: str
     value: str
     doc: str
+    of: str
 
 
 _spaces: list[KeySpace] = []
 
 
-def _space(name: str, key: str, value: str, doc: str) -> str:
-    _spaces.append(KeySpace(name, key, value, doc))
+def _space(name: str, key: str, value: str, doc: str, *, of: str) -> str:
+    _spaces.append(KeySpace(name, key, value, doc, of))
     return name
 
 
@@ -40,9 +50,12 @@ META: Final = _space(
     "msgpack",
     "`about`: [format, engine, store id, made at]. `counter:NAME`: the last pid, the last number of the order of "
     "arrival, processes by status.",
+    of="store",
 )
-ARTIFACTS: Final = _space("artifacts", "content hash", "the artifact's bytes", "Compiled programs and libraries.")
-DEPLOYED: Final = _space("deployed", "name, text", "content hash", "What new processes of a name run.")
+ARTIFACTS: Final = _space(
+    "artifacts", "content hash", "the artifact's bytes", "Compiled programs and libraries.", of="store"
+)
+DEPLOYED: Final = _space("deployed", "name, text", "content hash", "What new processes of a name run.", of="store")
 PROCESSES: Final = _space(
     "processes",
     "pid u40",
@@ -50,6 +63,7 @@ PROCESSES: Final = _space(
     "What a process is from its start on. `origin`: a number of `origins`. `digest`, where it has an id: the SHA-256 "
     "of its arguments, to tell whether another start with its id is the same. `mark`: the number of its first ready "
     "mark. `attributed`: whether it was given attributes.",
+    of="process",
 )
 ORIGINS: Final = _space(
     "origins",
@@ -57,6 +71,7 @@ ORIGINS: Final = _space(
     "[artifact, function, name]; or origin u40",
     "What processes run, once for all that run the same: the program, the function, and the deployed name that was "
     "asked for; and which number each has.",
+    of="store",
 )
 STATES: Final = _space(
     "states",
@@ -71,21 +86,24 @@ STATES: Final = _space(
     "requests for functions of an interpreter. `requests`: the first small ones, each with its number before the "
     "fields of `requests`; `timers`: the first few, [number, kind, due] one after the other; how many more there are "
     "in the spaces `requests` and `timers`: `far_requests`, `far_timers`.",
+    of="process",
 )
-ATTRIBUTES: Final = _space("attributes", "pid u40", "a map", "Attributes of processes that have some.")
-IDS: Final = _space("ids", "id, text", "pid u40", "Processes by the id they were given at start.")
+ATTRIBUTES: Final = _space("attributes", "pid u40", "a map", "Attributes of processes that have some.", of="process")
+IDS: Final = _space("ids", "id, text", "pid u40", "Processes by the id they were given at start.", of="removal")
 STATUSES: Final = _space(
     "statuses",
     "255 less group u8, pid u40",
     "empty",
     "Processes by group: 0 live (ready or waiting), 1 paused, 2 done, 3 failed, 4 cancelled. A live process is "
     "ready while it has a ready mark. The live ones stand last: new ones are then added at the end, which fills pages.",
+    of="removal",
 )
 CALLS: Final = _space(
     "calls",
     "pid u40",
     "empty",
     "Processes with open requests for functions of an interpreter: what has to be called again after a crash.",
+    of="process",
 )
 LOG: Final = _space(
     "log",
@@ -94,9 +112,14 @@ LOG: Final = _space(
     "The events of a process in order, each with what it changed in the image; nil stands for no bytes. One record "
     "has the entries of a turn from its sequence on, as far as they are small. A part, which is a cut saved within an "
     "entry, has a record of its own.",
+    of="process",
 )
 CHECKPOINTS: Final = _space(
-    "checkpoints", "pid u40, sequence u40", "image bytes", "Full images: the state before the entry of this sequence."
+    "checkpoints",
+    "pid u40, sequence u40",
+    "image bytes",
+    "Full images: the state before the entry of this sequence.",
+    of="process",
 )
 TEXTS: Final = _space(
     "texts",
@@ -104,17 +127,25 @@ TEXTS: Final = _space(
     "bytes",
     "Long strings in the log and the checkpoints of a process, each once. A record that refers to some is the byte "
     "0xc1 and [bytes, hash, bytes, hash, ..., bytes], which give the record when the texts stand in between.",
+    of="process",
 )
-RESULTS: Final = _space("results", "pid u40", "encoded value", "What ended processes returned, or their error.")
+RESULTS: Final = _space(
+    "results", "pid u40", "encoded value", "What ended processes returned, or their error.", of="process"
+)
 INBOX: Final = _space(
     "inbox",
     "pid u40, class and arrival u64",
     "[kind u8, number, attempt, data]",
     "What has arrived for a process and was not yet taken. Arrivals are numbered over the whole store. Class, in the "
     "highest bits: 0 start, cancel, pause, resume, retry; 2^61 answers, errors, losses and timers; 2^62 messages.",
+    of="process",
 )
 READY: Final = _space(
-    "ready", "partition u16, mark u64", "pid u40", "Processes that have something to do, the longest waiting first."
+    "ready",
+    "partition u16, mark u64",
+    "pid u40",
+    "Processes that have something to do, the longest waiting first.",
+    of="end",
 )
 REQUESTS: Final = _space(
     "requests",
@@ -124,40 +155,52 @@ REQUESTS: Final = _space(
     "Effects that are not over and stand in no record of `states`, being large or many. `idempotency_key`: nil for "
     "the usual one, which is the store's id, the pid and the number; true where it is the first token. `flags`: 1 "
     "queued, 2 called. `place`: the number under which it stands in its queue, 0 if it does not.",
+    of="process",
 )
 QUEUE: Final = _space(
-    "queue", "effect, text, 0 u8, place u64", "pid u40, number u40", "Requests that a worker may take, oldest first."
+    "queue",
+    "effect, text, 0 u8, place u64",
+    "pid u40, number u40",
+    "Requests that a worker may take, oldest first.",
+    of="end",
 )
 TIMERS: Final = _space(
     "timers",
     "pid u40, number u40, kind u8",
     "due u64",
     "When each timer is due that stands in no record of `states`. Kinds: 1 sleep, 2 timeout, 3 deadline, 4 retry.",
+    of="process",
 )
 DUE: Final = _space(
     "due",
     "due u64, pid u40, number u40, kind u8",
     "attempt, empty for 0",
     "All timers by time: those of processes, and 5, the leases of taken requests (whose attempt is the value).",
+    of="end",
 )
 TOKENS: Final = _space(
     "tokens",
     "token, text",
     "[pid, number, over_at]",
     "Callback tokens. `over_at`: when it was delivered or its request was over, 0 while it is open.",
+    of="time",
 )
-FORGET: Final = _space("forget", "time u64, token", "empty", "When to forget tokens that are over, 72 hours after it.")
+FORGET: Final = _space(
+    "forget", "time u64, token", "empty", "When to forget tokens that are over, 72 hours after it.", of="time"
+)
 INTERPRETERS: Final = _space(
     "interpreters",
     "name, text",
     "[lease_until, joined_at, running]",
     "Who runs processes, each with a lease. `running`: the process in whose turn it has been for long, or 0.",
+    of="store",
 )
 PARTITIONS: Final = _space(
     "partitions",
     "partition u16",
     "[interpreter, epoch]",
     "Who may commit turns of the processes of a partition; the epoch rises when it changes hands.",
+    of="store",
 )
 CLIENTS: Final = _space(
     "clients",
@@ -165,6 +208,7 @@ CLIENTS: Final = _space(
     "batch 0: [last batch whose results have arrived, seen_at]; others: [results]",
     "Batches that attached processes have passed to the owner: a batch that is sent again because the owner died is "
     "not applied again.",
+    of="store",
 )
 
 SPACES: Final[tuple[KeySpace, ...]] = tuple(_spaces)
