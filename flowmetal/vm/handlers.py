@@ -40,14 +40,16 @@ def perform(
     index, clause = _find_clause(fiber, effect)
     if clause is None:
         return _open_request(process, fiber, frame, effect, payload, options, waits)
+    named = fiber.frames[index][2].get(effect) is not None
+    arguments = [payload] if named else [effect, payload, options]
     if waits:
-        _enter_clause(fiber, frame, index, clause, payload)
+        _enter_clause(fiber, frame, index, clause, arguments)
         return Mode.ENTER, None
     # `request` under a handler: a fiber of its own performs it, so that the clause can take its time.  It has no code,
     # only the handlers; what the clause resumes with falls through them and settles the promise.
-    run_function(check_closure(clause, "a handler's clause").function).select(2)  # before anything has changed
+    run_function(check_closure(clause, "a handler's clause").function).select(len(arguments) + 1)  # before anything has changed
     performer = add_fiber(process, fiber)
-    _enter_clause(performer, None, _find_clause(performer, effect)[0], clause, payload)
+    _enter_clause(performer, None, _find_clause(performer, effect)[0], clause, arguments)
     fiber.frames.append(frame)
     return Mode.DELIVER, performer.promise
 
@@ -59,6 +61,8 @@ def _find_clause(fiber: Fiber, effect: Keyword) -> tuple[int, Any]:
         _, kind, data = frames[index]
         if kind == Region.HANDLE:
             clause = data.get(effect)
+            if clause is None:
+                clause = data.get(None)  # that of all other effects
             if clause is not None:
                 return index, clause
         elif kind == Region.ATOMIC:
@@ -95,10 +99,10 @@ def _open_request(
     return Mode.STOP, None
 
 
-def _enter_clause(fiber: Fiber, frame: Frame | None, index: int, clause: Any, payload: Any) -> None:
-    """Cuts the body off at its `handle` and calls the clause in its place with the payload and a resumption."""
+def _enter_clause(fiber: Fiber, frame: Frame | None, index: int, clause: Any, arguments: list[Any]) -> None:
+    """Cuts the body off at its `handle` and calls the clause in its place with the arguments and a resumption."""
     resumption = Resumption()
-    call = entry_frame(check_closure(clause, "a handler's clause"), [payload, resumption])
+    call = entry_frame(check_closure(clause, "a handler's clause"), [*arguments, resumption])
     body = cut_off(fiber, index)
     if frame is not None:
         body.append(frame)
@@ -109,9 +113,15 @@ def _enter_clause(fiber: Fiber, frame: Frame | None, index: int, clause: Any, pa
 
 
 def resume(process: Process, fiber: Fiber, resumption: Resumption, arguments: list[Any]) -> tuple[int, Any]:
-    """Calls a resumption: the body goes on with the value.  What the body comes to is the value of the call."""
-    if len(arguments) > 1:
-        fail("arity", f"resume takes 0 or 1 arguments, got {len(arguments)}")
+    """Calls a resumption: the body goes on with the value.  What the body comes to is the value of the call.
+
+    A second argument is an error that is thrown where the body performed, in place of the value.
+    """
+    if len(arguments) > 2:
+        fail("arity", f"resume takes 0 to 2 arguments, got {len(arguments)}")
+    error = arguments[1] if len(arguments) == 2 else None
+    if error is not None and error.__class__ is not ErrorValue:
+        fail("type", f"a body is resumed with an error, not {print_string(error, limit=80)}")
     if resumption.state != "new":
         fail("resume", "this handler has already resumed its body, or given it up")
     if resumption.fiber != fiber.id:
@@ -123,6 +133,11 @@ def resume(process: Process, fiber: Fiber, resumption: Resumption, arguments: li
     if top[0] is None and top[1] == Region.CLAUSE and top[2] is resumption:
         pop_frame(fiber)  # resumed in tail position: nothing of the clause is left, so a loop of effects stays flat
     mount(fiber, _spend(process, resumption))
+    if error is not None:
+        # Thrown from below the frames of the body: the fiber steps aside and is the next to run.
+        fiber.resume = (Resume.ERROR, error)
+        process.ready.appendleft(fiber.id)
+        return Mode.STOP, None
     return Mode.DELIVER, arguments[0] if arguments else None
 
 

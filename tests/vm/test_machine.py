@@ -316,7 +316,7 @@ HANDLERS: dict[str, tuple[str, tuple[str, ...], list[str], str]] = {
         '[:refused "a body is resumed in the fiber that performed the effect"]',
     ),
     "resume with too many arguments": (
-        "(defn main [] (handle (perform :ask 1) (:ask [x resume] (try (resume 1 2) (catch :arity e (resume :refused))))))",
+        "(defn main [] (handle (perform :ask 1) (:ask [x resume] (try (resume 1 nil 3) (catch :arity e (resume :refused))))))",
         (),
         [],
         ":refused",

@@ -18,17 +18,21 @@ if TYPE_CHECKING:
 
 _HANDLE = 1
 
+#: Parameters of a clause of `:default`: effect, payload, options, resume.
+_DEFAULT_PARAMETERS = 4
+
 
 def analyze_handle(analyzer: Analyzer, items: list[Any], scope: Scope, target: Target | None) -> Node:
     """`(handle body (effect [parameter ... resume] body ...) ...)`
 
     A clause is a function of the payload and of `resume`; with several parameters before `resume` the payload is a
-    vector of that many.
+    vector of that many.  The clause of `:default`, a function of effect, payload, options and `resume`, takes every
+    effect that no other clause names; it stands under nil, which names no effect.
     """
     if len(items) < 2:
         return malformed(analyzer, "handle")
     span = analyzer.span
-    handled: dict[str, Any] = {}
+    handled: dict[str | None, Any] = {}
     parts: list[Node] = []
     for form in items[2:]:
         clause = items_of(form) if is_list(form) else []
@@ -36,7 +40,14 @@ def analyze_handle(analyzer: Analyzer, items: list[Any], scope: Scope, target: T
             return malformed(analyzer, "handle", form)
         analyzer.span = analyzer.span_at(form)
         effect = effect_name(analyzer, clause[0])
-        if effect is not None:
+        if effect == "default":
+            if len(clause[1]) != _DEFAULT_PARAMETERS:
+                return malformed(analyzer, "handle", form)
+            if None in handled:
+                analyzer.error("A124", name=effect)
+            handled[None] = form
+            parts += (Const(span, None), _clause(analyzer, clause, scope, any_effect=True))
+        elif effect is not None:
             if effect in handled:
                 analyzer.error("A124", name=effect)
             handled[effect] = form
@@ -47,7 +58,9 @@ def analyze_handle(analyzer: Analyzer, items: list[Any], scope: Scope, target: T
             analyzer.origin = origin
         analyzer.span = span
     data = Collection(span, "map", parts)
-    return RegionNode(span, _HANDLE, data, thunk(analyzer, [items[1]], scope), tuple(sorted(handled)))
+    # What a default clause answers, and what it performs in its turn, only a run shows: none is taken away.
+    answered = tuple(sorted(effect for effect in handled if effect is not None))
+    return RegionNode(span, _HANDLE, data, thunk(analyzer, [items[1]], scope), answered)
 
 
 def effect_name(analyzer: Analyzer, form: Any) -> str | None:
@@ -69,18 +82,24 @@ def effect_name(analyzer: Analyzer, form: Any) -> str | None:
     return None
 
 
-def _clause(analyzer: Analyzer, clause: list[Any], scope: Scope) -> Node:
+def _clause(analyzer: Analyzer, clause: list[Any], scope: Scope, any_effect: bool = False) -> Node:
     written = items_of(clause[1])
     resume, before = written[-1], written[:-1]
     payload: Any
+    if any_effect:
+        return _function(analyzer, written, clause[2:], scope)
     if not before:
         payload = Symbol(None, analyzer.gensym("payload"))
     elif len(before) == 1:
         payload = before[0]
     else:
         payload = Vector.of(before)
+    return _function(analyzer, [payload, resume], clause[2:], scope)
+
+
+def _function(analyzer: Analyzer, names: list[Any], body: list[Any], scope: Scope) -> Node:
     function = analyzer.function_scope(scope, "")
-    parameters = Parameters([payload, resume], [None, None])
-    node = function_node(analyzer, Scope(function, scope), [Signature(parameters, None, clause[2:])])
-    node.arities[0].parameters[1].resumes = True
+    parameters = Parameters(names, [None] * len(names))
+    node = function_node(analyzer, Scope(function, scope), [Signature(parameters, None, body)])
+    node.arities[0].parameters[-1].resumes = True
     return node

@@ -12,6 +12,7 @@ from typing import Any
 from flowmetal.values import Closure, ErrorValue, Keyword, LazySeq, Map, Promise, Set, fail, keyword
 from flowmetal.vm.builtins.check import shown, string, wrong_type
 from flowmetal.vm.builtins.registry import builtin
+from flowmetal.vm.state import Process, Wait
 
 CANCELLED = keyword("flowmetal/cancelled")
 NEVER_CAUGHT = (keyword("flowmetal/limit"), keyword("flowmetal/abandoned"))
@@ -94,11 +95,17 @@ def lazy_seq(thunk: Any) -> LazySeq:
     return LazySeq(thunk)
 
 
-@builtin(10, "promise-request", 1)
-def promise_request(promise: Any) -> int:
-    """The number of the request that settles a promise; an error if a fiber settles it."""
+@builtin(10, "promise-request", 1, context=True)
+def promise_request(process: Process, promise: Any) -> int:
+    """The number of the request that settles a promise; an error if a fiber settles it that waits for no request."""
     if promise.__class__ is not Promise:
         wrong_type("promise-request", "a promise", promise)
+    if not promise.request and promise.fiber:
+        # A handler's clause that hands on: the request of its fiber is the one that was asked for.
+        fiber = process.fibers.get(promise.fiber)
+        if fiber is not None and fiber.wait is not None and fiber.wait[0] == Wait.REQUEST:
+            number: int = fiber.wait[1]
+            return number
     if not promise.request:
         fail("argument", "promise-request needs the promise of a request, not that of a fiber")
     return promise.request
