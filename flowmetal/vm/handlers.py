@@ -47,7 +47,9 @@ def perform(
         return Mode.ENTER, None
     # `request` under a handler: a fiber of its own performs it, so that the clause can take its time.  It has no code,
     # only the handlers; what the clause resumes with falls through them and settles the promise.
-    run_function(check_closure(clause, "a handler's clause").function).select(len(arguments) + 1)  # before anything has changed
+    run_function(check_closure(clause, "a handler's clause").function).select(
+        len(arguments) + 1
+    )  # before anything has changed
     performer = add_fiber(process, fiber)
     _enter_clause(performer, None, _find_clause(performer, effect)[0], clause, arguments)
     fiber.frames.append(frame)

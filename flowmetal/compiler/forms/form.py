@@ -40,7 +40,8 @@ SYNTAX = {
     "defmacro": '(defmacro name "doc"? [parameter ...] body ...)',
     "defn": '(defn name "doc"? [parameter ...] body ...)',
     "fn": "(fn name? [parameter ...] body ...)",
-    "handle": "(handle body (effect [parameter ... resume] body ...) ... (:default [effect payload options resume] body ...)?)",
+    "handle": "(handle body (effect [parameter ... resume] body ...) ... "
+    "(:default [effect payload options resume] body ...)?)",
     "if": "(if test then else?)",
     "let": "(let [name value ...] body ...)",
     "letfn": "(letfn [(name [parameter ...] body ...) ...] body ...)",
