@@ -52,10 +52,7 @@ def analyze_handle(analyzer: Analyzer, items: list[Any], scope: Scope, target: T
                 analyzer.error("A124", name=effect)
             handled[effect] = form
             analyzer.watch.handled.add(effect)
-            parts.append(Const(span, keyword(effect)))
-            origin, analyzer.origin = analyzer.origin, MACRO  # a clause takes what the effect has, used or not
-            parts.append(_clause(analyzer, clause, scope))
-            analyzer.origin = origin
+            parts += (Const(span, keyword(effect)), _clause(analyzer, clause, scope))
         analyzer.span = span
     data = Collection(span, "map", parts)
     # What a default clause answers, and what it performs in its turn, only a run shows: none is taken away.
@@ -98,8 +95,10 @@ def _clause(analyzer: Analyzer, clause: list[Any], scope: Scope, any_effect: boo
 
 
 def _function(analyzer: Analyzer, names: list[Any], body: list[Any], scope: Scope) -> Node:
+    origin, analyzer.origin = analyzer.origin, MACRO  # a clause takes what the effect has, used or not
     function = analyzer.function_scope(scope, "")
     parameters = Parameters(names, [None] * len(names))
     node = function_node(analyzer, Scope(function, scope), [Signature(parameters, None, body)])
     node.arities[0].parameters[-1].resumes = True
+    analyzer.origin = origin
     return node
