@@ -222,6 +222,8 @@ def _outcome(draft: Draft, epoch: int, more: bool) -> Outcome:
     final = live.status in FINAL_STATUSES
     if process is not None and not final:
         _save_rest(draft, process)
+    elif not final and live.status == "ready":
+        live.status = "waiting"  # it was paused and resumed while its queue has not let it begin
     if final:
         live.open.clear()
         live.receives.clear()

@@ -44,6 +44,8 @@ from flowmetal.store.layout import (
     PID_BYTES,
     PROCESSES,
     QUEUE,
+    QUEUE_KEYS,
+    QUEUES,
     READY,
     REQUESTS,
     STATES,
@@ -65,12 +67,23 @@ from flowmetal.store.layout import (
     u64,
 )
 from flowmetal.store.limits import MAX_MESSAGES
+from flowmetal.store.queue_rows import (
+    RETURNING,
+    UNSLOTTED,
+    KeyRow,
+    QueueRow,
+    decode_key,
+    decode_queue,
+    encode_key,
+    encode_queue,
+)
 from flowmetal.store.rows import (
     NEAR_REQUESTS,
     NEAR_TIMERS,
     NEW,
     BornRow,
     Origin,
+    Place,
     ProcessRow,
     RequestRow,
     decode_born,
@@ -109,7 +122,7 @@ class Cache:
     Belongs to the one that commits; used by one thread at a time.
     """
 
-    __slots__ = ("counters", "epochs", "origins", "rows", "store_id")
+    __slots__ = ("counters", "epochs", "origins", "queues", "rows", "store_id")
 
     def __init__(self, store_id: str) -> None:
         self.store_id = store_id
@@ -117,6 +130,7 @@ class Cache:
         self.epochs: dict[int, int] = {}
         self.counters: dict[str, int] = {}
         self.origins: dict[Origin, int] = {}
+        self.queues: dict[int, QueueRow] = {}
 
     def clear(self) -> None:
         """Forgets everything: what was applied is not going to be committed, or somebody else wrote."""
@@ -124,6 +138,7 @@ class Cache:
         self.epochs.clear()
         self.counters.clear()
         self.origins.clear()
+        self.queues.clear()
 
     def trim(self) -> None:
         """Keeps the newest rows only.  Between groups."""
@@ -138,8 +153,8 @@ class Cache:
 class Changes:
     """What a group of commands changes.  `now` is the same for all of them."""
 
-    __slots__ = ("_appended", "_counted", "_fresh", "_rows", "_touched", "alive", "cache", "hints", "nearly_full",
-                 "now", "transaction")  # fmt: skip
+    __slots__ = ("_appended", "_counted", "_fresh", "_queue_keys", "_queues", "_rows", "_touched", "alive", "cache",
+                 "hints", "left", "nearly_full", "now", "returning", "transaction", "unsettled")  # fmt: skip
 
     def __init__(
         self,
@@ -160,6 +175,11 @@ class Changes:
         self._fresh: dict[int, ProcessRow] = {}  # of new processes
         self._appended: dict[str, dict[bytes, bytes]] = {}
         self._counted: set[str] = set()
+        self._queues: dict[int, QueueRow] = {}
+        self._queue_keys: dict[bytes, KeyRow | None] = {}  # None: it is to be removed
+        self.unsettled: set[int] = set()  # queues in which somebody may be admitted; see queues.settle
+        self.left: list[tuple[int, Place]] = []  # processes of queues that have ended
+        self.returning: list[int] = []  # those that are to go on and have no slot
 
     # ---- the end of a group --------------------------------------------------------------------------------------
 
@@ -180,6 +200,8 @@ class Changes:
                 states.append((pid_key(pid), encode_state(pid, row, store_id)))
             transaction.put_all(STATES, states)
             self._touched.clear()
+        if self._queues:
+            self._write_queues()
         for space, items in self._appended.items():
             transaction.put_all(space, sorted(items.items()))
         self._appended.clear()
@@ -193,6 +215,11 @@ class Changes:
         self._fresh.clear()
         self._appended.clear()
         self._counted.clear()
+        self._queues.clear()
+        self._queue_keys.clear()
+        self.unsettled.clear()
+        self.left.clear()
+        self.returning.clear()
         self.cache.clear()
 
     def _write_indexes(self, pid: int, row: ProcessRow) -> None:
@@ -232,6 +259,69 @@ class Changes:
             items = self._appended[space] = {}
         items[key] = value
         self.transaction.writes += 1
+
+    # ---- queues --------------------------------------------------------------------------------------------------
+
+    def load_queue(self, number: int) -> QueueRow | None:
+        """The row of a queue, or None.  It is shared: `touch_queue` it before it is changed."""
+        row = self.cache.queues.get(number)
+        if row is None:
+            data = self.transaction.get(QUEUES, pid_key(number))
+            if data is not None:
+                row = self.cache.queues[number] = decode_queue(number, data)
+        return row
+
+    def touch_queue(self, row: QueueRow, *, settle: bool = True) -> None:
+        """Has a queue written at the end of the group, and looked at for whom to admit at the end of the list."""
+        self._queues[row.number] = row
+        if settle:
+            self.unsettled.add(row.number)
+        self.transaction.writes += 1
+
+    def add_queue(self, row: QueueRow) -> None:
+        """Adds a new queue."""
+        self.cache.queues[row.number] = row
+        self.transaction.put(QUEUES, row.name.encode(), pid_key(row.number))
+        self.touch_queue(row)
+
+    def remove_queue(self, row: QueueRow) -> None:
+        """Removes a queue without processes."""
+        self._queues.pop(row.number, None)
+        self.unsettled.discard(row.number)
+        self.cache.queues.pop(row.number, None)
+        self.transaction.delete(QUEUES, row.name.encode())
+        self.transaction.delete(QUEUES, pid_key(row.number))
+
+    def load_queue_key(self, stored: bytes) -> KeyRow:
+        """The row of a key of a queue, which is touched; a new one where nothing of it is in the queue."""
+        if stored in self._queue_keys:
+            return self._queue_keys[stored] or KeyRow()
+        data = self.transaction.get(QUEUE_KEYS, stored)
+        return KeyRow() if data is None else decode_key(data)
+
+    def put_queue_key(self, stored: bytes, row: KeyRow | None) -> None:
+        """Has a key written at the end of the group, or removed."""
+        self._queue_keys[stored] = row
+
+    def scan_queue_keys(self, prefix: bytes, start: bytes, limit: int) -> list[bytes]:
+        """Keys in order, those that are not written yet included."""
+        self._write_queue_keys()
+        return [key for key, _ in self.transaction.scan(QUEUE_KEYS, prefix, start=start, limit=limit, values=False)]
+
+    def _write_queues(self) -> None:
+        for number in sorted(self._queues):
+            self.transaction.put(QUEUES, pid_key(number), encode_queue(self._queues[number]))
+        self._queues.clear()
+        self._write_queue_keys()
+
+    def _write_queue_keys(self) -> None:
+        for stored in sorted(self._queue_keys):
+            row = self._queue_keys[stored]
+            if row is None:
+                self.transaction.delete(QUEUE_KEYS, stored)
+            else:
+                self.transaction.put(QUEUE_KEYS, stored, encode_key(row))
+        self._queue_keys.clear()
 
     # ---- counters and epochs -------------------------------------------------------------------------------------
 
@@ -280,6 +370,14 @@ class Changes:
         """Has a row written at the end of the group."""
         self._touched[pid] = row
         self.transaction.writes += 1
+
+    def add_waiting(self, pid: int, born: BornRow) -> ProcessRow:
+        """Adds a new process that is to begin later: its start is not in its inbox yet."""
+        self.append(PROCESSES, pid_key(pid), encode_born(born))
+        row = self._rows[pid] = new_row(born)
+        row.events, row.receives = 0, False
+        self.touch(pid, row)
+        return row
 
     def add_process(self, pid: int, born: BornRow, arguments: bytes) -> None:
         """Adds a new process, with its start in its inbox."""
@@ -334,6 +432,9 @@ class Changes:
             row.events += 1
         wakes = kind in WAKING_KINDS or (row.status != PAUSED and (row.receives or not is_message))
         if wakes and not row.mark:
+            if row.queue is not None and row.queue.state in (UNSLOTTED, RETURNING) and kind != "cancel":
+                self.returning.append(pid)  # it goes on once it has a slot again
+                return
             row.mark = self.new_mark()
 
     def deliver(self, pid: int, kind: str, number: int, attempt: int, data: bytes) -> bool:
@@ -380,15 +481,18 @@ class Changes:
             for key, _ in self.transaction.scan(INBOX, prefix):
                 self.transaction.delete(INBOX, key)
         row.mark = row.messages = row.events = 0
+        if row.queue is not None:
+            self.left.append((pid, row.queue))
+            row.queue = None
 
     # ---- timers --------------------------------------------------------------------------------------------------
 
-    def put_due(self, due: int, pid: int, number: int, kind: int, attempt: int = 0) -> None:
+    def put_due(self, due: int, pid: int, number: int, kind: int, attempt: int = 0, *, value: bytes = b"") -> None:
         """Puts a timer into the order of time; tells waiters where it became the first."""
         first = self.transaction.scan(DUE, limit=1)
         if not first or due < read_u64(first[0][0]):
             self.hints.add(("timer", 0))
-        self.transaction.put(DUE, due_key(due, pid, number, kind), encode_number(attempt) if attempt else b"")
+        self.transaction.put(DUE, due_key(due, pid, number, kind), encode_number(attempt) if attempt else value)
 
     def set_timer(self, pid: int, row: ProcessRow, due: int, number: int, kind: int) -> None:
         """Sets a timer of a touched process; one of the same number and kind is replaced."""

@@ -37,6 +37,8 @@ def inbox_number(kind: str, arrival: int) -> int:
 
 #: Of timers; permanent.
 SLEEP, TIMEOUT, DEADLINE, RETRY, LEASE = 1, 2, 3, 4, 5
+#: Of queues: the end of a delay, and when a queue or one of its keys is looked at again.
+DELAY, WAKE = 6, 7
 TIMER_CODES = {"sleep": SLEEP, "timeout": TIMEOUT, "deadline": DEADLINE, "retry": RETRY}
 TIMER_NAMES = {code: kind for kind, code in TIMER_CODES.items()}
 

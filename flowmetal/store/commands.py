@@ -28,6 +28,7 @@ from flowmetal.store.interface import (
     Turn,
 )
 from flowmetal.store.processes import post, put_artifact, start, turn
+from flowmetal.store.queues import settle
 from flowmetal.store.requests import complete, deliver, extend, take
 from flowmetal.store.timers import fire
 
@@ -65,6 +66,9 @@ def apply_all(changes: Changes, commands: Sequence[Command]) -> list[Any]:
     if len(commands) > MAX_COMMANDS:
         raise StoreError("S206", reason=f"{len(commands)} commands in one list; the limit is {MAX_COMMANDS}")
     try:
-        return [apply(changes, command) for command in commands]
+        results = [apply(changes, command) for command in commands]
+        if changes.unsettled or changes.left or changes.returning:
+            settle(changes)
+        return results
     except (TypeError, ValueError, AttributeError, KeyError, OverflowError, struct.error) as error:
         raise StoreError("S206", reason=f"{type(error).__name__}: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from flowmetal.store.changes import TOMBSTONE_NS
-from flowmetal.store.codec import KIND_CODES, STATE_CODES, STATUS_NAMES, TIMER_CODES
+from flowmetal.store.codec import DELAY, KIND_CODES, LEASE, STATE_CODES, STATUS_NAMES, TIMER_CODES, WAKE
 from flowmetal.store.interface import PARTITIONS
 from flowmetal.store.layout import FORMAT, SPACES
 from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_IMAGE_BYTES, MAX_MESSAGES, MAX_NAME_BYTES, MAX_VALUE_BYTES
@@ -83,7 +83,7 @@ def page() -> str:
         ("groups of processes", {"live": 0, **{name: code for code, name in enumerate(STATUS_NAMES) if code}}),
         ("kinds of inbox events", KIND_CODES),
         ("states of requests", STATE_CODES),
-        ("kinds of timers", {**TIMER_CODES, "lease": 5}),
+        ("kinds of timers", {**TIMER_CODES, "lease": LEASE, "delay": DELAY, "wake": WAKE}),
     ):
         lines.append(f"| {what} | " + ", ".join(f"{code} {name}" for name, code in numbers.items()) + " |")
     lines += ["", "## Limits", "", "| what | limit |", "| --- | --- |"]

@@ -142,6 +142,9 @@ class Start:
     arguments are the same; StoreError S201 otherwise.  The artifact is named by hash or by deployed name:
     S202 where no program of the name is deployed, S203 where the artifact is not in the store.  With both, the hash is
     what runs, and the name is what another start with the same id is compared by.  S304: the store is nearly full.
+
+    In a queue it begins when it is admitted.  With a dedup key that stands for a process: its pid and False, whatever
+    it was started with.  S220 for an unknown queue, S221 where too many wait in it, S222 for a bad option.
     """
 
     function: str
@@ -152,6 +155,8 @@ class Start:
     parent: int | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     answers: int = 0  # of a child in a Turn: the parent's request that gets the child's pid as event "spawned"
+    #: The queue it is to wait in: (name, key or None, priority from -9 to 9, delay in ns, dedup key or None).
+    queue: tuple[str, str | None, int, int, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ STATES: Final = _space(
     "states",
     "pid u40",
     "[status, sequence, checkpoint, updated_at, mark, messages, events, receives, deaths, calls, far_requests, "
-    "far_timers, attributed, waits, error, requests, timers]",
+    "far_timers, attributed, waits, error, requests, timers, extra]",
     "What changes with every turn, all that a turn has to read. A process that has had none and got nothing but its "
     "start has no record here yet, so that records come in the order of pids and fill their pages. `mark`: the number "
     "of its ready mark, 0 for none. `messages`, `events`: messages and other things in its inbox. `receives`: whether "
@@ -85,7 +85,10 @@ STATES: Final = _space(
     "committed. `calls`: open "
     "requests for functions of an interpreter. `requests`: the first small ones, each with its number before the "
     "fields of `requests`; `timers`: the first few, [number, kind, due] one after the other; how many more there are "
-    "in the spaces `requests` and `timers`: `far_requests`, `far_timers`.",
+    "in the spaces `requests` and `timers`: `far_requests`, `far_timers`. `extra`: a map of what few processes have, "
+    "left out where it is empty: `queue`, [queue, key, priority, state, order]; states 0 waiting, 1 delayed, 2 paused "
+    "while it waits, 3 running, 4 paused and without a slot, 5 waiting to go on from there; order: its ticket, or when "
+    "its delay ends.",
     of="process",
 )
 ATTRIBUTES: Final = _space("attributes", "pid u40", "a map", "Attributes of processes that have some.", of="process")
@@ -174,8 +177,9 @@ TIMERS: Final = _space(
 DUE: Final = _space(
     "due",
     "due u64, pid u40, number u40, kind u8",
-    "attempt, empty for 0",
-    "All timers by time: those of processes, and 5, the leases of taken requests (whose attempt is the value).",
+    "attempt, empty for 0; of kind 7 a key",
+    "All timers by time: those of processes; 5, the leases of taken requests (whose attempt is the value); 6, the ends "
+    "of delays of processes in queues; 7, when a queue (whose number stands for a pid) or a key of it is looked at.",
     of="end",
 )
 TOKENS: Final = _space(
@@ -186,7 +190,11 @@ TOKENS: Final = _space(
     of="time",
 )
 FORGET: Final = _space(
-    "forget", "time u64, token", "empty", "When to forget tokens that are over, 72 hours after it.", of="time"
+    "forget",
+    "time u64, token; or time u64, queue u40, kind u8, text",
+    "empty",
+    "When to forget tokens that are over, 72 hours after it; of queues, 0: dedup keys, 1: keys without processes.",
+    of="time",
 )
 INTERPRETERS: Final = _space(
     "interpreters",
@@ -209,6 +217,63 @@ CLIENTS: Final = _space(
     "Batches that attached processes have passed to the owner: a batch that is sent again because the owner died is "
     "not applied again.",
     of="store",
+)
+QUEUES: Final = _space(
+    "queues",
+    "queue u40; or name, text",
+    "[name, created_at, limits, paused, running, waiting, delayed, parked, heads, turns, tickets, served, started, "
+    "admitted, wake_at, sweep]; or queue u40",
+    "Queues of starts with how many of their processes run, wait, are delayed, and are paused while they wait; and the "
+    "number of each name. `heads`: lanes among `queue_heads`. `turns`, `tickets`: the last numbers given. `served`: "
+    "how many that waited no longer do. `started`: how many were admitted while there was a rate. `wake_at`: when it "
+    "is looked at again, 0 for not. `sweep`: the key from which on the keys are still to be looked at since the limits "
+    "were changed, or nil.",
+    of="store",
+)
+QUEUE_KEYS: Final = _space(
+    "queue_keys",
+    "queue u40, key text",
+    "[running, started, wake_at, forget_at, lanes]",
+    "The keys of a queue that have processes in it; the empty one stands for starts without a key. `lanes`: "
+    "[priority, turn, waiting] of each priority at which processes wait; turn 0: none of them may begin, because of "
+    "the limits of the key.",
+    of="store",
+)
+QUEUE_ITEMS: Final = _space(
+    "queue_items",
+    "queue u40, key text, 0 u8, 9 less priority u8, ticket u64",
+    "pid u40",
+    "Processes that wait in a queue, in the order in which those of one key and priority begin.",
+    of="end",
+)
+QUEUE_HEADS: Final = _space(
+    "queue_heads",
+    "queue u40, rank u8, turn u64",
+    "9 less priority u8, key text",
+    "Keys and priorities of which a process may begin, whose turn it is first. Rank 0: all by turn, from which every "
+    "eighth is taken, so that none waits for ever; 1 to 19: those of one priority, the greatest first.",
+    of="store",
+)
+QUEUE_STARTS: Final = _space(
+    "queue_starts",
+    "queue u40, key text, 0 u8, count u64; the queue's own: queue u40, 0 u8, count u64",
+    "time u64",
+    "When the last processes of a queue, or of a key of it, began: as many as its rate allows in its period.",
+    of="store",
+)
+QUEUE_ARGUMENTS: Final = _space(
+    "queue_arguments",
+    "pid u40",
+    "encoded vector",
+    "The arguments of processes that have not been admitted yet.",
+    of="process",
+)
+QUEUE_DEDUP: Final = _space(
+    "queue_dedup",
+    "queue u40, dedup key, text",
+    "[pid, until]",
+    "Which process a start with a dedup key stands for, until its window is over.",
+    of="time",
 )
 
 SPACES: Final[tuple[KeySpace, ...]] = tuple(_spaces)

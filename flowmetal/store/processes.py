@@ -44,9 +44,14 @@ from flowmetal.store.limits import (
     MAX_VALUE_BYTES,
 )
 from flowmetal.store.log_records import log_records
+from flowmetal.store.queues import admissible, changed, enter
+from flowmetal.store.refusals import error_value
 from flowmetal.store.rows import BornRow, ProcessRow, request_row
 from flowmetal.store.texts import Texts
+from flowmetal.values import encode_value
 
+#: What a child in a queue may be refused for, so that the program hears of it at its call.
+QUEUE_REFUSALS = frozenset({"S201", "S204", "S220", "S221", "S222"})
 #: A line for people is cut, not refused.
 MAX_LINE = 1000
 #: Cuts of one entry.
@@ -92,11 +97,18 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
     attributes = _attributes(command.attributes)
     if changes.nearly_full is not None:
         changes.nearly_full()
+    asked = None if command.queue is None else admissible(changes, command)
+    if asked is not None and asked[2]:
+        return asked[2], False
 
     pid = changes.count("pid", 1)
     origin = changes.number_of((artifact, command.function, command.name))
-    born = BornRow(origin, changes.now, command.id, command.parent, digest, changes.new_mark(), bool(attributes))
-    changes.add_process(pid, born, command.arguments)
+    mark = changes.new_mark() if asked is None else 0
+    born = BornRow(origin, changes.now, command.id, command.parent, digest, mark, bool(attributes))
+    if asked is None or command.queue is None:
+        changes.add_process(pid, born, command.arguments)
+    else:
+        enter(changes, pid, changes.add_waiting(pid, born), asked[0], asked[1], command.queue[4], command.arguments)
     if id is not None:
         transaction.put(IDS, id, pid_key(pid))
     if attributes:
@@ -170,7 +182,14 @@ def turn(changes: Changes, command: Turn) -> bool:
     if command.attributes is not None:
         _replace_attributes(changes, pid, row, command.attributes)
     for child in command.starts:
-        child_pid, _ = start(changes, child if child.parent == pid else _child_of(pid, child))
+        try:
+            child_pid, _ = start(changes, child if child.parent == pid else _child_of(pid, child))
+        except StoreError as refusal:
+            if child.queue is None or not child.answers or refusal.code not in QUEUE_REFUSALS:
+                raise
+            error = encode_value(error_value(refusal))
+            changes.put_inbox(pid, row, "error", error, number=child.answers)
+            continue
         if child.answers:
             changes.put_inbox(pid, row, "spawned", str(child_pid).encode(), number=child.answers)
 
@@ -187,6 +206,8 @@ def turn(changes: Changes, command: Turn) -> bool:
         row.mark = changes.new_mark()
     else:
         row.mark = 0
+    if row.queue is not None:
+        changed(changes, pid, row)
     # Posts come last: one of them may be to itself.
     for message in command.posts:
         post(changes, message)
@@ -329,4 +350,5 @@ def _child_of(pid: int, child: Start) -> Start:
         parent=pid,
         attributes=child.attributes,
         answers=child.answers,
+        queue=child.queue,
     )

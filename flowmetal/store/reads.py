@@ -38,6 +38,7 @@ from flowmetal.store.layout import (
     PID_BYTES,
     PROCESSES,
     QUEUE,
+    QUEUES,
     READY,
     REQUESTS,
     RESULTS,
@@ -56,8 +57,10 @@ from flowmetal.store.layout import (
 )
 from flowmetal.store.limits import MAX_ITEMS
 from flowmetal.store.log_records import read_entries
+from flowmetal.store.queue_rows import DELAYED, WAITING, decode_queue
 from flowmetal.store.rows import (
     Origin,
+    Place,
     decode_born,
     decode_origin,
     decode_request,
@@ -68,6 +71,8 @@ from flowmetal.store.rows import (
 )
 from flowmetal.store.texts import whole
 from flowmetal.store.transaction import ReadTransaction
+from flowmetal.values import Instant
+from flowmetal.values.time_text import instant_text
 
 #: Bytes of log entries in one answer.
 MAX_LOG_BYTES = 64 << 20
@@ -108,7 +113,20 @@ def process(transaction: ReadTransaction, pid: int, origins: Origins) -> Process
         if len(origins) > MAX_ORIGINS:
             origins.clear()
         origin = origins[born.origin] = decode_origin(transaction.get(ORIGINS, pid_key(born.origin)))
+    if row.queue is not None and row.status == LIVE:
+        row.waits = _queue_line(transaction, row.queue) or row.waits
     return process_record(pid, born, origin, row, transaction.get(ATTRIBUTES, key) if row.attributed else None)
+
+
+def _queue_line(transaction: ReadTransaction, place: Place) -> str:
+    """What a process waits for that its queue has not admitted; empty for one that runs."""
+    data = transaction.get(QUEUES, pid_key(place.queue)) if place.state in (WAITING, DELAYED) else None
+    if data is None:
+        return ""
+    queue = decode_queue(place.queue, data)
+    if place.state != DELAYED:
+        return f"queue {queue.name}, place ~{max(1, place.order - queue.served)}"
+    return f"queue {queue.name}, not before {instant_text(Instant(place.order // 1_000_000 * 1_000_000))}"
 
 
 def process_by_id(transaction: ReadTransaction, id: str, origins: Origins) -> ProcessRecord | None:

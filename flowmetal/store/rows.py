@@ -26,6 +26,9 @@ NEW = -1
 
 _QUEUED, _CALLED = 1, 2
 
+#: Fields of a record of STATES; one more, `extra`, follows where it is not empty.
+_STATE_FIELDS = 17
+
 # One packer serves all rows: they are written by one thread at a time, and packing gives way to no other thread.
 _pack = msgpack.Packer(autoreset=True).pack
 
@@ -76,6 +79,18 @@ class RequestRow:
 
 
 @dataclass(slots=True)
+class Place:
+    """What a process has to do with the queue it was started in.  `state` is one of WAITING to RETURNING in
+    queue_rows.py; `order` its ticket, or when its delay ends."""
+
+    queue: int
+    key: str  # empty: none
+    priority: int
+    state: int
+    order: int
+
+
+@dataclass(slots=True)
 class ProcessRow:
     """What changes with every turn; `status` is one of the groups LIVE to CANCELLED.
 
@@ -100,6 +115,7 @@ class ProcessRow:
     error: str
     requests: dict[int, RequestRow] = field(default_factory=dict)
     timers: dict[tuple[int, int], int] = field(default_factory=dict)  # (number, kind) -> due
+    queue: Place | None = None
     # As the indexes have it:
     old_status: int = NEW
     old_mark: int = 0
@@ -160,40 +176,51 @@ def encode_state(pid: int, row: ProcessRow, store_id: str) -> bytes:
     timers: list[int] = []
     for (number, kind), due in row.timers.items():
         timers += (number, kind, due)
-    data: bytes = _pack(
-        (
-            row.status,
-            row.sequence,
-            row.checkpoint,
-            row.updated_at,
-            row.mark,
-            row.messages,
-            row.events,
-            row.receives,
-            row.deaths,
-            row.calls,
-            row.far_requests,
-            row.far_timers,
-            row.attributed,
-            row.waits,
-            row.error,
-            [(number, *_request_fields(pid, number, request, store_id)) for number, request in row.requests.items()],
-            timers,
-        )
+    fields = (
+        row.status,
+        row.sequence,
+        row.checkpoint,
+        row.updated_at,
+        row.mark,
+        row.messages,
+        row.events,
+        row.receives,
+        row.deaths,
+        row.calls,
+        row.far_requests,
+        row.far_timers,
+        row.attributed,
+        row.waits,
+        row.error,
+        [(number, *_request_fields(pid, number, request, store_id)) for number, request in row.requests.items()],
+        timers,
     )
+    data: bytes = _pack(fields if row.queue is None else (*fields, _extra(row)))
     return data
+
+
+def _extra(row: ProcessRow) -> dict[str, Any]:
+    """What few processes have."""
+    place = row.queue
+    if place is None:
+        return {}
+    return {"queue": (place.queue, place.key, place.priority, place.state, place.order)}
 
 
 def decode_state(pid: int, data: bytes, store_id: str) -> ProcessRow:
     """From the value of STATES."""
     try:
-        *fields, requests, timers = unpack(STATES, data)
+        values = unpack(STATES, data)
+        extra = values.pop() if len(values) > _STATE_FIELDS else None
+        *fields, requests, timers = values
         row = ProcessRow(*fields)
         for number, *request in requests:
             row.requests[number] = _request_row(pid, number, request, store_id)
         for index in range(0, len(timers), 3):
             number, kind, due = timers[index : index + 3]
             row.timers[number, kind] = due
+        if extra is not None and "queue" in extra:
+            row.queue = Place(*extra["queue"])
         if not 0 <= row.status < len(STATUS_NAMES):
             raise ValueError("no such status")
     except (TypeError, ValueError) as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flowmetal.store.changes import Changes
 from flowmetal.store.claims import release_dead
-from flowmetal.store.codec import HELD, LEASE, LOST, QUEUED, RETRY, TAKEN, TIMER_NAMES, decode_number
+from flowmetal.store.codec import DELAY, HELD, LEASE, LOST, QUEUED, RETRY, TAKEN, TIMER_NAMES, WAKE, decode_number
 from flowmetal.store.interface import Fire
 from flowmetal.store.layout import DUE, FORGET, TOKENS, due_key, read_due_key, u64
+from flowmetal.store.queues import delay_over, forget, woken
 from flowmetal.store.requests import answer
 
 #: Timers in one Fire: the transaction that fires them stays short.
@@ -19,10 +20,14 @@ def fire(changes: Changes, command: Fire) -> int:
     """Fire.  Also takes partitions from interpreters that are gone, which does not count."""
     release_dead(changes)
     fired = _due_timers(changes, max(0, min(command.limit, MAX_FIRE)))
-    for due, pid, number, kind, attempt in fired:
+    for due, pid, number, kind, value in fired:
         if kind == LEASE:
             changes.transaction.delete(DUE, due_key(due, pid, number, kind))
-            _lose(changes, pid, number, attempt)
+            _lose(changes, pid, number, decode_number(value) if value else 0)
+        elif kind == DELAY:
+            delay_over(changes, due, pid)
+        elif kind == WAKE:
+            woken(changes, due, pid, number, value)
         else:
             row = changes.load_process(pid)
             if row is None:
@@ -38,10 +43,10 @@ def fire(changes: Changes, command: Fire) -> int:
     return len(fired)
 
 
-def _due_timers(changes: Changes, limit: int) -> list[tuple[int, int, int, int, int]]:
-    """(due, pid, number, kind, attempt) of timers that are due, in order of time."""
+def _due_timers(changes: Changes, limit: int) -> list[tuple[int, int, int, int, bytes]]:
+    """(due, pid, number, kind, value) of timers that are due, in order of time."""
     items = changes.transaction.scan(DUE, stop=u64(changes.now + 1), limit=limit)
-    return [(*read_due_key(key), decode_number(value) if value else 0) for key, value in items]
+    return [(*read_due_key(key), value) for key, value in items]
 
 
 def _lose(changes: Changes, pid: int, number: int, attempt: int) -> None:
@@ -74,4 +79,7 @@ def _ring(changes: Changes, pid: int, number: int, kind: str) -> None:
 def _forget_tokens(changes: Changes) -> None:
     for key, _ in changes.transaction.scan(FORGET, stop=u64(changes.now + 1), limit=MAX_FORGET):
         changes.transaction.delete(FORGET, key)
-        changes.transaction.delete(TOKENS, key[8:])
+        if key[8]:
+            changes.transaction.delete(TOKENS, key[8:])
+        else:  # tokens are printable; numbers of queues begin with 0
+            forget(changes, key)

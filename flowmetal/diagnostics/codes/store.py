@@ -163,6 +163,31 @@ CODES: dict[str, Entry] = {
         "Messages wait in the store until the process receives them; without a limit a process that never does would\n"
         "fill the store.  A process that sends to a full inbox is paused, and sends again when it is resumed.",
     ),
+    "S220": Entry(
+        "no such queue",
+        "There is no queue `{name}`.",
+        ("Did you mean `{suggestion}`?", "Define it: `flowvm queue define {name}`, or [queues.{name}] in the settings."),
+        "A queue is defined before anything is started in it, so that a mistyped name is not a queue without limits.",
+    ),
+    "S221": Entry(
+        "queue full",
+        "{limit} processes already wait in queue `{name}`, which is its limit.",
+        "Start again once some of them have begun, or raise its max-waiting.",
+        "Processes that wait are kept in the store; without a limit a queue that is filled faster than it is served\n"
+        "would fill the store.",
+    ),
+    "S222": Entry(
+        "bad queue setting",
+        "{what} must be {expected}, not {found}.",
+        "",
+        "Limits of a queue, and options of a start in it.  Nothing was written.",
+    ),
+    "S223": Entry(
+        "queue in use",
+        "Queue `{name}` has {count} processes, so it cannot be removed.",
+        "Wait until they have ended, or cancel them.",
+        "",
+    ),
     # ---- S3xx: disks and damage --------------------------------------------------------------------------------
     "S301": Entry(
         "disk full",
