@@ -166,7 +166,10 @@ CODES: dict[str, Entry] = {
     "S220": Entry(
         "no such queue",
         "There is no queue `{name}`.",
-        ("Did you mean `{suggestion}`?", "Define it: `flowvm queue define {name}`, or [queues.{name}] in the settings."),
+        (
+            "Did you mean `{suggestion}`?",
+            "Define it: `flowvm queue define {name}`, or [queues.{name}] in the settings.",
+        ),
         "A queue is defined before anything is started in it, so that a mistyped name is not a queue without limits.",
     ),
     "S221": Entry(
