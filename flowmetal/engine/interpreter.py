@@ -331,9 +331,11 @@ class Interpreter:
             self._again.pop(pid, None)
             self._drop(pid)
         if error.whose == "command" and pids:
+            self._queue[pids[0]] = True  # until it is paused: a read that fails here must not leave it waiting
             record = self.store.process(pids[0])
             if record is not None:
                 self._pause(record, error)
+            self._queue.pop(pids[0], None)
             return
         if error.code == DAMAGED and pids:
             self._cannot_read(pids[0], error)

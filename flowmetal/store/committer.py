@@ -174,16 +174,23 @@ class Committer:
                     self._sync(at_once=not going_on)
 
     def _sync(self, *, at_once: bool) -> None:
-        """Where commits are not synced, syncs them now and then.  The caller has the right to commit."""
+        """Where commits are not synced, syncs them now and then.  The caller has the right to commit.
+
+        Whatever a sync fails with, a full disk too, is the end: these commits are in the store already, and the disk
+        may have dropped their pages, so that syncing again would say yes without having written them.
+        """
         now = time.monotonic()
         if self.commits == self._synced_commits or self._broken is not None:
             return
         if at_once or now - self._synced_at >= SYNC_SECONDS:
-            self._synced_commits, self._synced_at = self.commits, now
+            commits, self._synced_at = self.commits, now
             try:
                 self._engine.sync()
             except LmdbError as error:
-                self._failed_write(error)
+                self._broken = self._engine.commit_error(error)
+                _log.error("the last commits of the store at %s may not be on its disk: %s", self._engine.path, error)
+                return
+            self._synced_commits = commits
 
     def _commit_waiting(self) -> None:
         """Commits until nothing waits.  The caller has the right to commit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from flowmetal.engine.build import build_artifact
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.store.errors import StoreError
-from flowmetal.store.interface import Start
+from flowmetal.store.interface import Start, Turn
 from flowmetal.store.memory import MemoryStore
 from flowmetal.values import Vector, encode_value
 
@@ -66,4 +67,47 @@ def test_an_answer_that_waits_in_memory_is_not_lost() -> None:
         if record.status == "done":
             break
     assert (record.status, store.failures, len(calls)) == ("done", 0, 1)
+    interpreter.stop()
+
+
+class Refusing(MemoryStore):
+    """A store that refuses the first turn, and whose process records cannot be read as often as `failures` says."""
+
+    refusals = 1
+    failures = 0
+
+    def submit(self, commands: Any, here: bool = False) -> Any:
+        """As in every store, or S206 for a turn."""
+        if self.refusals and any(isinstance(command, Turn) for command in commands):
+            self.refusals -= 1
+            self.failures = 1
+            future: Future[Any] = Future()
+            future.set_exception(StoreError("S206", reason="a test"))
+            return future
+        return super().submit(commands, here)
+
+    def process(self, pid: int) -> Any:
+        """As in every store, or S301."""
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("S301", path="memory", reason="a test")
+        return super().process(pid)
+
+
+def test_a_process_whose_turn_was_refused_does_not_wait_for_a_restart() -> None:
+    store = Refusing()
+    deploy(store, build_artifact({"b.fm": "(ns b) (defn main [] (log 1) 5)"}).data, "b")
+    interpreter = Interpreter(store, Config())
+    pid = store.submit([Start("b/main", encode_value(Vector.of([])), name="b")]).result()[0][0]
+    failed = 0
+    for _ in range(ROUNDS_MAX):
+        try:
+            interpreter.step()
+        except StoreError:
+            failed += 1
+        interpreter._trouble.accepted()
+        store.failures = 1 if store.refusals == 0 and not failed else 0
+        if MemoryStore.process(store, pid).status not in ("ready", "waiting"):
+            break
+    assert (MemoryStore.process(store, pid).status, failed) == ("done", 1)
     interpreter.stop()

@@ -11,11 +11,11 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from flowmetal.store import StoreError, lmdb_files, open_store
+from flowmetal.store import StoreError, committer, lmdb_files, open_store
 from flowmetal.store.codec import encode_about
 from flowmetal.store.interface import Fire, PutArtifact
 from flowmetal.store.layout import FORMAT
-from flowmetal.store.lmdb_engine import DURABILITIES
+from flowmetal.store.lmdb_engine import DURABILITIES, LmdbEngine
 from flowmetal.store.lmdb_files import ENGINE, file_system_of
 from flowmetal.store.opening import StoreHandle, parse_address
 from tests.store.support import HASH, ROOT, eventually, is_root, run_child
@@ -258,4 +258,26 @@ def test_the_end_of_a_program_closes_its_stores(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store", create=False)
     assert store.deployed() == {"p": b"h"}
     assert (tmp_path / "store" / "owner.lock").read_bytes() == b""  # it left in order, and its socket is gone
+    store.close()
+
+
+def test_after_a_sync_that_failed_nothing_more_is_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commits are in the store and their pages may be gone: a second sync would say yes without writing them."""
+    monkeypatch.setattr(committer, "SYNC_SECONDS", 0.0)
+    store = open_store(f"lmdb://{tmp_path}/store?durability=lose-last-commit-on-power-loss")
+
+    def fail(engine: LmdbEngine) -> None:
+        raise lmdb.DiskError("mdb_env_sync: No space left on device")
+
+    monkeypatch.setattr(LmdbEngine, "sync", fail)
+    store.submit([PutArtifact(HASH, b"x", "p")]).result(60)
+
+    def refused() -> bool:
+        try:
+            store.submit([PutArtifact(HASH, b"x", "q")]).result(60)
+        except StoreError as error:
+            return error.code in ("S301", "S303", "S305")
+        return False
+
+    eventually(refused)
     store.close()
