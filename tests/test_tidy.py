@@ -162,7 +162,8 @@ def test_small_commands_start_without_heavy_imports(asked: tuple[str, ...], tmp_
     assert done.returncode == 0, done.stderr
 
 
-def test_running_an_artifact_loads_the_machine_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["an artifact", "a source that was run before"])
+def test_running_loads_the_machine_alone(what: str, tmp_path: Path) -> None:
     source = tmp_path / "hello.fm"
     source.write_text('(ns hello)\n(defn main [] (log "hi") "hello")')
     artifact = tmp_path / "hello.fmc"
@@ -180,5 +181,9 @@ def test_running_an_artifact_loads_the_machine_alone(tmp_path: Path) -> None:
         "from flowmetal.cli.start import flowvm\n"
         "flowvm()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(artifact)], capture_output=True, text=True, check=False)
+    program = artifact
+    if what != "an artifact":
+        program = source
+        subprocess.run([sys.executable, "-m", "flowmetal.cli.flowvm", "run", str(source)], check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code, str(program)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, '"hello"\n', "hi\n")

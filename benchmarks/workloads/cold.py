@@ -6,6 +6,7 @@ import json
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from benchmarks.compiling import ENVIRONMENT, FLOWVM, times_of
@@ -14,6 +15,7 @@ from benchmarks.environments import ROOT
 from benchmarks.rows import Outcome, ratios
 from benchmarks.scales import Scale
 
+CHANGED = "flowvm run of a source just changed"
 HELLO = '(ns hello)\n(defn main [] "hello")'
 
 #: What must not be imported where a program runs that needs none of it: web servers, HTTP clients, database drivers.
@@ -57,13 +59,17 @@ def measure(sides: Sides, scale: Scale) -> Outcome:
         "python -c pass": [sys.executable, "-c", "pass"],
         "flowvm run hello.fmc": [*FLOWVM, "run", "hello.fmc"],
         "flowvm run hello.fm": [*FLOWVM, "run", "hello.fm"],
+        CHANGED: [*FLOWVM, "run", "changed.fm"],
     }
     wall: dict[str, list[float]] = {name: [] for name in commands}
     cpu: dict[str, list[float]] = {name: [] for name in commands}
+    change(folder, -1)
     for command in commands.values():
         times_of(command, folder)
     for index in range(scale.starts):
         for name in list(commands) if index % 2 == 0 else list(commands)[::-1]:
+            if name == CHANGED:
+                change(folder, index)
             seconds, processor = times_of(commands[name], folder)
             wall[name].append(seconds * 1e3)
             cpu[name].append(processor * 1e3)
@@ -83,6 +89,11 @@ def measure(sides: Sides, scale: Scale) -> Outcome:
         unit="modules",
     )
     return outcome
+
+
+def change(folder: Path, index: int) -> None:
+    """Gives the changed program a text that no run has seen, so that nothing of it was kept."""
+    (folder / "changed.fm").write_text(f"{HELLO} ; {time.time_ns()} {index}")
 
 
 def build(folder: Path) -> None:

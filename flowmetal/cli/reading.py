@@ -55,17 +55,17 @@ def read_program(path: str | os.PathLike[str]) -> Built:
             manifest = projects.manifest_of([Path(path)])
             if manifest is not None:
                 return projects.compile_project(manifest)
-        from flowmetal.engine.build import build_artifact
+        from flowmetal.engine.kept_programs import built_once
 
-        return build_artifact(read_sources([path]))
+        return built_once(read_sources([path]))
     if text != STANDARD_INPUT:
         return read_artifact(read_bytes(path))
     data = read_standard_input()
     if data.startswith(MAGIC):
         return read_artifact(data)
-    from flowmetal.engine.build import build_artifact
+    from flowmetal.engine.kept_programs import built_once
 
-    return build_artifact({STDIN_NAME: data})
+    return built_once({STDIN_NAME: data})
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:

@@ -7,8 +7,8 @@ that was never written.  Files are written in one piece, so builds at the same t
 from __future__ import annotations
 
 import contextlib
+import os
 from hashlib import sha256
-from pathlib import Path
 
 from flowmetal.engine.cache import keep, read_kept
 
@@ -22,8 +22,8 @@ _MARK = b"FMK1"
 class ModuleCache:
     """A folder of kept results; `folder` need not exist."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = os.fspath(folder)
         self._used: set[str] = set()
         self._wrote = False
 
@@ -31,7 +31,7 @@ class ModuleCache:
         """What was put under a key; None where there is nothing that is whole."""
         name = key.hex()
         self._used.add(name)
-        data = read_kept(self._folder / name)
+        data = read_kept(os.path.join(self._folder, name))
         if data is None or len(data) < len(_MARK) + 32 or not data.startswith(_MARK):
             return None
         content = data[len(_MARK) : -32]
@@ -40,21 +40,22 @@ class ModuleCache:
     def put(self, key: bytes, content: bytes) -> None:
         """Keeps bytes under a key."""
         self._wrote = True
-        keep(self._folder / key.hex(), _MARK + content + sha256(key + content).digest())
+        keep(os.path.join(self._folder, key.hex()), _MARK + content + sha256(key + content).digest())
 
     def trim(self, most: int = FILES_MAX) -> None:
         """Removes the oldest files where there are too many; those asked for through this object stay."""
         if not self._wrote:
             return
         with contextlib.suppress(OSError):
-            files = list(self._folder.iterdir())
+            with os.scandir(self._folder) as found:
+                files = list(found)
             if len(files) <= most:
                 return
-            aged: list[tuple[float, Path]] = []
-            for path in files:
+            aged: list[tuple[float, str]] = []
+            for file in files:
                 with contextlib.suppress(OSError):
-                    if path.name not in self._used:
-                        aged.append((path.stat().st_mtime, path))
+                    if file.name not in self._used:
+                        aged.append((file.stat().st_mtime, file.path))
             for _, path in sorted(aged)[: len(files) - most]:
                 with contextlib.suppress(OSError):
-                    path.unlink()
+                    os.unlink(path)
