@@ -184,6 +184,8 @@ def test_running_loads_the_machine_alone(what: str, tmp_path: Path) -> None:
     program = artifact
     if what != "an artifact":
         program = source
-        subprocess.run([sys.executable, "-m", "flowmetal.cli.flowvm", "run", str(source)], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "flowmetal.cli.flowvm", "run", str(source)], check=True, capture_output=True
+        )
     done = subprocess.run([sys.executable, "-c", code, str(program)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, '"hello"\n', "hi\n")
