@@ -54,6 +54,7 @@ class Builder:
         self.program = Program({**libraries, module.name: module}, module.name, growing=[], seen_from=module.name)
         self.facts: list[Facts] = []  # by function index
         self.hidden: dict[str, None] = {}  # globals that stand for locals of a `let` around definitions
+        self.deciding = False  # an effect has options that may hold a function, for which the machine needs the core
         self._constants: dict[Any, int] = {}
         self._references: dict[Reference, int] = {}
 

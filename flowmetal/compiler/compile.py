@@ -20,7 +20,7 @@ from flowmetal.compiler.calls import check_counts, check_local_counts
 from flowmetal.compiler.effects import analyze_effects
 from flowmetal.compiler.evaluation import BuiltinRow, Evaluator
 from flowmetal.compiler.forms.namespace import namespace_name
-from flowmetal.compiler.names import Names
+from flowmetal.compiler.names import CORE, Names, is_core
 from flowmetal.compiler.proving import check_contracts
 from flowmetal.compiler.prune import prune
 from flowmetal.compiler.reader import ReadResult, is_placeholder, read_source
@@ -100,7 +100,8 @@ def compile_read(
     # What other modules add to open tables counts though no code here names it.
     adding = [name for name in names.required if any(map(is_entry, libraries[name].globals))]
     module.requires.clear()
-    for other in sorted({*required, *adding}):
+    deciding = [CORE] if builder.deciding and CORE in libraries and not is_core(module.name) else []
+    for other in sorted({*required, *adding, *deciding}):
         found = libraries.get(other)
         module.requires[other] = (found.hash if found is not None else None) or b""
     return module

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from flowmetal.dataclass import replace
 from flowmetal.engine import events
+from flowmetal.engine.deciding import ask_program
 from flowmetal.engine.draft import Draft
+from flowmetal.engine.effects import MORE_TIME, PERSON
 from flowmetal.engine.lines import LINE_MAX, error_line, plain_error
 from flowmetal.engine.live import NEVER, Open, exhausted, start_process
-from flowmetal.engine.policies import SECOND, Again, Decision, Throw, after_error, after_lost
+from flowmetal.engine.policies import SECOND, Again, AskProgram, Decision, Throw, after_error, after_lost
 from flowmetal.store.interface import InboxEvent, Timer
 from flowmetal.values import (
     CodecError,
@@ -29,6 +31,7 @@ CONTROL_KINDS = frozenset({"pause", "resume", "retry", "cancel"})
 #: How long the `finally` blocks of a cancelled process may take.
 CANCEL_DEADLINE = 30 * SECOND
 
+K_RETRY = keyword("retry")
 KIND_ERROR = keyword("error")
 KIND_TIMEOUT = keyword("timeout")
 KIND_UNREADABLE = keyword("flowmetal/unreadable")
@@ -95,7 +98,7 @@ def _answer(draft: Draft, number: int, attempt: int, data: bytes) -> None:
         error = ErrorValue(KIND_STATUS, f"{opened.request.effect} answered with a status to try again", value)
         decision = after_error(opened.policy, draft.live.pid, number, attempt, error)
         if not isinstance(decision, Throw):
-            _decide(draft, opened, attempt, error, decision)
+            decide(draft, opened, attempt, error, decision)
             return
     draft.answer(number, value, data)
 
@@ -113,7 +116,7 @@ def _error(draft: Draft, number: int, attempt: int, data: bytes) -> None:
     if error.__class__ is not ErrorValue:
         error = ErrorValue(KIND_ERROR, print_string(error, limit=LINE_MAX), error)
     decision = after_error(opened.policy, draft.live.pid, number, attempt, error)
-    _decide(draft, opened, attempt, error, decision)
+    decide(draft, opened, attempt, error, decision)
 
 
 def _message(draft: Draft, number: int, data: bytes) -> None:
@@ -145,17 +148,27 @@ def _lost(draft: Draft, number: int, attempt: int) -> None:
     message = f"the worker of {opened.request.effect} vanished; whether it took effect is not known"
     error = ErrorValue(KIND_LOST, message, None)
     decision = after_lost(opened.policy, draft.live.pid, number, attempt)
-    _decide(draft, opened, attempt, error, decision)
+    decide(draft, opened, attempt, error, decision)
 
 
-def _decide(draft: Draft, opened: Open, attempt: int, error: ErrorValue, decision: Decision) -> None:
-    """Does what the policy says about a failed attempt."""
+def decide(
+    draft: Draft, opened: Open, attempt: int, error: ErrorValue, decision: Decision, logged: bool = False
+) -> None:
+    """Does what the policy says about a failed attempt, which may be in the log already."""
     number = opened.request.number
     data = encode_value(plain_error(error))
+    if isinstance(decision, AskProgram):
+        draft.entry(events.AttemptFailed(draft.now, number, attempt, data))
+        logged = True
+        answer = ask_program(draft, opened, attempt, error)
+        if answer is None:
+            return
+        decision = answer
     if isinstance(decision, Throw):
         draft.settle_error(number, error, events.AnsweredError(draft.now, number, data))
         return
-    draft.entry(events.AttemptFailed(draft.now, number, attempt, data))
+    if not logged:
+        draft.entry(events.AttemptFailed(draft.now, number, attempt, data))
     deadline = opened.policy.deadline
     if deadline and deadline <= draft.now and isinstance(decision, Again):
         _time_out(draft, opened)
@@ -170,7 +183,12 @@ def _decide(draft: Draft, opened: Open, attempt: int, error: ErrorValue, decisio
 
 
 def _overdue(draft: Draft) -> None:
-    """A cancelled process is still there: its `finally` blocks have had their time."""
+    """A cancelled process is still there: its `finally` blocks have had their time, or asked for more."""
+    asked = [one.request.not_before for one in draft.live.open.values() if one.request.effect == MORE_TIME]
+    until = max(asked, default=0)
+    if until > draft.now:
+        draft.timers.append(Timer(until, 0, "deadline"))
+        return
     error = ErrorValue(KIND_CANCELLED, "cancelled; its `finally` blocks did not end in time", None)
     draft.end("cancelled", events.Cancelled(draft.now, encode_value(error)), error)
 
@@ -183,7 +201,7 @@ def _timer(draft: Draft, number: int, data: bytes) -> None:
     if opened is None:
         draft.late(number, "timer")
         return
-    if data == b"sleep":
+    if data == b"sleep":  # also that of other requests that a time ends
         draft.settle(number, None, events.TimerFired(draft.now, number))
         return
     _time_out(draft, opened)
@@ -227,5 +245,9 @@ def _resume(draft: Draft, number: int, go_on: Callable[[], None]) -> None:
         return
     draft.entry(events.Resumed(draft.now, again[0].request.number if again else 0))
     for opened in again:
+        if opened.request.effect == PERSON:  # there is nobody to try again; the program is told
+            answer = encode_value(K_RETRY)
+            draft.settle(opened.request.number, K_RETRY, events.Answered(draft.now, opened.request.number, answer))
+            continue
         draft.put_back(opened, opened.request.attempt, 0)
     go_on()

@@ -23,6 +23,7 @@ from flowmetal.store.interface import Post
 from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_ITEMS, MAX_NAME_BYTES, MAX_TIME, MAX_VALUE_BYTES
 from flowmetal.values import (
     Duration,
+    ErrorValue,
     Instant,
     Keyword,
     Map,
@@ -54,7 +55,10 @@ SLEEP = "sleep"
 CALLBACK = "http/callback"
 RECEIVE = "receive"
 SPAWN = "spawn"
-HELD = frozenset({SLEEP, CALLBACK, RECEIVE, SPAWN})
+ATTEMPTS = "flowmetal/attempts"  # hears of the failed attempts of another request; see deciding.py
+MORE_TIME = "flowmetal/more-time"  # while it is open a cancelled process is not ended for being late
+PERSON = "flowmetal/person"  # a person is asked; the process is paused until then
+HELD = frozenset({SLEEP, CALLBACK, RECEIVE, SPAWN, ATTEMPTS, MORE_TIME, PERSON})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,14 @@ def check_effect(effect: str) -> None:
         check_name("the name of an effect", effect)
     except StoreError:
         fail("argument", f"the name of an effect has 1 to {MAX_NAME_BYTES} bytes of printable text, not {effect[:80]}")
+
+
+def asked_of_person(payload: Any) -> ErrorValue:
+    """What a person is told of whom a program asks: the error it gave.  LanguageError :argument for anything else."""
+    if payload.__class__ is not ErrorValue:
+        fail("argument", f"a person is asked about an error, not {print_string(payload, limit=80)}")
+    error: ErrorValue = payload
+    return error
 
 
 def new_token(surroundings: Surroundings) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain, islice
 
-from flowmetal.engine.effects import VALUE_BYTES_MAX
+from flowmetal.engine.effects import ATTEMPTS, MORE_TIME, VALUE_BYTES_MAX
 from flowmetal.engine.live import Live
 from flowmetal.values import ErrorValue, Instant, LanguageError, Promise, encode_value, keyword, print_string
 from flowmetal.vm.state import Wait
@@ -14,6 +14,9 @@ KIND_ENGINE = keyword("flowmetal/engine")
 #: Characters of a line, and requests named in the one that says what a process waits for.
 LINE_MAX = 300
 WAITS_NAMED = 3
+
+#: What goes with another wait, which is the one that people are told.
+NOT_NAMED = frozenset({ATTEMPTS, MORE_TIME})
 
 #: Fibers, and promises of one that waits for any of several, that are asked what they stand at.
 FIBERS_ASKED = 16
@@ -42,6 +45,8 @@ def waits_line(live: Live) -> str:
             parts.append(f"{len(live.open) - WAITS_NAMED} more")
             break
         opened = live.open[number]
+        if opened.request.effect in NOT_NAMED and len(live.open) > 1:
+            continue
         until = f", until {instant_text(opened.until)}" if opened.until else ""
         label = "open: " if standing and len(parts) == len(standing) else ""
         parts.append(f"{label}{opened.request.effect} #{number}{until}")

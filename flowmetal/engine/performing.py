@@ -6,13 +6,15 @@ from typing import Any
 
 from flowmetal.dataclass import replace
 from flowmetal.engine import effects, events
+from flowmetal.engine.arrivals import decide
+from flowmetal.engine.deciding import check_decision, decided
 from flowmetal.engine.draft import NIL, Call, Draft
-from flowmetal.engine.lines import LINE_MAX, plain_error
-from flowmetal.engine.live import Open
+from flowmetal.engine.lines import LINE_MAX, error_line, plain_error
+from flowmetal.engine.live import NEVER, Open
 from flowmetal.engine.policies import NO_POLICY, read_options, with_deadline
 from flowmetal.engine.starting import child_of
 from flowmetal.store.interface import Request, Start, Timer
-from flowmetal.values import LanguageError, encode_value, fail, print_string
+from flowmetal.values import ErrorValue, LanguageError, encode_value, fail, print_string
 from flowmetal.vm import Performed, Process, answer_now, answer_now_error, trace_of
 from flowmetal.vm.image import LONG_TEXT
 
@@ -78,11 +80,13 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
     call: Call | None = None
     child: Start | None = None
     token = ""
+    decision: tuple[int, int, bool, ErrorValue] | None = None
+    paused: ErrorValue | None = None
     if effect in effects.HELD:
         if policy.retry is not None:
             fail("argument", f"{effect} is not attempted by anybody, so it takes no :retry")
         state, queued = "held", False
-        if effect == effects.SLEEP:
+        if effect == effects.SLEEP or effect == effects.MORE_TIME:
             due = effects.sleep_until(performed.payload, draft.now)
             timers = [*(timers or ()), Timer(due, number, "sleep")]
             until = min(until, due) if until else due
@@ -94,7 +98,11 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
             trace = trace_of(process, performed.fiber)
             child = child_of(live.program.program, table, live.artifact, number, performed.payload, trace)
             effects.checked_size(child.arguments)
-        not_before = until
+        elif effect == effects.ATTEMPTS:
+            decision = check_decision(performed.payload)
+        elif effect == effects.PERSON:
+            paused = effects.asked_of_person(performed.payload)
+        not_before = NEVER if paused is not None else until
     elif effect in setting.functions:
         state, queued = "held", False
         call = Call(pid, number, effect, performed.payload, sent, key)
@@ -113,3 +121,10 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
         draft.timers.extend(timers)
     if token:
         draft.tokens.append((token, number))
+    if decision is not None:
+        asked, attempt, again, error = decision
+        taken = decided(draft, number, asked, attempt, again)
+        if taken is not None:
+            decide(draft, taken[0], attempt, error, taken[1], logged=True)
+    if paused is not None:
+        draft.pause(number, encode_value(plain_error(paused)), error_line(paused))

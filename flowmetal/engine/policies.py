@@ -56,6 +56,8 @@ K_RETRY = keyword("retry")
 K_KEY = keyword("idempotency-key")
 K_WHEN_UNKNOWN = keyword("when-unknown")
 K_EXHAUSTED = keyword("exhausted")
+#: The request by which the program hears of failed attempts and decides on them; see deciding.py.
+K_DECIDER = keyword("flowmetal/decider")
 K_STATUS = keyword("status")
 K_FAIL, K_ASK, K_THROW, K_PAUSE = keyword("fail"), keyword("ask"), keyword("throw"), keyword("pause")
 K_MAX, K_BACKOFF, K_FACTOR = keyword("max"), keyword("backoff"), keyword("factor")
@@ -112,6 +114,7 @@ class Policy:
     key: str | None = None
     when_unknown: str = "retry"  # "retry", "fail", "ask"
     exhausted: str = "pause"  # "pause", "throw"
+    decider: int = 0  # the request that hears of failed attempts, where the program decides; 0: `retry` does
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,12 @@ class Pause:
     """Stop the process and keep the error for a person."""
 
 
-Decision = Again | Throw | Pause
+@dataclass(frozen=True, slots=True)
+class AskProgram:
+    """Let a function of the program decide."""
+
+
+Decision = Again | Throw | Pause | AskProgram
 
 NO_POLICY = Policy()
 
@@ -139,8 +147,16 @@ NO_POLICY = Policy()
 def after_error(policy: Policy, pid: int, number: int, attempt: int, error: ErrorValue) -> Decision:
     """What follows when attempt `attempt` (from 1) answered with an error."""
     retry = policy.retry
+    if retry is not None and policy.decider:
+        return AskProgram()
     if retry is None or not retry.takes(error):
         return Throw()
+    return again(policy, pid, number, attempt)
+
+
+def again(policy: Policy, pid: int, number: int, attempt: int) -> Decision:
+    """What follows a failed attempt whose error is one to try again."""
+    retry = policy.retry or Retry()
     if attempt <= retry.max:
         return Again(retry.delay(pid, number, attempt))
     return _exhausted(policy)
@@ -179,6 +195,7 @@ def read_options(options: Any) -> Policy:
         key=key,
         when_unknown=_choice(options.get(K_WHEN_UNKNOWN), ":when-unknown", (K_RETRY, K_FAIL, K_ASK), K_RETRY),
         exhausted=_choice(exhausted, ":exhausted", (K_PAUSE, K_THROW), K_PAUSE),
+        decider=_request_number(options.get(K_DECIDER)),
     )
 
 
@@ -238,8 +255,13 @@ def _read_on(value: Any) -> frozenset[Keyword | int] | None:
     items = list(iterate(value)) if value.__class__ in (Set, Vector) else [value]
     for item in items:
         if item.__class__ is not Keyword and item.__class__ is not int:
-            fail("argument", f":on takes error kinds (keywords) and statuses (integers), not {_short(item)}")
+            fail("argument", f":on takes error kinds (keywords), statuses (integers) or a function, not {_short(item)}")
     return frozenset(items)
+
+
+def _request_number(value: Any) -> int:
+    """The number of a request; 0 for what cannot be one, which no request has."""
+    return value if value.__class__ is int and value > 0 else 0
 
 
 def _count(value: Any) -> int:

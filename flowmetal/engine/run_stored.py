@@ -17,6 +17,7 @@ from flowmetal.engine.draft import Setting
 from flowmetal.engine.effects import HELD
 from flowmetal.engine.events import LocalDone, decode_event
 from flowmetal.engine.interpreter import Interpreter
+from flowmetal.engine.lines import NOT_NAMED
 from flowmetal.engine.live import Loaded, entries_from
 from flowmetal.engine.run import TOLD, Begun, Ended, Serve
 from flowmetal.store.interface import FINAL_STATUSES, Hint, Start
@@ -125,7 +126,7 @@ def _unserved(store: MemoryStore, pid: int, served: Set[str]) -> ErrorValue | No
     record = store.process(pid)
     if record is None or record.status != "waiting" or now - record.updated_at < UNSERVED_SECONDS * 1e9:
         return None
-    requests = store.open_requests(pid)
+    requests = [one for one in store.open_requests(pid) if one.effect not in NOT_NAMED]
     if not requests:
         return ErrorValue(KIND_UNSERVED, "the program waits for something that cannot come", None)
     waiting = [request for request in requests if request.state != "held" or request.effect in HELD - {"sleep"}]

@@ -147,6 +147,8 @@ def _run(draft: Draft, outcome: Any = None) -> bool:
         match outcome:
             case Performed():
                 perform(draft, process, outcome)
+                if live.status == "paused":  # a person is asked
+                    return False
                 if not process.ready and not process.outbox and process.end is None and not draft.messages:
                     live.status = "waiting"  # what running on would find out, for nearly every step
                     return False

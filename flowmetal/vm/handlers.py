@@ -8,9 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.values import ErrorValue, Keyword, Map, NeedsRealize, Promise, Resumption, fail, print_string
+from flowmetal.values import (
+    BuiltinFn,
+    Closure,
+    ErrorValue,
+    Keyword,
+    Map,
+    NeedsRealize,
+    Promise,
+    Resumption,
+    fail,
+    keyword,
+    print_string,
+)
 from flowmetal.vm.faults import limit_error
-from flowmetal.vm.fibers import add_fiber
+from flowmetal.vm.fibers import add_fiber, start_fiber
 from flowmetal.vm.frames import (
     Mode,
     check_closure,
@@ -24,6 +36,8 @@ from flowmetal.vm.frames import (
 from flowmetal.vm.load import run_function
 from flowmetal.vm.quota import check_quotas, unrealized_inside
 from flowmetal.vm.state import KIND_ABANDONED, Fiber, Frame, Performed, Process, Region, Resume, Wait
+
+K_RETRY, K_ON = keyword("retry"), keyword("on")
 
 
 def perform(
@@ -39,6 +53,8 @@ def perform(
         fail("type", f"the options of an effect are a map, not {print_string(options, limit=80)}")
     index, clause = _find_clause(fiber, effect)
     if clause is None:
+        if options is not None and _program_decides(options):
+            return _perform_deciding(process, fiber, frame, effect, payload, options, waits)
         return _open_request(process, fiber, frame, effect, payload, options, waits)
     named = fiber.frames[index][2].get(effect) is not None
     arguments = [payload] if named else [effect, payload, options]
@@ -70,6 +86,30 @@ def _find_clause(fiber: Fiber, effect: Keyword) -> tuple[int, Any]:
         elif kind == Region.ATOMIC:
             fail("atomic", f"{effect.text} cannot be performed here: a cell is being updated")
     return -1, None
+
+
+def _program_decides(options: Map) -> bool:
+    """Whether a function of the program says which errors of an effect are tried again."""
+    retry = options.get(K_RETRY)
+    return retry.__class__ is Map and retry.get(K_ON).__class__ in (Closure, BuiltinFn)
+
+
+def _perform_deciding(
+    process: Process, fiber: Fiber, frame: Frame, effect: Any, payload: Any, options: Any, waits: bool
+) -> tuple[int, Any]:
+    """The function stays in the process, so a function of the library performs the effect and asks it."""
+    found = process.program.lookup("flowmetal.core", "perform-deciding")
+    if found is None:
+        return _open_request(process, fiber, frame, effect, payload, options, waits)
+    library = check_closure(found.value, "flowmetal.core/perform-deciding")
+    arguments = [effect, payload, options]
+    if waits:
+        fiber.frames.append(frame)
+        fiber.frames.append(entry_frame(library, arguments))
+        return Mode.ENTER, None
+    promise = start_fiber(process, fiber, library, arguments)
+    fiber.frames.append(frame)
+    return Mode.DELIVER, promise
 
 
 def _open_request(

@@ -256,6 +256,8 @@ def emit_perform(body: Body, node: Perform, wish: int) -> None:
         body.facts.sites.append(EffectSite(name, body.function.name, body.assembly.span))
     else:
         body.facts.open = True
+    if type(node.options) is not Const:
+        body.builder.deciding = True
     registers = body.operands([node.effect, node.payload, node.options])
     body.produce(wish, mark, node.mnemonic, *registers)
 
