@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowmetal.cli import common, evaluating, prompting
+from flowmetal.cli import common, evaluating, keeping, prompting
 
 if TYPE_CHECKING:
     from flowmetal.client.base import Client
@@ -38,6 +38,7 @@ def options(
 
 evaluating.register(app)
 prompting.register(app)
+keeping.register(app)
 
 DEFAULT_STORE = "./flowmetal-store"
 
@@ -374,6 +375,8 @@ def _find_in_store(store: Store, text: str) -> int:
     else:
         found = store.process_by_id(text)
     if found is None:
+        if text.isascii() and text.isdigit() and 0 < int(text) <= store.last_pid():
+            common.usage("S308", pid=int(text))
         common.usage("U104", pid=text, store=store.url)
     return found.pid
 

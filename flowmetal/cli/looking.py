@@ -21,6 +21,7 @@ AWAY_SECONDS = 0.5
 def history_of(client: Client, pid: int, start: int, limit: int) -> History:
     """At most `limit` events from step `start` on.  The numbers of requests are not known here."""
     lines: list[HistoryLine] = []
+    begin = start
     while True:
         steps = client.history(pid, start, PAGE)
         for step in steps:
@@ -29,7 +30,7 @@ def history_of(client: Client, pid: int, start: int, limit: int) -> History:
                     HistoryLine(step.sequence, _nanoseconds(step.time), step.kind, step.text, 0, step.event_bytes)
                 )
         if not steps or len(lines) > limit:
-            return History(pid, tuple(lines[:limit]), len(lines) > limit)
+            return History(pid, tuple(lines[:limit]), len(lines) > limit, begin)
         start = steps[-1].sequence + 1
 
 

@@ -41,7 +41,7 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
                     store,
                     settings,
                     deploy=deployer(store),
-                    services=lambda server: [interpreter(store, server.base_url)],
+                    services=lambda server: [interpreter(store, server.base_url, settings)],
                     ready=announce,
                     stop=stop,
                     ends_process=True,
@@ -66,9 +66,9 @@ def _settings(config: Path | None, host: str | None, port: int | None) -> Server
     return replace(settings, serve=replace(settings.serve, **changes))  # type: ignore[arg-type]
 
 
-def interpreter(store: Store, base_url: str) -> Interpreter:
+def interpreter(store: Store, base_url: str, settings: ServerConfig) -> Interpreter:
     """An interpreter whose callback URLs begin with `base_url`."""
-    return Interpreter(store, Config(base_url=base_url))
+    return Interpreter(store, Config(base_url=base_url, retention=settings.retention))
 
 
 def announce(server: HttpServer) -> None:
@@ -78,7 +78,7 @@ def announce(server: HttpServer) -> None:
 
 def run_interpreter(store: Store, settings: ServerConfig, stop: threading.Event) -> None:
     """An interpreter alone, until `stop` is set."""
-    running = interpreter(store, settings.base_url())
+    running = interpreter(store, settings.base_url(), settings)
     running.start()
     log.info("flowvm runs processes of %s", store.url)
     while not stop.wait(0.5):  # in pieces, so that a signal's handler runs between two of them

@@ -236,6 +236,8 @@ def _error(status: int, error: Any, url: str, pid: int | None) -> ClientError:
         return NotAuthorized("H503", url=url)
     if status == 404 and error.get("code") in ("H511", "B014"):
         return NotFound(error["code"], **facts)
+    if status == 404 and pid is not None and error.get("code") == "S308":
+        return NotFound("S308", pid=pid)
     if status == 404 and pid is not None:
         return NotFound("H504", pid=pid)
     if status == 409 and error.get("code") == "H505":

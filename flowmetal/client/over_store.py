@@ -11,7 +11,16 @@ from flowmetal.client.base import POSTED, Client, Processes, Steps
 from flowmetal.client.errors import Conflict, NotFound, Refused
 from flowmetal.client.exports import Exports
 from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints
-from flowmetal.client.plain import Outcome, ProcessInfo, encoded, info_of, outcome_of, start_command, step_of
+from flowmetal.client.plain import (
+    Outcome,
+    ProcessInfo,
+    encoded,
+    info_of,
+    missing_code,
+    outcome_of,
+    start_command,
+    step_of,
+)
 from flowmetal.client.serving import Source, StoreSource
 from flowmetal.diagnostics import FlowmetalError, suggest
 from flowmetal.store.interface import FINAL_STATUSES, Command, Post, ProcessRecord, Start, Store
@@ -120,7 +129,7 @@ class StoreClient(Client):
     def _record(self, pid: int) -> ProcessRecord:
         record = self.store.process(pid)
         if record is None:
-            raise NotFound("H504", pid=pid)
+            raise NotFound(missing_code(self.store, pid), pid=pid)
         return record
 
     def _submit(self, *commands: Command) -> Sequence[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from flowmetal.client.errors import NotPlain, Refused
 from flowmetal.engine.events import EventError, decode_event, describe, kind_of
-from flowmetal.store.interface import LogEntry, ProcessRecord, Start
+from flowmetal.store.interface import LogEntry, ProcessRecord, Start, Store
 from flowmetal.values import (
     CodecError,
     ErrorValue,
@@ -103,6 +103,11 @@ def info_of(record: ProcessRecord) -> ProcessInfo:
         error=record.error,
         attributes=dict(record.attributes),
     )
+
+
+def missing_code(store: Store, pid: int) -> str:
+    """The code for a process that is not there: S308 where it was removed, as its number was given once."""
+    return "S308" if 0 < pid <= store.last_pid() else "H504"
 
 
 def step_of(entry: LogEntry) -> Step:

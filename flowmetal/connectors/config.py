@@ -161,6 +161,7 @@ _WORDS = {
     "str": "a string",
     "str | None": "a string",
     "int": "a whole number",
+    "int | None": "a whole number",
     "float": "a number",
     "bool": "true or false",
 }
@@ -177,6 +178,7 @@ def _typed(key: str, section: str, value: Any, annotation: str) -> Any:
         "str": kind is str,
         "str | None": kind is str,
         "int": kind is int,
+        "int | None": kind is int,
         "float": kind in (int, float) and abs(value) < 1e12,
         "bool": kind is bool,
     }

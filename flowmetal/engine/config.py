@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from flowmetal.dataclass import dataclass, field
 from flowmetal.engine.draft import FUEL
+from flowmetal.engine.retention import Retention
 from flowmetal.vm import Limits
 
 #: Objects made before Python looks for cycles among the new ones, unless it was told a larger number or none.  A batch
@@ -34,7 +35,7 @@ class Config:
     `hot_processes`: how many waiting processes stay in memory; `batch_turns`, `batch_seconds`: a commit is sent at that
     many turns, or that long after its first (longer where commits take long) if no other is under way; `lease_ms`:
     after this long without a sign of life others take over; `fallback_seconds`: how often the store is looked at
-    without a hint.
+    without a hint; `retention`: what is removed in the background.
     """
 
     name: str = field(default_factory=_default_name)
@@ -47,4 +48,5 @@ class Config:
     function_threads: int = 4
     fuel: int = FUEL
     limits: Limits = field(default_factory=Limits)
+    retention: Retention = field(default_factory=Retention)
     entropy: Callable[[int], bytes] = secrets.token_bytes

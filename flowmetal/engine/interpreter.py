@@ -27,6 +27,7 @@ from flowmetal.engine.effects import Surroundings
 from flowmetal.engine.functions import Function, Functions
 from flowmetal.engine.lines import error_of
 from flowmetal.engine.live import Live, Loaded, exhausted, in_process, let_go, load
+from flowmetal.engine.retention import Sweeper
 from flowmetal.engine.signals import Signals
 from flowmetal.engine.trouble import Trouble
 from flowmetal.engine.turns import Outcome, pause_turn, take_turn
@@ -67,8 +68,7 @@ READY_LOW = 256
 #: A process in whose turns this many interpreters ended, one after the other, is paused.
 DEATHS_MAX = 3
 
-#: The code of a record that cannot be read.
-DAMAGED = "S306"
+DAMAGED = "S306"  # a record cannot be read
 
 #: What cannot be read, and cannot be paused either since it cannot be read, is looked at again after this long.
 UNREADABLE_SECONDS = 60.0
@@ -145,6 +145,7 @@ class Interpreter:
         self._thread = threading.Thread(target=self._loop, name="flowmetal-interpreter", daemon=True)
         self._thread.start()
         self._watchdog.start(self._thread)
+        Sweeper(self).start(self._thread)
 
     def stop(self, timeout: float = 10.0) -> bool:
         """Finishes the turns under way, gives the partitions back and ends the thread.  False if that took too long."""

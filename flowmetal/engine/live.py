@@ -150,9 +150,12 @@ def load(
 
 
 def restore_at(store: Store, record: ProcessRecord, program: Loaded, at: int, limits: Limits | None = None) -> Live:
-    """The process as it was after log entry `at`, for looking at."""
+    """The process as it was after log entry `at`, for looking at.  V336 where retention removed what that needs."""
     live = Live(record.pid, program, record.function, None, at + 1, attributes=dict(record.attributes))
     arrived = _restore(live, store, program, at, limits or Limits())
+    kept = store.kept_from(record.pid)  # afterwards: it may have been removed while it was read
+    if at + 1 < kept and (not (head := store.log(record.pid, 0, 1)) or head[0].sequence != at):
+        raise FlowmetalError("V336", pid=record.pid, at=at, kept=kept, first=kept - 1)
     if live.process is not None:
         for data in arrived:
             _arrive(live.process, decode_event(data), program.table)

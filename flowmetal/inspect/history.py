@@ -38,11 +38,23 @@ class HistoryLine:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The events of one process, in order; `more` if there are more after them."""
+    """The events of one process, in order; `more` if there are more after them.  `start`: which were asked for."""
 
     pid: int
     lines: tuple[HistoryLine, ...]
     more: bool
+    start: int = 0
+
+    @property
+    def removed(self) -> list[tuple[int, int]]:
+        """The first and last numbers of events that are missing before one of the lines: retention removed them."""
+        found = []
+        expected = self.start
+        for line in self.lines:
+            if line.sequence > expected:
+                found.append((expected, line.sequence - 1))
+            expected = line.sequence + 1
+        return found
 
     def __iter__(self) -> Iterator[HistoryLine]:
         return iter(self.lines)
@@ -52,15 +64,22 @@ class History:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {"pid": self.pid, "events": [line.to_json() for line in self.lines], "more": self.more}
+        return {
+            "pid": self.pid,
+            "events": [line.to_json() for line in self.lines],
+            "more": self.more,
+            "removed": self.removed,
+        }
 
     def to_text(self, columns: int | None = None) -> str:
         """A line an event: number, time, text; cut to so many columns."""
         width = len(str(self.lines[-1].sequence)) if self.lines else 1
-        rows = [
-            f"{line.sequence:>{width}}  {instant_text(line.time) if line.time else '-':<24}  {line.text}"
-            for line in self.lines
-        ]
+        removed = {last + 1: first for first, last in self.removed}
+        rows = []
+        for line in self.lines:
+            if line.sequence in removed:
+                rows.append(f"(steps {removed[line.sequence]} to {line.sequence - 1} were removed, see [retention])")
+            rows.append(f"{line.sequence:>{width}}  {instant_text(line.time) if line.time else '-':<24}  {line.text}")
         if columns is not None:
             rows = [row if len(row) <= columns else row[: columns - 1] + "…" for row in rows]
         if self.more:
@@ -78,7 +97,7 @@ def history(store: Store, pid: int, start: int = 0, limit: int | None = None, ch
         if entry.part:
             continue
         if limit is not None and len(lines) >= limit:
-            return History(pid, tuple(lines), True)
+            return History(pid, tuple(lines), True, start)
         size = len(entry.event) + len(entry.segment)
         try:
             event = decode_event(entry.event)
@@ -87,4 +106,4 @@ def history(store: Store, pid: int, start: int = 0, limit: int | None = None, ch
             continue
         number = getattr(event, "number", 0)
         lines.append(HistoryLine(entry.sequence, event.time, kind_of(event), describe(event, characters), number, size))
-    return History(pid, tuple(lines), False)
+    return History(pid, tuple(lines), False, start)

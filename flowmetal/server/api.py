@@ -26,6 +26,7 @@ from flowmetal.client.plain import (
     encoded,
     encoded_error,
     info_of,
+    missing_code,
     outcome_of,
     plain,
     start_command,
@@ -315,7 +316,8 @@ class Api:
     async def _record(self, request: Request) -> ProcessRecord:
         record = await asyncio.to_thread(self._store.process, _pid(request))
         if record is None:
-            raise HttpError(404, "H504", pid=_pid(request))
+            code = await asyncio.to_thread(missing_code, self._store, _pid(request))
+            raise HttpError(404, code, pid=_pid(request))
         return record
 
     async def _commit(self, command: Command) -> Any:

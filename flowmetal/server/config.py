@@ -41,6 +41,8 @@ from flowmetal.connectors.config import (
 from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.files import read_file
+from flowmetal.engine.retention import Retention
+from flowmetal.server.retention_settings import read_retention
 
 #: Tables of flowmetal.toml that belong to others.
 OTHER_SECTIONS = ("project", "dependencies", "store", "interpreter")
@@ -70,6 +72,7 @@ class ServerConfig:
     serve: ServeSettings = field(default_factory=ServeSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     endpoints: Mapping[str, EndpointSettings] = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def callbacks(self) -> CallbackSettings:
@@ -101,7 +104,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
 
     FlowmetalError H201 (not known), H202 (wrong), H204 (endpoint without signatures).
     """
-    ours = ("serve", "http", "endpoints")
+    ours = ("serve", "http", "endpoints", "retention")
     known(document, (*ours, *others), "flowmetal.toml")
     serve = read_table(ServeSettings, document.get("serve", {}), "[serve]")
     if not 0 <= serve.port < 65536:
@@ -113,6 +116,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
         serve=serve,
         http=read_http(document.get("http", {})),
         endpoints=read_endpoints(document.get("endpoints", {})),
+        retention=read_retention(document.get("retention", {})),
     )
 
 

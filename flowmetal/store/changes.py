@@ -411,6 +411,26 @@ class Changes:
         born = decode_born(data)
         return born, decode_origin(self.transaction.get(ORIGINS, pid_key(born.origin)))
 
+    def born(self, pid: int) -> BornRow | None:
+        """What a process was started as, without what it runs."""
+        key = pid_key(pid)
+        data = self._appended.get(PROCESSES, {}).get(key) or self.transaction.get(PROCESSES, key)
+        return None if data is None else decode_born(data)
+
+    def is_touched(self, pid: int) -> bool:
+        """Whether something of a process was changed in this group, so that not all of it can be read yet."""
+        return pid in self._touched or pid in self._fresh
+
+    def drop_row(self, pid: int) -> None:
+        """Forgets the row of a process that is removed."""
+        self._rows.pop(pid, None)
+
+    def forget_origin(self, number: int, value: bytes) -> None:
+        """Removes an origin that no process has."""
+        self.transaction.delete(ORIGINS, pid_key(number))
+        self.transaction.delete(ORIGINS, hashlib.sha256(value).digest())
+        self.cache.origins.clear()
+
     def new_mark(self) -> int:
         """A number for a ready mark: behind all that are waiting."""
         return self.count("arrivals", 1)

@@ -19,16 +19,20 @@ from flowmetal.store.interface import (
     Deliver,
     Extend,
     Fire,
+    ForgetArtifacts,
     Join,
     Leave,
     Post,
+    PruneLog,
     PutArtifact,
+    Remove,
     Start,
     Take,
     Turn,
 )
 from flowmetal.store.processes import post, put_artifact, start, turn
 from flowmetal.store.queues import settle
+from flowmetal.store.removing import forget_artifacts, prune_log, remove
 from flowmetal.store.requests import complete, deliver, extend, take
 from flowmetal.store.timers import fire
 
@@ -47,6 +51,9 @@ _APPLY: dict[type, Callable[[Changes, Any], Any]] = {
     Leave: leave,
     Fire: fire,
     Turn: turn,
+    Remove: remove,
+    PruneLog: prune_log,
+    ForgetArtifacts: forget_artifacts,
 }
 
 

@@ -53,6 +53,7 @@ class ProcessRecord:
     error: str = ""  # one line, when paused or failed
     attributes: dict[str, Any] = field(default_factory=dict)
     deaths: int = 0  # interpreters that ended in one of its turns since its last turn that was committed; see Join
+    program: str = ""  # the deployed name it was started by, or else the module of its function
 
 
 @dataclass(slots=True)
@@ -257,6 +258,53 @@ class Fire:
     limit: int = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Removes an ended process with all that is its own, at most `limit` keys at once -> (what came of it, keys).
+
+    "gone": nothing of it is left, or nothing was there.  "more": it is not to be found any more, and the same command
+    goes on with the rest; Store.leftovers has those that were begun.  "kept": it has not ended (or only just), or
+    `spare_children` and its parent has not ended.  Callback tokens that are over go by themselves, see Deliver.
+    """
+
+    pid: int
+    spare_children: bool = True
+    limit: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PruneLog:
+    """Removes the log of a process before a checkpoint, oldest first -> (what came of it, keys).
+
+    `before`: the sequence of a checkpoint it has; 0: nothing.  `start`: the sequence of the entry that says what it
+    was called with, which stays, as do those before it.  `texts`: hashes of texts that nothing referred to when `seen`
+    was the next sequence (Store.unreferenced_texts); those that still are not referred to are removed at the end.
+    "more": the same command goes on; "done"; "kept": there is no such checkpoint, or a turn is just being committed.
+    """
+
+    pid: int
+    before: int
+    start: int
+    seen: int = 0
+    texts: Sequence[bytes] = ()
+    limit: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetArtifacts:
+    """Removes artifacts that nothing has needed for `grace_ns` -> how many.
+
+    `unneeded`: all that nothing needed when process `last_pid` was the newest; from now on, if that is new.  An
+    artifact that is deployed, that is put again, or that a process was started with since, stays, and with it all
+    others until the next time.  `origins`: numbers of origins (Store.origins_in_use) that no process had.
+    """
+
+    unneeded: Sequence[bytes]
+    origins: Sequence[int]
+    last_pid: int
+    grace_ns: int
+
+
 @dataclass(slots=True)
 class Timer:
     """A timer of a process.  kind "sleep", "timeout", "deadline": an inbox event "timer"; "retry": the request is
@@ -302,7 +350,22 @@ class Turn:
     texts: Sequence[bytes] = ()  # long strings in entries and checkpoint: those of a process are kept once each
 
 
-Command = PutArtifact | Start | Post | Deliver | Take | Extend | Complete | Join | Leave | Fire | Turn
+Command = (
+    PutArtifact
+    | Start
+    | Post
+    | Deliver
+    | Take
+    | Extend
+    | Complete
+    | Join
+    | Leave
+    | Fire
+    | Turn
+    | Remove
+    | PruneLog
+    | ForgetArtifacts
+)
 
 # ---- the store -------------------------------------------------------------------------------------------------
 
@@ -391,6 +454,30 @@ class Store(Protocol):
         """Whether a callback token is "open" or "over"; None where it is unknown."""
 
     def artifact(self, hash: bytes) -> bytes | None: ...
+    def artifacts(self) -> list[bytes]:
+        """The hashes of all artifacts."""
+
+    def last_pid(self) -> int:
+        """The newest pid that was ever given; one up to it without a record was removed."""
+
+    def kept_from(self, pid: int) -> int:
+        """The sequence from which on the log is whole; 0: all of it.  Before, only the start is kept."""
+
+    def checkpoints(self, pid: int) -> list[int]:
+        """The sequences of the checkpoints of a process, in order."""
+
+    def leftovers(self, limit: int = 100) -> list[int]:
+        """Pids of processes whose removal was begun and is to be finished."""
+
+    def unreferenced_texts(self, pid: int) -> tuple[int, list[bytes]]:
+        """The next sequence of a process, and the hashes of its texts that none of its records refers to."""
+
+    def origins_in_use(self, after: int = 0, limit: int = 1000) -> tuple[int, set[int]]:
+        """The origins of at most `limit` processes beyond pid `after`, and the last of those pids, 0 at the end."""
+
+    def origins_known(self) -> dict[int, bytes]:
+        """The number of each origin with the hash of the artifact it runs."""
+
     def deployed(self, name: str | None = None) -> dict[str, bytes]:
         """Deployed names and their artifact hashes."""
 

@@ -275,6 +275,20 @@ QUEUE_DEDUP: Final = _space(
     "Which process a start with a dedup key stands for, until its window is over.",
     of="time",
 )
+LEFTOVERS: Final = _space(
+    "leftovers",
+    "pid u40",
+    "empty",
+    "Processes that were removed, and of which something is left to be removed.",
+    of="process",
+)
+UNNEEDED: Final = _space(
+    "unneeded",
+    "content hash",
+    "since u64",
+    "Artifacts that nothing needed when somebody looked, and since when; they are removed some time later.",
+    of="store",
+)
 
 SPACES: Final[tuple[KeySpace, ...]] = tuple(_spaces)
 SPACE_NAMES: Final[tuple[str, ...]] = tuple(space.name for space in SPACES)

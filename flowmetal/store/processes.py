@@ -32,6 +32,7 @@ from flowmetal.store.layout import (
     MAX_NUMBER,
     RESULTS,
     TOKENS,
+    UNNEEDED,
     pair_key,
     pid_key,
     read_pid,
@@ -68,6 +69,8 @@ def put_artifact(changes: Changes, command: PutArtifact) -> None:
     name = check_name("the name of a program", command.name) if command.name is not None else None
     if changes.transaction.get(ARTIFACTS, command.hash) is None:
         changes.transaction.put(ARTIFACTS, command.hash, command.data)
+    elif changes.transaction.get(UNNEEDED, command.hash) is not None:
+        changes.transaction.delete(UNNEEDED, command.hash)  # whoever puts it is about to need it
     if name is not None and changes.transaction.get(DEPLOYED, name) != command.hash:
         changes.transaction.put(DEPLOYED, name, command.hash)
 

@@ -246,6 +246,7 @@ def process_record(pid: int, born: BornRow, origin: Origin, row: ProcessRow, att
         error=row.error,
         attributes=decode_attributes(attributes),
         deaths=row.deaths,
+        program=origin[2] or origin[1].rpartition("/")[0] or origin[1],
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from flowmetal.store import reads
+from flowmetal.store import kept_reads, reads
 from flowmetal.store.interface import InboxEvent, LogEntry, ProcessRecord, Request
 from flowmetal.store.transaction import ReadTransaction
 
@@ -101,6 +101,46 @@ class StoreReads(ABC):
         """An artifact by its content hash, or None."""
         with self._reading() as transaction:
             return reads.artifact(transaction, hash)
+
+    def artifacts(self) -> list[bytes]:
+        """The hashes of all artifacts."""
+        with self._reading() as transaction:
+            return kept_reads.artifacts(transaction)
+
+    def last_pid(self) -> int:
+        """The newest pid that was ever given."""
+        with self._reading() as transaction:
+            return reads.counter(transaction, "pid")
+
+    def kept_from(self, pid: int) -> int:
+        """The sequence from which on the log of a process is whole; 0: all of it."""
+        with self._reading() as transaction:
+            return kept_reads.kept_from(transaction, pid)
+
+    def checkpoints(self, pid: int) -> list[int]:
+        """The sequences of the checkpoints of a process."""
+        with self._reading() as transaction:
+            return kept_reads.checkpoints(transaction, pid)
+
+    def leftovers(self, limit: int = 100) -> list[int]:
+        """Pids of processes whose removal was begun and is to be finished."""
+        with self._reading() as transaction:
+            return kept_reads.leftovers(transaction, limit)
+
+    def unreferenced_texts(self, pid: int) -> tuple[int, list[bytes]]:
+        """The next sequence of a process, and the hashes of its texts that none of its records refers to."""
+        with self._reading() as transaction:
+            return kept_reads.unreferenced_texts(transaction, pid)
+
+    def origins_in_use(self, after: int = 0, limit: int = 1000) -> tuple[int, set[int]]:
+        """The origins of at most `limit` processes beyond pid `after`, and the last of those pids, 0 at the end."""
+        with self._reading() as transaction:
+            return kept_reads.origins_in_use(transaction, after, limit)
+
+    def origins_known(self) -> dict[int, bytes]:
+        """The number of each origin with the hash of the artifact it runs."""
+        with self._reading() as transaction:
+            return kept_reads.origins_known(transaction)
 
     def deployed(self, name: str | None = None) -> dict[str, bytes]:
         """Deployed names with the hashes of their artifacts, or the one of `name`."""

@@ -85,3 +85,13 @@ def whole(transaction: ReadTransaction, space: str, pid: int, record: bytes) -> 
             raise unreadable(space, ValueError("a text is missing"))
         pieces[index] = text
     return b"".join(pieces)
+
+
+def references(space: str, record: bytes) -> list[bytes]:
+    """The hashes of the texts that a record refers to.  S306 for one that is damaged."""
+    if record[:1] != MARK:
+        return []
+    pieces = unpack(space, record[1:])
+    if pieces.__class__ is not list:
+        raise unreadable(space, ValueError("references to texts are malformed"))
+    return [piece for piece in pieces[1::2] if piece.__class__ is bytes]

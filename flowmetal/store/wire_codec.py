@@ -21,11 +21,14 @@ from flowmetal.store.interface import (
     Deliver,
     Extend,
     Fire,
+    ForgetArtifacts,
     Hint,
     Join,
     Leave,
     Post,
+    PruneLog,
     PutArtifact,
+    Remove,
     Request,
     Start,
     Take,
@@ -52,6 +55,7 @@ GOODBYE = 15  # reason: the owner does not talk to this client
 
 _COMMANDS: tuple[type, ...] = (
     PutArtifact, Start, Post, Deliver, Take, Extend, Complete, Join, Leave, Fire, Turn,
+    Remove, PruneLog, ForgetArtifacts,
 )  # fmt: skip
 _TAGS = {kind: tag for tag, kind in enumerate(_COMMANDS, 1)}
 _KINDS = dict(enumerate(_COMMANDS, 1))

@@ -16,6 +16,7 @@ from doc_blocks import DOCS, ROOT, Block, of_language
 from flowmetal.cli import common, flowc, flowvm
 from flowmetal.connectors.config import SCHEMES, EndpointSettings, HttpSettings
 from flowmetal.server.config import ServeSettings
+from flowmetal.server.retention_settings import RetentionSettings
 
 PAGE = DOCS / "cli.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -98,7 +99,12 @@ def test_variables() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "settings"),
-    [("### [serve]", ServeSettings), ("### [http]", HttpSettings), ("### [endpoints.NAME]", EndpointSettings)],
+    [
+        ("### [serve]", ServeSettings),
+        ("### [http]", HttpSettings),
+        ("### [retention]", RetentionSettings),
+        ("### [endpoints.NAME]", EndpointSettings),
+    ],
 )
 def test_settings(heading: str, settings: Any) -> None:
     described = {row[0].strip("`"): row[1] for row in rows(section(heading))}

@@ -96,6 +96,12 @@ CODES: dict[str, Entry] = {
         "Start one with `flowvm serve --store {store}`.",
         "Processes are kept in the store until an interpreter takes them up; nothing is lost meanwhile.",
     ),
+    "U141": Entry(
+        "nothing to remove by",
+        "`flowvm prune` was told neither what to remove nor where settings are that say it.",
+        "Give --older-than, --keep, --log-older-than or --log-keep, or a flowmetal.toml with [retention].",
+        "",
+    ),
     "U140": Entry(
         "no tests",
         "There is no test {where}.",

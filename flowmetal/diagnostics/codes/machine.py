@@ -34,6 +34,13 @@ CODES: dict[str, Entry] = {
         "A process keeps the code it started with, under its content hash.  An artifact that a process needs is never\n"
         "removed by Flowmetal itself.",
     ),
+    "V336": Entry(
+        "step removed",
+        "The log of process {pid} was removed before step {kept}, and with it its state at step {at}.",
+        "The states from step {first} on can be looked at.",
+        "Retention removes old log in whole spans, from one checkpoint to the next; what a process was called with\n"
+        "stays.",
+    ),
     "V330": Entry(
         "unanswered effect",
         "Nothing in this test answers {effect}; it was performed with {payload}.",

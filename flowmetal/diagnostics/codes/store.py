@@ -237,4 +237,11 @@ CODES: dict[str, Entry] = {
         "",
         "This is a fault of the store.  What was submitted was not written.",
     ),
+    "S308": Entry(
+        "process removed",
+        "Process {pid} was removed after it had ended.",
+        "`flowvm serve` removes what the settings [retention] say, `flowvm prune` what it is told.",
+        "Numbers of processes are never given again, so a number that is not there any more belonged to a process\n"
+        "that has ended and was removed with all it had.  Its id is free.",
+    ),
 }

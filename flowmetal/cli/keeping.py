@@ -1,0 +1,84 @@
+"""`flowvm prune`: removes what has ended, old log and unneeded programs from a store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flowmetal.cli import common
+
+StoreOption = Annotated[
+    str,
+    typer.Option("--store", "-s", envvar="FLOWMETAL_STORE", help="A folder, or the URL of a `flowvm serve`."),
+]
+
+
+def prune(
+    store: StoreOption = "./flowmetal-store",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count and list what would go.")] = False,
+    older_than: Annotated[str | None, typer.Option(help="Processes that ended so long ago, as 7d or 12h.")] = None,
+    keep: Annotated[str | None, typer.Option(help="But not the newest so many of each program.")] = None,
+    keep_failed: Annotated[bool, typer.Option("--keep-failed", help="And none that failed.")] = False,
+    program: Annotated[str | None, typer.Option(help="Only processes of this program.")] = None,
+    log_older_than: Annotated[str | None, typer.Option(help="Log of living processes that is so old.")] = None,
+    log_keep: Annotated[str | None, typer.Option(help="But at least so many entries of each stay.")] = None,
+    with_children: Annotated[
+        bool, typer.Option("--with-children", help="Also ended children whose parent lives.")
+    ] = False,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Settings; default: ./flowmetal.toml.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show Python tracebacks.", hidden=True)] = False,
+) -> None:
+    """Removes ended processes, old log and programs that nothing needs; by [retention], where no option says what."""
+    from flowmetal.cli.flowvm import open_folder
+    from flowmetal.cli.settings import read_settings
+    from flowmetal.diagnostics import FlowmetalError
+    from flowmetal.engine.retention import Sweep
+    from flowmetal.server.retention_settings import read_retention
+
+    table: dict[str, Any] = {}
+    for name, text in (("older_than", older_than), ("log_older_than", log_older_than)):
+        if text is not None:
+            table[name] = text
+    for name, text in (("keep", keep), ("log_keep", log_keep)):
+        if text is not None:
+            table[name] = common.number("--" + name.replace("_", "-"), text, 0, 10**9)
+    if table:
+        try:
+            retention = read_retention({**table, "keep_failed": keep_failed, "keep_children": not with_children})
+        except FlowmetalError as error:
+            option = "--" + str(error.facts["key"]).replace("_", "-")
+            common.usage("U103", what=option, found=error.facts["found"], expected=error.facts["expected"])
+    else:
+        retention = read_settings(config).retention
+        if not retention.does_something:
+            common.usage("U141")
+    with open_folder(store) as opened:
+        report = Sweep(opened, retention, program=program, dry_run=dry_run).run()
+    common.emit(asdict(report), as_json, lambda: _text(report))
+
+
+def _text(report: Any) -> str:
+    would = "would be removed" if report.dry_run else "removed"
+    lines = [f"{report.processes} ended process{'' if report.processes == 1 else 'es'} {would}"]
+    lines += [f"  {count} of {name}" for name, count in sorted(report.by_program.items())]
+    if report.dry_run and report.pids:
+        more = " ..." if len(report.pids) < report.processes else ""
+        lines.append("  numbers: " + " ".join(map(str, report.pids)) + more)
+    if report.kept_children:
+        lines.append(f"{report.kept_children} stay while their parents live")
+    if report.logs:
+        lines.append(f"{report.log_entries} log entries of {report.logs} living {would}")
+    if report.artifacts:
+        lines.append(f"{common.counted(report.artifacts, 'artifact')} {would}")
+    elif report.unneeded:
+        lines.append(f"{common.counted(report.unneeded, 'artifact')} needed by nothing, and to go after an hour of it")
+    return "\n".join(lines)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(prune)
