@@ -18,8 +18,7 @@ import flowmetal
 from flowmetal.cli import flowc, flowvm, looking
 from flowmetal.cli.start import plain_check, plain_eval, plain_run
 from flowmetal.client.errors import Unreachable
-from flowmetal.diagnostics import Diagnostic, Span, all_codes
-from flowmetal.engine import build
+from flowmetal.diagnostics import all_codes
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.server import HttpServer
@@ -81,24 +80,18 @@ def test_run_writes_one_document(shell: Shell) -> None:
     assert (error["kind"], error["message"], error["data"][:5]) == ("own", "no", "{:f #")
 
 
-def test_warnings_are_inside_the_document(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    warning = Diagnostic("A101", Span("hello.fm", 2, 1, 2, 5), {"name": "x"}, level="warning")
-    plain = build.build_artifact
-
-    def warned(*arguments: Any, **named: Any) -> build.Built:
-        built = plain(*arguments, **named)
-        return build.Built(built.name, built.data, built.hash, (warning,))
-
-    monkeypatch.setattr("flowmetal.engine.build.build_artifact", warned)
-    for arguments in (("flowvm", "run", "hello.fm", "--json"), ("flowc", "build", "hello.fm", "--json")):
+def test_warnings_are_inside_the_document(shell: Shell) -> None:
+    Path("warned.fm").write_text("(ns warned)\n(defn main [] (let [x 1] 2))\n")
+    run = ("flowvm", "run", "warned.fm", "--json")
+    for arguments in (run, run, ("flowc", "build", "warned.fm", "--json")):
         done = shell(*arguments)
-        assert [one["code"] for one in done.json()["warnings"]] == ["A101"]
+        assert [one["code"] for one in done.json()["warnings"]] == ["W101"]
         assert done.err == ""
-    done = shell("flowc", "build", "hello.fm")
-    assert "A101" in done.err
-    assert done.out.startswith("hello.fmc")
-    checked = shell("flowc", "check", "hello.fm")
-    assert (checked.code, "A101" in checked.err, checked.out) == (0, True, "1 checked, no errors\n")
+    done = shell("flowc", "build", "warned.fm")
+    assert "W101" in done.err
+    assert done.out.startswith("warned.fmc")
+    checked = shell("flowc", "check", "warned.fm")
+    assert (checked.code, "W101" in checked.err, checked.out) == (0, True, "1 checked, no errors\n")
 
 
 def test_a_result_that_holds_a_function(shell: Shell) -> None:
