@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from flowmetal.bytecode.program import UNBOUND
 from flowmetal.compiler.names import CORE, Target, is_core
+from flowmetal.compiler.reader import spanned_children
 from flowmetal.compiler.scopes import Scope
 from flowmetal.compiler.shapes import is_list, items_of
-from flowmetal.diagnostics import Label
-from flowmetal.values import Closure, ErrorValue, LazySeq, List, Map, Set, Symbol, Vector, iterate, span_of
+from flowmetal.diagnostics import Label, Span
+from flowmetal.values import Closure, ErrorValue, LazySeq, List, Map, Set, Symbol, Vector, iterate, keyword, span_of
 
 if TYPE_CHECKING:
     from flowmetal.compiler.analyze import Analyzer
 
 #: Arguments every macro takes before those of the call: `&form` and `&env`.
 HIDDEN_PARAMETERS = 2
+
+#: The kind of error by which a macro of the core names a diagnostic of its own, see `wrong-form` of the library.
+WRONG_FORM = "flowmetal/wrong-form"
+
+_CODE, _FORM, _WITHIN, _FACTS = (keyword(name) for name in ("code", "form", "within", "facts"))
 
 
 def expand(analyzer: Analyzer, head: Symbol, found: Target, form: Any, scope: Scope) -> Any:
@@ -39,7 +45,7 @@ def expand(analyzer: Analyzer, head: Symbol, found: Target, form: Any, scope: Sc
         error = error_of(problem)
         if error is None:
             raise
-        _report(analyzer, head, found, error)
+        _report(analyzer, head, found, error, call)
         return None
 
 
@@ -49,7 +55,14 @@ def error_of(problem: Exception) -> ErrorValue | None:
     return error if isinstance(error, ErrorValue) else None
 
 
-def _report(analyzer: Analyzer, head: Symbol, found: Target, error: ErrorValue) -> None:
+def _report(analyzer: Analyzer, head: Symbol, found: Target, error: ErrorValue, call: Any) -> None:
+    if error.kind.text == WRONG_FORM and is_core(found.module) and error.data.__class__ is Map:
+        data = error.data
+        facts = {key.text: value for key, value in data.get(_FACTS).items()}
+        form = data.get(_FORM)
+        span = span_of(form) or _place(data.get(_WITHIN), form) or _place(call, form)
+        analyzer.error(data.get(_CODE), analyzer.span_at(form) if span is None else Span(*span), **facts)
+        return
     defined = found.definition.span
     # Where a macro of the library stands helps nobody; nor does the full name of what everybody calls by a short one.
     own = not is_core(found.module) and defined is not None
@@ -62,6 +75,22 @@ def _report(analyzer: Analyzer, head: Symbol, found: Target, error: ErrorValue) 
     analyzer.reporter.error(
         "M101", analyzer.span, labels=labels, name=name, kind=f":{error.kind.text}", message=error.message
     )
+
+
+def _place(whole: Any, form: Any) -> Any:
+    """Where a form stands that has no span of its own, as symbols have none: the first that is it, from outside in."""
+    level = [whole]
+    while level:
+        below: list[Any] = []
+        for one in level:
+            if span_of(one) is None:
+                continue  # not written by the author
+            for child, span in spanned_children(one):
+                if child is form:
+                    return span
+                below.append(child)
+        level = below
+    return None
 
 
 def realize(analyzer: Analyzer, form: Any) -> None:

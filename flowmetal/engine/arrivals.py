@@ -54,8 +54,6 @@ def apply(draft: Draft, item: InboxEvent, go_on: Callable[[], None]) -> None:
             _lost(draft, item.number, item.attempt)
         case "timer":
             _timer(draft, item.number, item.data)
-        case "message":
-            _message(draft, draft.live.receiver, item.data)
         case "spawned":
             _spawned(draft, item.number, item.data)
         case "cancel":
@@ -117,15 +115,6 @@ def _error(draft: Draft, number: int, attempt: int, data: bytes) -> None:
         error = ErrorValue(KIND_ERROR, print_string(error, limit=LINE_MAX), error)
     decision = after_error(opened.policy, draft.live.pid, number, attempt, error)
     decide(draft, opened, attempt, error, decision)
-
-
-def _message(draft: Draft, number: int, data: bytes) -> None:
-    try:
-        message = draft.decode(data)
-    except CodecError as problem:
-        _unreadable(draft, number, problem)
-        return
-    draft.settle(number, message, events.MessageReceived(draft.now, number, data))
 
 
 def _spawned(draft: Draft, number: int, data: bytes) -> None:

@@ -59,8 +59,9 @@ BATCH_SECONDS_MAX = 0.05
 #: After a commit was left to another thread, it is tried here again after so long.
 COMMIT_HERE_AGAIN_SECONDS = 0.05
 
-#: Pids read from the ready marks at once.
+#: Pids read from the ready marks at once, and events of an inbox that one turn takes at most.
 READY_PAGE = 1024
+INBOX_PAGE = 1000
 
 #: While more are queued, nobody looks for further ones: each look reads over those that are queued already.
 READY_LOW = 256
@@ -534,7 +535,8 @@ class Interpreter:
         else:
             self._hot.move_to_end(pid)
         # Read first: where that fails, the answers wait for the next turn.
-        stored = self.store.inbox(pid, messages=live.receiver != 0) if look else []
+        stored = self.store.inbox(pid, INBOX_PAGE, messages=live.receiver != 0) if look else []
+        live.inbox_read = look and live.receiver != 0 and len(stored) < INBOX_PAGE
         inbox = self._answers.pop(pid, []) + stored
         try:
             outcome = take_turn(live, inbox, epoch, self._setting)

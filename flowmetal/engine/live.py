@@ -98,6 +98,7 @@ class Live:
     segment_bytes: int = 0  # written since that checkpoint
     segments: int = 0  # how many
     slices: int = 0  # fuel used up that no segment holds yet
+    inbox_read: bool = False  # whether the turn was handed all messages that had come
     catching_up: bool = False  # restored: what is ready runs up to its wait before anything new arrives
 
     def add(self, opened: Open) -> None:

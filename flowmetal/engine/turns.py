@@ -18,10 +18,11 @@ from flowmetal.dataclass import dataclass
 from flowmetal.engine import events
 from flowmetal.engine.arrivals import CONTROL_KINDS, apply
 from flowmetal.engine.draft import Call, Draft, Setting, bytes_of, checkpoint_due
-from flowmetal.engine.effects import Local
+from flowmetal.engine.effects import RECEIVE, Local
 from flowmetal.engine.events import Event
 from flowmetal.engine.lines import error_line, person_line, plain_error, waits_line
 from flowmetal.engine.live import Live, let_go
+from flowmetal.engine.messages import hand, looks
 from flowmetal.engine.performing import perform
 from flowmetal.engine.quick import answered
 from flowmetal.store.interface import FINAL_STATUSES, InboxEvent, ProcessRecord, Turn
@@ -89,8 +90,12 @@ def pause_turn(record: ProcessRecord, inbox: Sequence[InboxEvent], epoch: int, n
 
 def _catch_up(draft: Draft) -> bool:
     """Runs a restored process to where it was when it was last in memory, before anything new arrives."""
-    draft.live.catching_up = False
-    return _run(draft)
+    live = draft.live
+    live.catching_up = False
+    read, live.inbox_read = live.inbox_read, False  # it is read, and comes after this
+    more = _run(draft)
+    live.inbox_read = read
+    return more
 
 
 def _apply_all(draft: Draft, inbox: Sequence[InboxEvent]) -> None:
@@ -112,7 +117,7 @@ def _apply_all(draft: Draft, inbox: Sequence[InboxEvent]) -> None:
                 draft.take(item)
             elif live.status == "paused" and item.kind not in CONTROL_KINDS:
                 skipped.append(item)
-            elif item.kind == "message" and (draft.messages or not live.receiver):
+            elif item.kind == "message":
                 draft.messages.append(item)
             else:
                 draft.take(item)
@@ -120,16 +125,9 @@ def _apply_all(draft: Draft, inbox: Sequence[InboxEvent]) -> None:
         if len(skipped) == len(rest) or live.status == "paused":
             return
         rest = skipped
-
-
-def _receive(draft: Draft) -> bool:
-    """Hands the oldest message that has not been taken to an open `receive`; False if there is none of either."""
-    if not draft.messages or not draft.live.receiver:
-        return False
-    item = draft.messages.pop(0)
-    draft.take(item)
-    apply(draft, item, lambda: None)
-    return True
+    if draft.messages and live.process is not None and not live.process.outbox and live.status not in FINAL_STATUSES:
+        # With what else has come, so that whoever waits for this and that sees all of it.
+        hand(draft)
 
 
 def _run(draft: Draft, outcome: Any = None) -> bool:
@@ -149,7 +147,8 @@ def _run(draft: Draft, outcome: Any = None) -> bool:
                 perform(draft, process, outcome)
                 if live.status == "paused":  # a person is asked
                     return False
-                if not process.ready and not process.outbox and process.end is None and not draft.messages:
+                quiet = not process.ready and not process.outbox and process.end is None
+                if quiet and not draft.messages and outcome.effect != RECEIVE:
                     live.status = "waiting"  # what running on would find out, for nearly every step
                     return False
             case CancelRequest(number):
@@ -157,7 +156,10 @@ def _run(draft: Draft, outcome: Any = None) -> bool:
                 draft.entry(events.RequestCancelled(draft.now, number), draft.segment(process))
             case Idle():
                 live.status = "waiting"
-                if not _receive(draft):
+                if not hand(draft):
+                    if looks(live):
+                        live.status = "ready"
+                        return True
                     return False
             case Finished(value):
                 _finished(draft, value)

@@ -290,6 +290,34 @@ CODES: dict[str, Entry] = {
         "A function's conditions stand in vectors, each an expression that must be true.  Anything else would guard\n"
         "nothing, and nobody would be told.",
     ),
+    # Patterns, messages and `select`: A145 to A159.
+    "A145": Entry(
+        "not a pattern",
+        "`{pattern}` is no pattern.",
+        "{advice}",
+        "Patterns of `match`, `receive` and `select`: `_` is anything, `?name` binds (a second time: must be equal), a\n"
+        "keyword, number, string or quoted form must be equal, `{{:key pattern}}` is a map that has at least these keys,\n"
+        "`[pattern ... & pattern]` a vector or list, `(= expression)` compares with a value, `(is predicate)` asks a\n"
+        "function, `(and ...)` and `(or ...)` combine.",
+    ),
+    "A146": Entry(
+        "clause cut short",
+        "A clause of `{who}` ends too soon: `{pattern}` misses {missing}.",
+        "Write `pattern expression`, or `pattern :when guard expression`; `else` is the pattern `_`.",
+        "",
+    ),
+    "A147": Entry(
+        "`after` in the wrong place",
+        "{problem}",
+        "It is the last clause, with a duration or an instant: `(after 30s :too-late)`.",
+        "`(after 0s ...)` only looks at what has come by now.",
+    ),
+    "A148": Entry(
+        "not a clause of select",
+        "`{form}` is no clause of `select`: {problem}.",
+        "Clauses are `(await [name promise] ...)`, one `(receive pattern expression ...)` and one `(after time ...)`.",
+        "`select` waits for whichever comes first, and leaves the others as they are.",
+    ),
     # The prompt: A160 to A169.
     "A160": Entry(
         "a library's module",

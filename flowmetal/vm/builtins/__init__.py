@@ -10,6 +10,7 @@ from flowmetal.vm.builtins import (  # noqa: F401 - importing a file registers w
     errors,
     formatting,
     json,
+    mailbox,
     names,
     numbers,
     octets,

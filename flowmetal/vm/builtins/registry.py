@@ -60,6 +60,7 @@ BLOCKS: dict[str, int] = {
     "dispatch": 1700,
     "protocols": 1800,
     "ordered": 1900,
+    "mailbox": 2100,
 }
 
 _F = TypeVar("_F", bound=Callable[..., Any])
