@@ -57,6 +57,9 @@ class Process:
     def __init__(self) -> None:
         self.touched: list[Any] = []
         self.next_name = 1
+        self.waiters: dict[int, list[int]] = {}
+        self.fibers: dict[int, Any] = {}
+        self.running = 0
         self.globals: dict[tuple[str, str], Any] = {}
         module = Module("t")
         for table in ("flowmetal.core/hierarchy", "a", "a prefers"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowmetal.engine.build import build_artifact
-from flowmetal.engine.events import MessageReceived, Requested
+from flowmetal.engine.events import LocalDone, MessageReceived, Requested
 from flowmetal.engine.simulate import Simulation
 from flowmetal.values import Duration, decode_value, keyword, print_string
 
@@ -122,7 +122,7 @@ def test_a_message_and_a_cancellation_that_come_together() -> None:
         world.run()
         ran = world.outcome(pid)
         assert ran.status == "cancelled"
-        [said] = [event for event in ran.log if getattr(event, "effect", "") == "log"]
+        [said] = [event for event in ran.log if isinstance(event, LocalDone) and event.effect == "log"]
         assert print_string(decode_value(said.payload)) == ":there"
 
 
@@ -134,7 +134,7 @@ def test_what_it_waits_for_reads_well() -> None:
     assert record is not None and record.waits == "receive #1"
 
 
-def test_a_full_mailbox_is_an_error_that_can_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_mailbox_is_an_error_that_can_be_caught() -> None:
     source = (
         "(defn fill [n] (try (loop [] (receive :never 1)) (catch :limit e [(:limit (ex-data e)) (count (drain))])))\n"
         "(defn drain [] (loop [found []] (receive ?m (recur (conj found ?m)) (after 0s found))))\n"

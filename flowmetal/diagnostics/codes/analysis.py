@@ -295,10 +295,10 @@ CODES: dict[str, Entry] = {
         "not a pattern",
         "`{pattern}` is no pattern.",
         "{advice}",
-        "Patterns of `match`, `receive` and `select`: `_` is anything, `?name` binds (a second time: must be equal), a\n"
-        "keyword, number, string or quoted form must be equal, `{{:key pattern}}` is a map that has at least these keys,\n"
-        "`[pattern ... & pattern]` a vector or list, `(= expression)` compares with a value, `(is predicate)` asks a\n"
-        "function, `(and ...)` and `(or ...)` combine.",
+        "Patterns of `match`, `receive` and `select`: `_` is anything, `?name` binds (a second time: must be equal),\n"
+        "a keyword, number, string or quoted form must be equal, `{{:key pattern}}` is a map that has at least these\n"
+        "keys, `[pattern ... & pattern]` a vector or list, `(= expression)` compares with a value, `(is predicate)`\n"
+        "asks a function, `(and ...)` and `(or ...)` combine.",
     ),
     "A146": Entry(
         "clause cut short",
