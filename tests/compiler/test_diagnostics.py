@@ -41,7 +41,7 @@ TABLE: list[tuple[str, list[str]]] = [
     ("(ns t (:require [string :refer [join]] [set :refer [union] :rename {union join}]))\n(def x 1)", ["A142 1:53"]),
     ("(ns t (:require [string :as s] [set :as s]))", ["A143 1:41"]),
     ("(defn f [x] {:pre (pos? x)} x)\n(defn g [x] {:post 3} x)", ["A144 1:19", "A144 2:13"]),
-    ("(defn f [x]\n  (match x [?a {:k (g ?a)}] ?a))\n(defn g [x y] (match x {:k y} 1))", ["A145 2:19", "A145 3:27"]),
+    ("(defn f [x]\n  (match x [?a {:k (g ?a)}] ?a))\n(defn g [x y] (match x {:k y} 1))", ["A145 2:20", "A145 3:28"]),
     ("(defn f [x] (match x 1 :one ?n :when (odd? ?n)))", ["A146 1:29"]),
     ("(defn f [] (receive (after 1s 1) ?x ?x))", ["A147 1:21"]),
     ("(defn f [p] (select (await p 1)))\n(defn g [] (select))", ["A148 1:21", "A148 2:12"]),
