@@ -26,7 +26,7 @@ from flowmetal.engine.draft import Setting, call_of
 from flowmetal.engine.effects import Surroundings
 from flowmetal.engine.functions import Function, Functions
 from flowmetal.engine.lines import error_of
-from flowmetal.engine.live import Live, Loaded, exhausted, in_process, let_go, load
+from flowmetal.engine.live import INBOX_PAGE, Live, Loaded, exhausted, in_process, let_go, load
 from flowmetal.engine.retention import Sweeper
 from flowmetal.engine.signals import Signals
 from flowmetal.engine.trouble import Trouble
@@ -56,18 +56,15 @@ BATCHES_IN_FLIGHT = 2
 TURNS_OVER_COMMIT = 6
 BATCH_SECONDS_MAX = 0.05
 
-#: After a commit was left to another thread, it is tried here again after so long.
-COMMIT_HERE_AGAIN_SECONDS = 0.05
+COMMIT_HERE_AGAIN_SECONDS = 0.05  # after a commit was left to another thread, it is tried here again
 
-#: Pids read from the ready marks at once, and events of an inbox that one turn takes at most.
+#: Pids read from the ready marks at once.
 READY_PAGE = 1024
-INBOX_PAGE = 1000
 
 #: While more are queued, nobody looks for further ones: each look reads over those that are queued already.
 READY_LOW = 256
 
-#: A process in whose turns this many interpreters ended, one after the other, is paused.
-DEATHS_MAX = 3
+DEATHS_MAX = 3  # a process in whose turns this many interpreters ended, one after the other, is paused
 
 DAMAGED = "S306"  # a record cannot be read
 

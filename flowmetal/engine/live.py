@@ -35,6 +35,9 @@ from flowmetal.store.interface import LogEntry, ProcessRecord, Request, Store
 from flowmetal.values import LanguageError, decode_value
 from flowmetal.vm import Limits, Process, cancel, new_process, restore, settle, settle_error, start
 
+#: Events of an inbox that one turn takes at most.
+INBOX_PAGE = 1000
+
 #: Log entries read at once while a process is loaded.
 LOG_PAGE = 512
 
