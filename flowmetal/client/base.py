@@ -121,6 +121,13 @@ class Client(ABC):
         `number` is the request that a "retry" is for; 0: all that wait for one.
         """
 
+    @abstractmethod
+    def operate(self, name: str, payload: Any = None) -> Any:
+        """Has the store answer an operation such as "kv/get", with what a program would give it as plain data.
+
+        StoreError S210 or S211 (over HTTP Refused or NotFound) where it is refused; nothing has changed then.
+        """
+
     def deploy(self, name: str, artifact: bytes | str | PathLike[str]) -> str:
         """Deploys an artifact (its bytes, or the path of an .fmc file) as `name` -> its hash in hex.
 

@@ -106,6 +106,11 @@ class HttpClient(Client):
         document = {"kind": kind, "value": _sendable(value, "message")} | ({"number": number} if number else {})
         return bool(self._call("POST", f"/v1/processes/{pid}/events", document, pid=pid)["accepted"])
 
+    def operate(self, name: str, payload: Any = None) -> Any:
+        """See Client."""
+        document = {"payload": _sendable(payload, "payload")}
+        return self._call("POST", f"/v1/operations/{quote(name, safe='/')}", document)["value"]
+
     def put_program(self, name: str, data: bytes) -> str:
         """See Client."""
         return str(self._call("PUT", f"/v1/programs/{quote(name, safe='')}", data)["hash"])

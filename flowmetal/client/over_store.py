@@ -18,12 +18,13 @@ from flowmetal.client.plain import (
     info_of,
     missing_code,
     outcome_of,
+    plain,
     start_command,
     step_of,
 )
 from flowmetal.client.serving import Source, StoreSource
 from flowmetal.diagnostics import FlowmetalError, suggest
-from flowmetal.store.interface import FINAL_STATUSES, Command, Post, ProcessRecord, Start, Store
+from flowmetal.store.interface import FINAL_STATUSES, Command, Operate, Post, ProcessRecord, Start, Store
 
 #: Checks an artifact's bytes, deploys them to a store under a name, durably -> content hash; FlowmetalError for bytes
 #: that are no artifact.
@@ -107,6 +108,11 @@ class StoreClient(Client):
         self._record(pid)
         (posted,) = self._submit(Post(pid, kind, data, number))
         return bool(posted)
+
+    def operate(self, name: str, payload: Any = None) -> Any:
+        """See Client."""
+        (data,) = self._submit(Operate(name, encoded(payload, "payload")))
+        return plain(data, "answer")
 
     def put_program(self, name: str, data: bytes) -> str:
         """See Client."""

@@ -15,7 +15,7 @@ from flowmetal.engine import effects, events
 from flowmetal.engine.events import Event
 from flowmetal.engine.lines import error_line, plain_error
 from flowmetal.engine.live import Live, Open, in_process
-from flowmetal.store.interface import InboxEvent, Request, Start, Timer
+from flowmetal.store.interface import Ask, InboxEvent, Request, Timer
 from flowmetal.values import ErrorValue, decode_value, encode_value
 from flowmetal.values.children import long_texts
 from flowmetal.vm import Limits, Process, settle, settle_error
@@ -112,8 +112,8 @@ class Draft:
     """A turn on its way: entries, requests, timers and the rest, in the order in which they came up."""
 
     __slots__ = (
-        "_local", "base_sequence", "calls", "checkpoint", "closed", "entries", "live", "messages", "now", "requests",
-        "result", "setting", "starts", "status_before", "taken", "taken_answers", "texts", "timers", "tokens",
+        "_local", "asks", "base_sequence", "calls", "checkpoint", "closed", "entries", "live", "messages", "now",
+        "requests", "result", "setting", "status_before", "taken", "taken_answers", "texts", "timers", "tokens",
         "unsaved",
     )  # fmt: skip
 
@@ -131,7 +131,7 @@ class Draft:
         self.timers: list[Timer] = []
         self.tokens: list[tuple[str, int]] = []
         self.calls: list[Call] = []
-        self.starts: list[Start] = []  # children
+        self.asks: list[Ask] = []  # operations of the store
         self.messages: list[InboxEvent] = []  # arrived, and nobody receives yet
         self._local: effects.Local | None = None
         self.unsaved = False  # something from outside went into the process since its last segment

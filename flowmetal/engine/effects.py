@@ -1,9 +1,9 @@
 """Effects the interpreter itself serves: those answered on the spot, and those that only wait.
 
 A *local* effect (now, random, uuid, log, progress, annotate!, self, send, http/callback-url) is answered inside the
-turn; its answer is recorded with the step.  A *held* effect (sleep, http/callback, receive, spawn) opens a request that
-no worker takes: a timer, a callback token, a message or the start of a child answers it.  Every other effect goes to
-the request queue.
+turn; its answer is recorded with the step.  A *held* effect (sleep, http/callback, receive, and the operations of the
+store: spawn, kv/get ...) opens a request that no worker takes: a timer, a callback token, a message or the store itself
+answers it.  Every other effect goes to the request queue.
 
 Clock and entropy come from outside (`Surroundings`), so that a simulation can say what they give.
 """
@@ -21,6 +21,7 @@ from flowmetal.store.codec import encode_attributes
 from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.interface import Post
 from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_ITEMS, MAX_NAME_BYTES, MAX_TIME, MAX_VALUE_BYTES
+from flowmetal.store.operations import OPERATIONS
 from flowmetal.values import (
     Duration,
     ErrorValue,
@@ -54,11 +55,11 @@ OPEN_MAX = MAX_ITEMS
 SLEEP = "sleep"
 CALLBACK = "http/callback"
 RECEIVE = "receive"
-SPAWN = "spawn"
 ATTEMPTS = "flowmetal/attempts"  # hears of the failed attempts of another request; see deciding.py
 MORE_TIME = "flowmetal/more-time"  # while it is open a cancelled process is not ended for being late
 PERSON = "flowmetal/person"  # a person is asked; the process is paused until then
-HELD = frozenset({SLEEP, CALLBACK, RECEIVE, SPAWN, ATTEMPTS, MORE_TIME, PERSON})
+#: What no worker takes.
+HELD = frozenset({SLEEP, CALLBACK, RECEIVE, ATTEMPTS, MORE_TIME, PERSON, *OPERATIONS})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from flowmetal.engine.lines import LINE_MAX, error_line, plain_error
 from flowmetal.engine.live import NEVER, Open
 from flowmetal.engine.policies import NO_POLICY, read_options, with_deadline
 from flowmetal.engine.starting import child_of
-from flowmetal.store.interface import Request, Start, Timer
+from flowmetal.store.interface import Ask, Request, Timer
+from flowmetal.store.operations import OPERATIONS
 from flowmetal.values import ErrorValue, LanguageError, encode_value, fail, print_string
 from flowmetal.vm import Performed, Process, answer_now, answer_now_error, trace_of
 from flowmetal.vm.image import LONG_TEXT
@@ -61,9 +62,10 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
     effects.check_effect(effect)
     if len(live.open) >= effects.OPEN_MAX:
         fail("limit", f"a process has at most {effects.OPEN_MAX} requests open at once")
-    spawns = effect == effects.SPAWN
-    payload = _recorded(draft, performed.payload) if spawns else effects.checked_size(encode_value(performed.payload))
-    if len(payload) >= LONG_TEXT and not spawns:
+    operation = OPERATIONS.get(effect)
+    starts = operation is not None and operation.starts
+    payload = _recorded(draft, performed.payload) if starts else effects.checked_size(encode_value(performed.payload))
+    if len(payload) >= LONG_TEXT and not starts:
         draft.note_texts(performed.payload)
     surroundings, pid = setting.surroundings, live.pid
     if performed.options is None:
@@ -78,7 +80,7 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
     until = limit  # the time a person is told
     state, queued, not_before = "queued", True, 0
     call: Call | None = None
-    child: Start | None = None
+    ask: Ask | None = None
     token = ""
     decision: tuple[int, int, bool, ErrorValue] | None = None
     paused: ErrorValue | None = None
@@ -93,11 +95,14 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
         elif effect == effects.CALLBACK:
             # The token stands in for the idempotency key: it is what a delivery is recognised by.
             key = token = effects.new_token(surroundings)
-        elif spawns:
-            table = live.program.table
+        elif starts:
+            program = live.program
             trace = trace_of(process, performed.fiber)
-            child = child_of(live.program.program, table, live.artifact, number, performed.payload, trace)
+            child = child_of(program.program, program.table, live.artifact, performed.payload, trace)
             effects.checked_size(child.arguments)
+            ask = Ask(number, effect, NIL, child)
+        elif operation is not None:
+            ask = Ask(number, effect, payload)
         elif effect == effects.ATTEMPTS:
             decision = check_decision(performed.payload)
         elif effect == effects.PERSON:
@@ -115,8 +120,8 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
     draft.requests[number] = request
     if call is not None:
         draft.calls.append(call)
-    if child is not None:
-        draft.starts.append(child)
+    if ask is not None:
+        draft.asks.append(ask)
     if timers is not None:
         draft.timers.extend(timers)
     if token:

@@ -56,8 +56,8 @@ def begin_of(program: Program, table: ProgramTable, function: str, data: bytes) 
     return Begin(closure, list(values), spawned_by if spawned_by.__class__ is Vector else None)
 
 
-def child_of(program: Program, table: ProgramTable, artifact: bytes, number: int, payload: Any, trace: Vector) -> Start:
-    """The start of a child: it runs the same artifact.  `number`: the request that gets its pid.
+def child_of(program: Program, table: ProgramTable, artifact: bytes, payload: Any, trace: Vector) -> Start:
+    """The start of a child: it runs the same artifact.
 
     LanguageError :argument for what is no function with a vector of arguments, or where one of them cannot leave its
     process.
@@ -76,4 +76,4 @@ def child_of(program: Program, table: ProgramTable, artifact: bytes, number: int
     data = encode_value(with_meta(Vector.of(list(arguments)), Map.of(about.items())), table)
     # The name of a function within functions may be longer than the store takes; it is for people only then.
     shown = name.encode()[:MAX_NAME_BYTES].decode("utf-8", "ignore") if _FUNCTION in about else name
-    return Start(shown or "fn", data, artifact, answers=number)
+    return Start(shown or "fn", data, artifact)

@@ -253,7 +253,7 @@ def _outcome(draft: Draft, epoch: int, more: bool) -> Outcome:
         checkpoint=draft.checkpoint,
         result=draft.result,
         **_rare(draft, local, final)
-        if draft.timers or draft.starts or draft.tokens or draft.texts or local is not None
+        if draft.timers or draft.asks or draft.tokens or draft.texts or local is not None
         else {},
     )
     return Outcome(turn, draft.calls, more and not final)
@@ -265,8 +265,8 @@ def _rare(draft: Draft, local: Local | None, final: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if draft.timers:
         found["timers"] = tuple(one for one in draft.timers if one.number in opened or not (one.number or final))
-    if draft.starts:
-        found["starts"] = tuple(draft.starts)
+    if draft.asks:
+        found["asks"] = tuple(draft.asks)
     if draft.tokens:
         found["tokens"] = tuple(pair for pair in draft.tokens if pair[1] in opened)
     if draft.texts:

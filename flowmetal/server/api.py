@@ -46,6 +46,7 @@ from flowmetal.store.interface import (
     Command,
     Complete,
     Extend,
+    Operate,
     Post,
     ProcessRecord,
     Store,
@@ -92,6 +93,7 @@ class Api:
             ("POST", "/v1/processes/{pid:int}/cancel", self._cancel),
             ("POST", "/v1/processes/{pid:int}/messages", self._message),
             ("POST", "/v1/processes/{pid:int}/events", self._event),
+            ("POST", "/v1/operations/{name:path}", self._operate),
             ("GET", "/v1/programs", self._programs),
             ("PUT", "/v1/programs/{name}", self._deploy),
             ("POST", "/v1/requests/take", self._take),
@@ -209,6 +211,20 @@ class Api:
             data = await self._aside(request, lambda: encoded(value, kind))
         accepted = await self._commit(Post(record.pid, kind, data, number))
         return JSONResponse({"accepted": bool(accepted)}, status_code=202 if accepted else 200)
+
+    # ---- operations ------------------------------------------------------------------------------------------------
+
+    async def _operate(self, request: Request) -> Response:
+        fields = await self._document(request, "payload")
+        name = str(request.path_params["name"])
+        payload = await self._aside(request, lambda: encoded(fields.any("payload"), "payload"))
+        try:
+            data: bytes = await self._commit(Operate(name, payload))
+        except StoreError as error:
+            if error.whose != "command":
+                raise
+            return error_response(error, 404 if error.code == "S210" else 409)
+        return await self._gate.run(lambda: JSONResponse({"value": plain(data, "answer")}), len(data))
 
     # ---- programs --------------------------------------------------------------------------------------------------
 

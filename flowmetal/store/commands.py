@@ -22,6 +22,7 @@ from flowmetal.store.interface import (
     ForgetArtifacts,
     Join,
     Leave,
+    Operate,
     Post,
     PruneLog,
     PutArtifact,
@@ -30,10 +31,12 @@ from flowmetal.store.interface import (
     Take,
     Turn,
 )
-from flowmetal.store.processes import post, put_artifact, start, turn
+from flowmetal.store.operations import operate
+from flowmetal.store.processes import post, turn
 from flowmetal.store.queues import settle
 from flowmetal.store.removing import forget_artifacts, prune_log, remove
 from flowmetal.store.requests import complete, deliver, extend, take
+from flowmetal.store.starting import put_artifact, start
 from flowmetal.store.timers import fire
 
 #: Commands in one list: it is one transaction, and all others wait for it.
@@ -54,6 +57,7 @@ _APPLY: dict[type, Callable[[Changes, Any], Any]] = {
     Remove: remove,
     PruneLog: prune_log,
     ForgetArtifacts: forget_artifacts,
+    Operate: operate,
 }
 
 

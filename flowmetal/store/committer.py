@@ -24,7 +24,7 @@ from flowmetal.dataclass import dataclass
 from flowmetal.store.changes import Cache, Changes
 from flowmetal.store.commands import apply_all
 from flowmetal.store.errors import StoreError
-from flowmetal.store.interface import Command, Complete, Deliver, Hint, Post, PutArtifact, Start, Turn
+from flowmetal.store.interface import Command, Complete, Deliver, Hint, Operate, Post, PutArtifact, Start, Turn
 from flowmetal.store.lmdb_engine import (
     SYNC_SECONDS,
     BadKey,
@@ -72,11 +72,14 @@ def _size(command: Command) -> int:
                 size += len(event) + len(segment)
             for request in command.requests:
                 size += len(request.payload) + len(request.options)
-            if command.posts or command.starts:
-                size += sum(map(_size, command.posts)) + sum(map(_size, command.starts))
+            size += sum(len(post.data) for post in command.posts)
+            for ask in command.asks:
+                size += len(ask.payload) + (len(ask.start.arguments) if ask.start is not None else 0)
             return size
         if isinstance(command, (PutArtifact, Post, Complete, Deliver)):
             return len(command.data)
+        if isinstance(command, Operate):
+            return len(command.payload)
         return len(command.arguments) if isinstance(command, Start) else 0
     except (TypeError, ValueError, AttributeError):
         return 0

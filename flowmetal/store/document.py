@@ -7,7 +7,7 @@ import sys
 from flowmetal.store.changes import TOMBSTONE_NS
 from flowmetal.store.codec import DELAY, KIND_CODES, LEASE, STATE_CODES, STATUS_NAMES, TIMER_CODES, WAKE
 from flowmetal.store.interface import PARTITIONS
-from flowmetal.store.layout import FORMAT, SPACES
+from flowmetal.store.layout import FORMAT, OLDEST_FORMAT, SPACES
 from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_IMAGE_BYTES, MAX_MESSAGES, MAX_NAME_BYTES, MAX_VALUE_BYTES
 from flowmetal.store.lmdb_engine import NEARLY_FULL_PERCENT
 
@@ -21,8 +21,8 @@ environment; in memory each is a sorted table. Keys are big-endian numbers and U
 is the order that is read. Values are msgpack arrays, in the order of the fields given here, unless the table says
 otherwise. Times are nanoseconds since 1970 by the store's clock.
 
-This is format {format}. The number stands in `meta` under `about`; a store of another format is refused and left
-untouched.
+This is format {format}. The number stands in `meta` under `about`; a store of format {oldest} is
+brought up to it by the first process that writes it; one of any other format is refused and left untouched.
 """
 
 FILES = """\
@@ -73,7 +73,12 @@ _GOES = {
 
 def page() -> str:
     """The text of docs/store.md."""
-    lines = [HEAD.format(format=FORMAT), "## Key spaces", "", "| name | key | value | | goes with |"]
+    lines = [
+        HEAD.format(format=FORMAT, oldest=OLDEST_FORMAT),
+        "## Key spaces",
+        "",
+        "| name | key | value | | goes with |",
+    ]
     lines.append("| --- | --- | --- | --- | --- |")
     for space in SPACES:
         cells = (f"`{space.name}`", space.key, space.value, space.doc, _GOES[space.of])

@@ -110,8 +110,11 @@ class InboxEvent:
 #:   "cancel"    data: encoded reason (a string or nil)
 #:   "pause" "resume"
 #:   "retry"     number: a person wants the paused request tried again
-#:   "spawned"   number: the request that asked for a child; data: the child's pid as decimal digits
-INBOX_KINDS = ("start", "answer", "error", "lost", "timer", "message", "cancel", "pause", "resume", "retry", "spawned")
+#:   "spawned"   number; data: a pid as decimal digits: an answer, as stores of format 2 have it
+#:   "linked"    a process that it is linked to has ended badly; data: encoded error value, which it is to end with
+INBOX_KINDS = (
+    "start", "answer", "error", "lost", "timer", "message", "cancel", "pause", "resume", "retry", "spawned", "linked",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,6 @@ class Start:
     id: str | None = None
     parent: int | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
-    answers: int = 0  # of a child in a Turn: the parent's request that gets the child's pid as event "spawned"
     #: The queue it is to wait in: (name, key or None, priority from -9 to 9, delay in ns, dedup key or None).
     queue: tuple[str, str | None, int, int, str | None] | None = None
 
@@ -318,13 +320,34 @@ class Timer:
 
 
 @dataclass(slots=True)
+class Ask:
+    """An operation that a turn asks for; its answer comes as event "answer" or "error" of the request `number`."""
+
+    number: int
+    name: str  # one of operations.OPERATIONS
+    payload: bytes  # encoded value
+    start: Start | None = None  # for those that start a process, whose parent is the one that asks
+
+
+@dataclass(slots=True)
+class Operate:
+    """Has the store answer an operation -> encoded value.
+
+    S210 where there is none of that name, or it is none for those outside; S211 where it refuses.
+    """
+
+    name: str  # one of operations.OPERATIONS
+    payload: bytes  # encoded value
+
+
+@dataclass(slots=True)
 class Turn:
     """What one turn did to one process, committed whole or not at all -> True, or False if the claim was stale.
 
     Stale: the partition's epoch is not `epoch`, or the process's next sequence number is not `base_sequence`; also a
     process that is not there or has ended.  Done in this order: log, taken, closed, requests, tokens, timers,
-    checkpoint, result, starts, the process with its ready mark, posts.  With a final status its inbox, requests,
-    timers and tokens are removed.  StoreError (S201 to S203 for a child, S206) takes back the whole list it is in.
+    checkpoint, result, attributes, posts, asks, the process with its ready mark.  With a final status its inbox,
+    requests, timers and tokens are removed.  StoreError (S206) takes back the whole list it is in.
     """
 
     pid: int
@@ -340,7 +363,7 @@ class Turn:
     timers: Sequence[Timer] = ()
     tokens: Sequence[tuple[str, int]] = ()  # (callback token, request number)
     posts: Sequence[Post] = ()  # messages to other processes
-    starts: Sequence[Start] = ()  # children; parent is this pid
+    asks: Sequence[Ask] = ()  # operations, each of an open request
     checkpoint: bytes | None = None  # a full image at next_sequence
     result: bytes | None = None  # encoded value (done) or error value (failed, cancelled)
     waits: str = ""
@@ -365,6 +388,7 @@ Command = (
     | Remove
     | PruneLog
     | ForgetArtifacts
+    | Operate
 )
 
 # ---- the store -------------------------------------------------------------------------------------------------

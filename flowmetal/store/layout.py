@@ -12,8 +12,11 @@ from typing import Final
 
 from flowmetal.dataclass import dataclass
 
-#: Written into every store; a store of another format is refused.
-FORMAT: Final = 2
+#: Written into every store; a store of a newer format, or one too old, is refused.
+FORMAT: Final = 3
+
+#: What can be brought up to it where the store is, by adding the key spaces that are missing.
+OLDEST_FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +291,17 @@ UNNEEDED: Final = _space(
     "since u64",
     "Artifacts that nothing needed when somebody looked, and since when; they are removed some time later.",
     of="store",
+)
+
+KV: Final = _space(
+    "kv",
+    "key, text",
+    "[expires, encoded value]",
+    "The key-value table of programs. `expires`: from when on the key counts as absent, 0 for never.",
+    of="store",
+)
+KV_EXPIRY: Final = _space(
+    "kv_expiry", "time u64, key", "empty", "When to remove keys of `kv` whose time is over.", of="store"
 )
 
 SPACES: Final[tuple[KeySpace, ...]] = tuple(_spaces)

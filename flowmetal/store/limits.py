@@ -21,3 +21,6 @@ MAX_TIME: Final = (1 << 63) - 1
 MAX_MESSAGES: Final = 10_000
 #: Items in one answer of a read: no read holds a state of the store for long.
 MAX_ITEMS: Final = 10_000
+#: A key of the key-value table, and a value of it: the bytes of a value that leaves a process, with room for an event.
+MAX_KV_KEY_BYTES: Final = 400
+MAX_KV_VALUE_BYTES: Final = 16 << 20

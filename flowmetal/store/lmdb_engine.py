@@ -16,8 +16,9 @@ from typing import Any
 import lmdb
 
 from flowmetal.dataclass import dataclass
+from flowmetal.store.codec import encode_about
 from flowmetal.store.errors import StoreError
-from flowmetal.store.layout import META, SPACE_NAMES
+from flowmetal.store.layout import FORMAT, META, SPACE_NAMES
 from flowmetal.store.lmdb_files import (
     ENGINE,
     LIB_VERSION,
@@ -249,7 +250,9 @@ class LmdbEngine:
                 handle = self.environment.open_db(META.encode(), transaction, create=False)
                 about = transaction.get(b"about", None, handle)
             # Before the other key spaces are looked for: a store of another format may lack them.
-            self.id, self.made_at = check_about(path, about)
+            format, self.id, self.made_at = check_about(path, about)
+            if format < FORMAT or self._lacks_spaces():
+                self._bring_up()
             self.handles = self._open_handles()
         except lmdb.NotFoundError as error:
             self.environment.close()
@@ -289,6 +292,25 @@ class LmdbEngine:
             return {name: self.environment.open_db(name.encode(), create=False) for name in SPACE_NAMES}
         except lmdb.NotFoundError as error:
             raise StoreError("S108", path=str(self.path), reason="a key space is missing") from error
+
+    def _lacks_spaces(self) -> bool:
+        with self.environment.begin() as transaction:
+            return int(transaction.stat()["entries"]) < len(SPACE_NAMES)
+
+    def _bring_up(self) -> None:
+        """Adds the key spaces that an older store lacks, in one transaction.
+
+        Whoever opens the store does, also beside an owner: nothing that is there changes, and an owner whose code knows
+        nothing of the new spaces goes on without them.
+        """
+        self.environment.close()
+        self.environment = self._open(readonly=False)
+        with self.environment.begin(write=True) as transaction:
+            handles = {name: self.environment.open_db(name.encode(), transaction) for name in SPACE_NAMES}
+            about = encode_about(FORMAT, ENGINE, self.id, self.made_at)
+            transaction.put(b"about", about, db=handles[META])
+        self.environment.close()
+        self.environment = self._open(readonly=True)
 
     def become_writer(self) -> None:
         """Opens the environment anew, for writing.  Only the owner of the store does."""

@@ -21,7 +21,7 @@ from lmdb import verify as lmdb_verify
 
 from flowmetal.store.codec import decode_about, encode_about
 from flowmetal.store.errors import StoreError
-from flowmetal.store.layout import FORMAT, META, SPACE_NAMES
+from flowmetal.store.layout import FORMAT, META, OLDEST_FORMAT, SPACE_NAMES
 
 ENGINE = "lmdb 0.9"
 #: The engine of py-lmdb to use: 0.9, whose file format has been the same for ten years.
@@ -245,16 +245,16 @@ def _read_meta(data: bytes) -> tuple[tuple[int, int], str]:
     return (transaction, last_page), ""
 
 
-def check_about(folder: Path, about: bytes | None) -> tuple[str, int]:
-    """(store id, made at) from the record `about`; S103 and S104 for stores of another format or engine."""
+def check_about(folder: Path, about: bytes | None) -> tuple[int, str, int]:
+    """(format, store id, made at) from the record `about`; S103 and S104 for stores of another format or engine."""
     if about is None:
         raise StoreError("S108", path=str(folder), reason="the record of its format is missing")
     try:
         format_number, engine, store_id, made_at = decode_about(about)
     except StoreError as error:
         raise StoreError("S108", path=str(folder), reason="the record of its format is not readable") from error
-    if format_number != FORMAT:
+    if not OLDEST_FORMAT <= format_number <= FORMAT:
         raise StoreError("S103", path=str(folder), found=format_number, expected=FORMAT)
     if engine != ENGINE:
         raise StoreError("S104", path=str(folder), found=engine, expected=ENGINE)
-    return store_id, made_at
+    return format_number, store_id, made_at

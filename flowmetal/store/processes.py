@@ -1,8 +1,7 @@
-"""Commands on processes: artifacts and deploying, start, posting events, and the turn of an interpreter."""
+"""Commands on processes: posting events, and the turn of an interpreter."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from flowmetal.store.changes import Changes
@@ -16,127 +15,38 @@ from flowmetal.store.codec import (
     STATUS_CODES,
     TAKEN,
     TIMER_CODES,
-    encode_attributes,
     encode_token,
 )
 from flowmetal.store.errors import StoreError, check_name, check_size
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
-from flowmetal.store.interface import Post, PutArtifact, Request, Start, Timer, Turn
+from flowmetal.store.interface import Post, Request, Timer, Turn
 from flowmetal.store.layout import (
-    ARTIFACTS,
     ATTRIBUTES,
     CHECKPOINTS,
-    DEPLOYED,
-    IDS,
     LOG,
     MAX_NUMBER,
     RESULTS,
     TOKENS,
-    UNNEEDED,
     pair_key,
     pid_key,
-    read_pid,
 )
 from flowmetal.store.limits import (
-    MAX_ATTRIBUTE_BYTES,
     MAX_EVENT_BYTES,
     MAX_IMAGE_BYTES,
     MAX_TIME,
     MAX_VALUE_BYTES,
 )
 from flowmetal.store.log_records import log_records
-from flowmetal.store.queues import admissible, changed, enter
-from flowmetal.store.refusals import error_value
-from flowmetal.store.rows import BornRow, ProcessRow, request_row
+from flowmetal.store.operations import perform
+from flowmetal.store.queues import changed
+from flowmetal.store.rows import ProcessRow, request_row
+from flowmetal.store.starting import encode_checked
 from flowmetal.store.texts import Texts
-from flowmetal.values import encode_value
 
-#: What a child in a queue may be refused for, so that the program hears of it at its call.
-QUEUE_REFUSALS = frozenset({"S201", "S204", "S220", "S221", "S222"})
 #: A line for people is cut, not refused.
 MAX_LINE = 1000
 #: Cuts of one entry.
 MAX_PART = (1 << 24) - 1
-#: Hashes are SHA-256, but any short content hash will do.
-MAX_HASH_BYTES = 64
-
-
-def put_artifact(changes: Changes, command: PutArtifact) -> None:
-    """PutArtifact."""
-    if not 0 < len(command.hash) <= MAX_HASH_BYTES:
-        raise StoreError("S206", reason="an artifact's hash must have 1 to 64 bytes")
-    check_size("an artifact", command.data, MAX_IMAGE_BYTES)
-    name = check_name("the name of a program", command.name) if command.name is not None else None
-    if changes.transaction.get(ARTIFACTS, command.hash) is None:
-        changes.transaction.put(ARTIFACTS, command.hash, command.data)
-    elif changes.transaction.get(UNNEEDED, command.hash) is not None:
-        changes.transaction.delete(UNNEEDED, command.hash)  # whoever puts it is about to need it
-    if name is not None and changes.transaction.get(DEPLOYED, name) != command.hash:
-        changes.transaction.put(DEPLOYED, name, command.hash)
-
-
-def start(changes: Changes, command: Start) -> tuple[int, bool]:
-    """Start."""
-    transaction = changes.transaction
-    check_size("an argument vector", command.arguments)
-    check_name("a function", command.function)
-    name = check_name("the name of a program", command.name) if command.name is not None else None
-    id = check_name("an id", command.id) if command.id is not None else None
-    digest = b""  # it only tells whether another start with the id is the same
-    if id is not None:
-        digest = hashlib.sha256(command.arguments).digest()
-        taken = transaction.get(IDS, id)
-        if taken is not None:
-            return _started_before(changes, command, read_pid(taken), digest), False
-    artifact = command.artifact
-    if artifact is None:
-        if name is None:
-            raise StoreError("S206", reason="a start names neither an artifact nor a program")
-        artifact = transaction.get(DEPLOYED, name)
-        if artifact is None:
-            raise StoreError("S202", name=command.name)
-    elif not 0 < len(artifact) <= MAX_HASH_BYTES or transaction.get(ARTIFACTS, artifact) is None:
-        raise StoreError("S203", hash=artifact.hex()[:128])
-    attributes = _attributes(command.attributes)
-    if changes.nearly_full is not None:
-        changes.nearly_full()
-    asked = None if command.queue is None else admissible(changes, command)
-    if asked is not None and asked[2]:
-        return asked[2], False
-
-    pid = changes.count("pid", 1)
-    origin = changes.number_of((artifact, command.function, command.name))
-    mark = changes.new_mark() if asked is None else 0
-    born = BornRow(origin, changes.now, command.id, command.parent, digest, mark, bool(attributes))
-    if asked is None or command.queue is None:
-        changes.add_process(pid, born, command.arguments)
-    else:
-        enter(changes, pid, changes.add_waiting(pid, born), asked[0], asked[1], command.queue[4], command.arguments)
-    if id is not None:
-        transaction.put(IDS, id, pid_key(pid))
-    if attributes:
-        transaction.put(ATTRIBUTES, pid_key(pid), attributes)
-    return pid, True
-
-
-def _started_before(changes: Changes, command: Start, pid: int, digest: bytes) -> int:
-    found = changes.load_born(pid)
-    if found is not None:
-        born, (artifact, function, name) = found
-        same_program = name == command.name if command.name is not None else artifact == command.artifact
-        differing = [
-            what
-            for what, same in (
-                ("program", same_program),
-                ("function", function == command.function),
-                ("arguments", born.digest == digest),
-            )
-            if not same
-        ]
-        if not differing:
-            return pid
-        raise StoreError("S201", id=command.id, pid=pid, what=" and ".join(differing))
-    raise StoreError("S201", id=command.id, pid=pid, what="start")
 
 
 def post(changes: Changes, command: Post) -> bool:
@@ -184,17 +94,12 @@ def turn(changes: Changes, command: Turn) -> bool:
         transaction.put(RESULTS, pid_key(pid), command.result)
     if command.attributes is not None:
         _replace_attributes(changes, pid, row, command.attributes)
-    for child in command.starts:
-        try:
-            child_pid, _ = start(changes, child if child.parent == pid else _child_of(pid, child))
-        except StoreError as refusal:
-            if child.queue is None or not child.answers or refusal.code not in QUEUE_REFUSALS:
-                raise
-            error = encode_value(error_value(refusal))
-            changes.put_inbox(pid, row, "error", error, number=child.answers)
-            continue
-        if child.answers:
-            changes.put_inbox(pid, row, "spawned", str(child_pid).encode(), number=child.answers)
+    # One of the messages may be to itself, and an operation may put something into its own inbox.  What a process asked
+    # for before it ended is done all the same, and its messages come before the news of its end.
+    for message in command.posts:
+        post(changes, message)
+    for ask in command.asks:
+        perform(changes, pid, ask)
 
     row.status = STATUS_CODES[command.status]
     row.sequence = command.next_sequence
@@ -211,9 +116,6 @@ def turn(changes: Changes, command: Turn) -> bool:
         row.mark = 0
     if row.queue is not None:
         changed(changes, pid, row)
-    # Posts come last: one of them may be to itself.
-    for message in command.posts:
-        post(changes, message)
     return True
 
 
@@ -251,8 +153,9 @@ def _check_turn(command: Turn) -> None:
         _check_number(number)
     for key in command.taken:
         _check_time(key)
-    for child in command.starts:
-        _check_number(child.answers)
+    for ask in command.asks:
+        check_size("a payload", ask.payload)
+        _check_number(ask.number)
 
 
 def check_request(request: Request, pid: int) -> None:
@@ -326,32 +229,10 @@ def _set_timer(changes: Changes, pid: int, row: ProcessRow, timer: Timer) -> Non
     changes.set_timer(pid, row, timer.due, timer.number, kind)
 
 
-def _attributes(attributes: dict[str, object]) -> bytes:
-    if not attributes:
-        return b""
-    data = encode_attributes(attributes)
-    check_size("the attributes of a process", data, MAX_ATTRIBUTE_BYTES)
-    return data
-
-
 def _replace_attributes(changes: Changes, pid: int, row: ProcessRow, attributes: dict[str, object]) -> None:
-    data = _attributes(attributes)
+    data = encode_checked(attributes)
     row.attributed = bool(data)
     if data:
         changes.transaction.put(ATTRIBUTES, pid_key(pid), data)
     else:
         changes.transaction.delete(ATTRIBUTES, pid_key(pid))
-
-
-def _child_of(pid: int, child: Start) -> Start:
-    return Start(
-        function=child.function,
-        arguments=child.arguments,
-        artifact=child.artifact,
-        name=child.name,
-        id=child.id,
-        parent=pid,
-        attributes=child.attributes,
-        answers=child.answers,
-        queue=child.queue,
-    )

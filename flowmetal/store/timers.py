@@ -1,4 +1,4 @@
-"""The command Fire: timers and leases that are due, tokens to forget, interpreters that are gone."""
+"""The command Fire: timers and leases that are due, tokens and keys to forget, interpreters that are gone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from flowmetal.store.claims import release_dead
 from flowmetal.store.codec import DELAY, HELD, LEASE, LOST, QUEUED, RETRY, TAKEN, TIMER_NAMES, WAKE, decode_number
 from flowmetal.store.interface import Fire
 from flowmetal.store.layout import DUE, FORGET, TOKENS, due_key, read_due_key, u64
+from flowmetal.store.operations.kv import forget_expired
 from flowmetal.store.queues import delay_over, forget, woken
 from flowmetal.store.requests import answer
 
@@ -40,6 +41,7 @@ def fire(changes: Changes, command: Fire) -> int:
             else:
                 _ring(changes, pid, number, TIMER_NAMES[kind])
     _forget_tokens(changes)
+    forget_expired(changes)
     return len(fired)
 
 

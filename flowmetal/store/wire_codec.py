@@ -15,6 +15,7 @@ import msgpack
 from flowmetal.dataclass import fields
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import (
+    Ask,
     Claim,
     Command,
     Complete,
@@ -25,6 +26,7 @@ from flowmetal.store.interface import (
     Hint,
     Join,
     Leave,
+    Operate,
     Post,
     PruneLog,
     PutArtifact,
@@ -37,7 +39,7 @@ from flowmetal.store.interface import (
 )
 
 #: Raised when anything below changes its form.
-PROTOCOL = 1
+PROTOCOL = 2
 #: One message; a unit may hold a checkpoint and more.
 MAX_MESSAGE_BYTES = 1 << 30
 
@@ -55,7 +57,7 @@ GOODBYE = 15  # reason: the owner does not talk to this client
 
 _COMMANDS: tuple[type, ...] = (
     PutArtifact, Start, Post, Deliver, Take, Extend, Complete, Join, Leave, Fire, Turn,
-    Remove, PruneLog, ForgetArtifacts,
+    Remove, PruneLog, ForgetArtifacts, Operate,
 )  # fmt: skip
 _TAGS = {kind: tag for tag, kind in enumerate(_COMMANDS, 1)}
 _KINDS = dict(enumerate(_COMMANDS, 1))
@@ -69,17 +71,18 @@ def _getter(kind: type) -> Callable[[Any], tuple[Any, ...]]:
     return attrgetter(*names)
 
 
-_GETTERS = {kind: _getter(kind) for kind in (*_COMMANDS, Request, Timer, Claim)}
+_GETTERS = {kind: _getter(kind) for kind in (*_COMMANDS, Request, Timer, Claim, Ask)}
 _TURN_FIELDS = [field.name for field in fields(Turn)]
 _ATTRIBUTES = {
     Start: [field.name for field in fields(Start)].index("attributes"),
     Turn: _TURN_FIELDS.index("attributes"),
 }
+_ASK_START = [field.name for field in fields(Ask)].index("start")
 _NESTED: tuple[tuple[int, type], ...] = (
     (_TURN_FIELDS.index("requests"), Request),
     (_TURN_FIELDS.index("timers"), Timer),
     (_TURN_FIELDS.index("posts"), Post),
-    (_TURN_FIELDS.index("starts"), Start),
+    (_TURN_FIELDS.index("asks"), Ask),
 )
 
 
@@ -123,6 +126,8 @@ def _encode_fields(kind: type, value: Any) -> list[Any]:
     if kind is Turn:
         for index, nested in _NESTED:
             values[index] = [_encode_fields(nested, part) for part in values[index]]
+    elif kind is Ask and values[_ASK_START] is not None:
+        values[_ASK_START] = _encode_fields(Start, values[_ASK_START])
     place = _ATTRIBUTES.get(kind)
     if place is not None and values[place]:
         values[place] = msgpack.packb(values[place])  # apart, since lists in it stay lists
@@ -147,6 +152,8 @@ def _decode_fields(kind: type, wire: Sequence[Any]) -> Any:
     if kind is Turn:
         for index, nested in _NESTED:
             values[index] = tuple(_decode_fields(nested, part) for part in values[index])
+    elif kind is Ask and values[_ASK_START] is not None:
+        values[_ASK_START] = _decode_fields(Start, values[_ASK_START])
     place = _ATTRIBUTES.get(kind)
     if place is not None and values[place]:
         values[place] = msgpack.unpackb(values[place], strict_map_key=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flowmetal.store import StoreError
-from flowmetal.store.interface import Complete, Deliver, Post, Start, Take, Turn
+from flowmetal.store.interface import Ask, Complete, Deliver, Post, Start, Take, Turn
+from flowmetal.values import Pid, encode_value
 from tests.store.support import SECOND, Rig, request, timer
 
 # ---- turns -------------------------------------------------------------------------------------------------------
@@ -85,13 +86,14 @@ def test_posts_and_children(rig: Rig) -> None:
     assert rig.turn(
         pid,
         posts=(Post(other, "message", b"hi"), Post(pid, "message", b"self"), Post(999, "message", b"")),
-        starts=(Start("deploy/child", b"c", name="deploy", id="kid"),),
+        requests=(request(pid, 1, "spawn", queued=False),),
+        asks=(Ask(1, "spawn", encode_value(None), Start("deploy/child", b"c", name="deploy", id="kid")),),
     )
     assert rig.kinds(other) == ["message"]
-    assert [event.data for event in rig.store.inbox(pid)] == [b"self"]
+    assert [event.data for event in rig.store.inbox(pid)] == [encode_value(Pid(3)), b"self"]
     child = rig.store.process_by_id("kid")
     assert child is not None and (child.parent, child.status) == (pid, "ready")
-    assert rig.ready() == [child.pid, other, pid]
+    assert rig.ready() == [other, child.pid, pid]
 
 
 def test_checkpoints(rig: Rig) -> None:

@@ -163,6 +163,18 @@ CODES: dict[str, Entry] = {
         "Messages wait in the store until the process receives them; without a limit a process that never does would\n"
         "fill the store.  A process that sends to a full inbox is paused, and sends again when it is resumed.",
     ),
+    "S210": Entry(
+        "no such operation",
+        "There is no operation `{name}`, or it is one for programs only.",
+        "",
+        "Operations are what the store itself answers: the key-value table, names of processes, groups and others.",
+    ),
+    "S211": Entry(
+        "operation refused",
+        "{name} was refused: :{kind} {reason}",
+        "",
+        "A program gets the same as an error of its call, with this kind.  Nothing was written.",
+    ),
     "S220": Entry(
         "no such queue",
         "There is no queue `{name}`.",

@@ -1,0 +1,104 @@
+"""Artifacts, deploying, and the start of processes."""
+
+from __future__ import annotations
+
+import hashlib
+
+from flowmetal.store.changes import Changes
+from flowmetal.store.codec import encode_attributes
+from flowmetal.store.errors import StoreError, check_name, check_size
+from flowmetal.store.interface import PutArtifact, Start
+from flowmetal.store.layout import ARTIFACTS, ATTRIBUTES, DEPLOYED, IDS, UNNEEDED, pid_key, read_pid
+from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_IMAGE_BYTES
+from flowmetal.store.queues import admissible, enter
+from flowmetal.store.rows import BornRow
+
+#: Hashes are SHA-256, but any short content hash will do.
+MAX_HASH_BYTES = 64
+
+
+def put_artifact(changes: Changes, command: PutArtifact) -> None:
+    """PutArtifact."""
+    if not 0 < len(command.hash) <= MAX_HASH_BYTES:
+        raise StoreError("S206", reason="an artifact's hash must have 1 to 64 bytes")
+    check_size("an artifact", command.data, MAX_IMAGE_BYTES)
+    name = check_name("the name of a program", command.name) if command.name is not None else None
+    if changes.transaction.get(ARTIFACTS, command.hash) is None:
+        changes.transaction.put(ARTIFACTS, command.hash, command.data)
+    elif changes.transaction.get(UNNEEDED, command.hash) is not None:
+        changes.transaction.delete(UNNEEDED, command.hash)  # whoever puts it is about to need it
+    if name is not None and changes.transaction.get(DEPLOYED, name) != command.hash:
+        changes.transaction.put(DEPLOYED, name, command.hash)
+
+
+def start(changes: Changes, command: Start) -> tuple[int, bool]:
+    """Start."""
+    transaction = changes.transaction
+    check_size("an argument vector", command.arguments)
+    check_name("a function", command.function)
+    name = check_name("the name of a program", command.name) if command.name is not None else None
+    id = check_name("an id", command.id) if command.id is not None else None
+    digest = b""  # it only tells whether another start with the id is the same
+    if id is not None:
+        digest = hashlib.sha256(command.arguments).digest()
+        taken = transaction.get(IDS, id)
+        if taken is not None:
+            return _started_before(changes, command, read_pid(taken), digest), False
+    artifact = command.artifact
+    if artifact is None:
+        if name is None:
+            raise StoreError("S206", reason="a start names neither an artifact nor a program")
+        artifact = transaction.get(DEPLOYED, name)
+        if artifact is None:
+            raise StoreError("S202", name=command.name)
+    elif not 0 < len(artifact) <= MAX_HASH_BYTES or transaction.get(ARTIFACTS, artifact) is None:
+        raise StoreError("S203", hash=artifact.hex()[:128])
+    attributes = encode_checked(command.attributes)
+    if changes.nearly_full is not None:
+        changes.nearly_full()
+    asked = None if command.queue is None else admissible(changes, command)
+    if asked is not None and asked[2]:
+        return asked[2], False
+
+    pid = changes.count("pid", 1)
+    origin = changes.number_of((artifact, command.function, command.name))
+    mark = changes.new_mark() if asked is None else 0
+    born = BornRow(origin, changes.now, command.id, command.parent, digest, mark, bool(attributes))
+    if asked is None or command.queue is None:
+        changes.add_process(pid, born, command.arguments)
+    else:
+        enter(changes, pid, changes.add_waiting(pid, born), asked[0], asked[1], command.queue[4], command.arguments)
+    if id is not None:
+        transaction.put(IDS, id, pid_key(pid))
+    if attributes:
+        transaction.put(ATTRIBUTES, pid_key(pid), attributes)
+    return pid, True
+
+
+def _started_before(changes: Changes, command: Start, pid: int, digest: bytes) -> int:
+    found = changes.load_born(pid)
+    if found is not None:
+        born, (artifact, function, name) = found
+        same_program = name == command.name if command.name is not None else artifact == command.artifact
+        differing = [
+            what
+            for what, same in (
+                ("program", same_program),
+                ("function", function == command.function),
+                ("arguments", born.digest == digest),
+            )
+            if not same
+        ]
+        if not differing:
+            return pid
+        raise StoreError("S201", id=command.id, pid=pid, what=" and ".join(differing))
+    raise StoreError("S201", id=command.id, pid=pid, what="start")
+
+
+def encode_checked(attributes: dict[str, object]) -> bytes:
+    """The bytes of attributes, empty for none; refused where there are too many or one is not plain data."""
+    if not attributes:
+        return b""
+    data = encode_attributes(attributes)
+    check_size("the attributes of a process", data, MAX_ATTRIBUTE_BYTES)
+    return data
