@@ -206,6 +206,17 @@ def test_deploy(world: World, tmp_path: Path) -> None:
     assert "B001" in f"{raised.value.code} {raised.value}"
 
 
+def test_operate(world: World) -> None:
+    assert world.client.operate("kv/put", ["color", {"hue": [1, "x"]}]) is None
+    assert world.client.operate("kv/get", ["color"]) == {"hue": [1, "x"]}
+    for name, payload, code in (("kv/get", None, "S211"), ("spawn", None, "S210"), ("no/such", [1], "S210")):
+        with pytest.raises(FlowmetalError) as raised:
+            world.client.operate(name, payload)
+        assert code in f"{raised.value.code} {raised.value}"
+    with pytest.raises(NotPlain):
+        world.client.operate("kv/put", ["color", object()])
+
+
 def test_a_client_is_a_context_and_serves_several_threads(world: World) -> None:
     pids: list[int] = []
     threads = [threading.Thread(target=lambda: pids.append(world.client.start("deploy/main"))) for _ in range(16)]

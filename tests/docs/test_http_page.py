@@ -27,7 +27,7 @@ def test_routes() -> None:
     api = Api(store, ServeSettings(), Access(None, "127.0.0.1"))
     routes: set[tuple[str, str]] = set()
     for route in api.routes():
-        path = re.sub(r"\{(\w+)(:int)?\}", lambda match: match[1].upper(), route.path)
+        path = re.sub(r"\{(\w+)(:int|:path)?\}", lambda match: match[1].upper(), route.path)
         routes.update((method, path) for method in (route.methods or set()) - {"HEAD"})
     described = re.findall(r"^\| `(GET|POST|PUT) (/v1/\S+)` \|", TEXT, re.MULTILINE)
     assert sorted(described) == sorted(routes)

@@ -215,6 +215,20 @@ def test_processes_that_do_not_exist(world: World, pid: int) -> None:
     error(world.post(f"/processes/{pid}/messages", {"value": 1}), 404, "H504")
 
 
+# ---- operations --------------------------------------------------------------------------------------------------
+
+
+def test_operations(world: World) -> None:
+    response = world.post("/operations/kv/put", {"payload": ["color", "blue"]})
+    assert (response.status_code, response.json()) == (200, {"value": None})
+    assert world.post("/operations/kv/get", {"payload": ["color"]}).json() == {"value": "blue"}
+    error(world.post("/operations/kv/get", {"payload": [1]}), 409, "S211")
+    error(world.post("/operations/kv/get"), 409, "S211")
+    error(world.post("/operations/spawn", {"payload": None}), 404, "S210")
+    error(world.post("/operations/" + "x" * 3000, {"payload": None}), 404, "S210")
+    error(world.post("/operations/kv/get", {"load": 1}), 400, "H305")
+
+
 # ---- programs ----------------------------------------------------------------------------------------------------
 
 

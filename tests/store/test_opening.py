@@ -13,11 +13,12 @@ import pytest
 
 from flowmetal.store import StoreError, committer, lmdb_files, open_store
 from flowmetal.store.codec import encode_about
-from flowmetal.store.interface import Fire, PutArtifact
-from flowmetal.store.layout import FORMAT
+from flowmetal.store.interface import Fire, Operate, Post, PutArtifact, Start
+from flowmetal.store.layout import FORMAT, SPACE_NAMES
 from flowmetal.store.lmdb_engine import DURABILITIES, LmdbEngine
 from flowmetal.store.lmdb_files import ENGINE, file_system_of
 from flowmetal.store.opening import StoreHandle, parse_address
+from flowmetal.values import Vector, encode_value
 from tests.store.support import HASH, ROOT, eventually, is_root, run_child
 
 
@@ -281,3 +282,66 @@ def test_after_a_sync_that_failed_nothing_more_is_promised(tmp_path: Path, monke
 
     eventually(refused)
     store.close()
+
+
+def test_a_store_of_format_2_is_brought_up(tmp_path: Path) -> None:
+    """A store as format 2 has it: without the key spaces that came after, and with a child's pid in an inbox."""
+    path = tmp_path / "store"
+    store = open_store(path)
+    store.submit([PutArtifact(HASH, b"code", "deploy"), Start("deploy/main", b"args", name="deploy", id="old")]).result(
+        60
+    )
+    store.submit([Post(1, "spawned", b"7", 3)]).result(60)
+    store_id = store.id
+    store.close()
+    environment = lmdb.open(str(path), max_dbs=100, map_size=1 << 24)
+    meta = environment.open_db(b"meta", create=False)
+    with environment.begin(write=True) as transaction:
+        for space in SPACE_NAMES:
+            if space not in SPACES_OF_FORMAT_2:
+                transaction.drop(environment.open_db(space.encode(), transaction, create=False))
+        transaction.put(b"about", encode_about(2, ENGINE, store_id, 5), db=meta)
+    environment.close()
+
+    for create in (False, True):  # the second time there is nothing left to do
+        store = open_store(path, create=create)
+        assert (store.id, store.stats()["format"], store.stats()["made_at"]) == (store_id, FORMAT, 5)
+        assert set(store.stats()["entries"]) == set(SPACE_NAMES)
+        record = store.process_by_id("old")
+        assert record is not None and (record.pid, record.status) == (1, "ready")
+        assert [(event.kind, event.data) for event in store.inbox(1)] == [("start", b"args"), ("spawned", b"7")]
+        payload = encode_value(Vector.of(["key", create]))
+        assert store.submit([Operate("kv/put", payload)]).result(60) == [encode_value(None)]
+        store.close()
+
+
+#: What a store of format 2 was made with.
+SPACES_OF_FORMAT_2 = frozenset(
+    {
+        "meta",
+        "artifacts",
+        "deployed",
+        "processes",
+        "origins",
+        "states",
+        "attributes",
+        "ids",
+        "statuses",
+        "calls",
+        "log",
+        "checkpoints",
+        "texts",
+        "results",
+        "inbox",
+        "ready",
+        "requests",
+        "queue",
+        "timers",
+        "due",
+        "tokens",
+        "forget",
+        "interpreters",
+        "partitions",
+        "clients",
+    }
+)
