@@ -77,7 +77,7 @@ def test_what_there_is() -> None:
 
 def test_the_log_says_what_was_asked() -> None:
     lines = [describe(event) for event in ran("timed")[1].log]
-    assert lines[1:3] == ['request #1 kv/put ["t" 1] {:timeout 1s}', "answer #1 nil"]
+    assert lines[1:3] == ['request #1 kv/put ["t" 1] {:timeout #duration "PT1S"}', "answer #1 nil"]
 
 
 def test_one_that_nobody_waits_for_any_more_is_done_all_the_same() -> None:
