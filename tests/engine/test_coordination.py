@@ -88,3 +88,20 @@ def test_a_person_is_asked_when_a_step_cannot_be_undone(crash: bool) -> None:
     assert (ran.status, logged(ran)) == ("failed", ["1", "2", "3"])
     assert ran.error is not None
     assert print_string(ran.error.kind) == ":no"
+
+
+# ---- breakers and limiters that processes share -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_shared_limiter_gives_each_its_own_turn(crash: bool) -> None:
+    world, pid = begin("shared.fm", "limited", 5)
+    world.run(crash_each_step=crash)
+    assert print_string(world.outcome(pid).value) == "(0 1 2 3 4)"
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_shared_breaker_opens_for_all(crash: bool) -> None:
+    world, pid = begin("shared.fm", "broken")
+    world.run(crash_each_step=crash)
+    assert print_string(world.outcome(pid).value) == "[{:down 3} {:breaker/open 4} {:fine 1} {:fine 5} :closed]"
