@@ -2,6 +2,7 @@
 # make test   sets up .venv and runs the tests
 # make check  types and lint;  make test-long  the slow tests, and the property tests with many more examples
 # make differential SEED=1 COUNT=20000  generated expressions against Clojure, which has to be installed
+# make scenarios  every scenario of docs/scenarios.md in all ways
 # make crash  the long crash suite;  make docs  generated pages
 # make bench  the benchmarks, some twelve minutes;  make bench-quick  a share of them;  make bench-micro  single operations
 # make bench-peers  installs what they are compared with into build/peers
@@ -9,7 +10,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-long check crash differential bench bench-quick bench-micro bench-peers docs env env-dev clean
+.PHONY: demo test test-long check crash differential scenarios bench bench-quick bench-micro bench-peers docs env env-dev clean
 
 env:
 	@$(PYTHON) tools/environment.py
@@ -37,6 +38,9 @@ COUNT ?= 20000
 differential: env-dev
 	$(BIN)/python -m tests.differential.run --seed $(SEED) --count $(COUNT)
 
+scenarios: env-dev
+	$(BIN)/python -m tests.scenarios
+
 bench: env-dev
 	$(BIN)/python -m benchmarks.run
 
@@ -53,6 +57,7 @@ docs: env-dev
 	$(BIN)/python -m flowmetal.bytecode.document > docs/bytecode.md
 	$(BIN)/python -m flowmetal.store.document > docs/store.md
 	$(BIN)/python -m tests.differential.names > docs/clojure-names.md
+	$(BIN)/python -m tests.scenarios.page > docs/scenarios.md
 
 clean:
 	rm -rf .venv build dist

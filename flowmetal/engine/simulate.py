@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from flowmetal.dataclass import dataclass, replace
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.config import Config
+from flowmetal.engine.draft import Setting
 from flowmetal.engine.effects import CALLBACK
 from flowmetal.engine.events import Event, decode_event
 from flowmetal.engine.functions import Function
 from flowmetal.engine.interpreter import Interpreter
-from flowmetal.engine.live import Loaded, entries_from
-from flowmetal.store.interface import FINAL_STATUSES, Complete, Deliver, Hint, Post, Request, Start, Take
+from flowmetal.engine.live import Live, Loaded, entries_from
+from flowmetal.store.interface import FINAL_STATUSES, Command, Complete, Deliver, Hint, Post, Request, Start, Take
 from flowmetal.store.memory import MemoryStore
 from flowmetal.values import ErrorValue, LanguageError, Vector, decode_value, encode_value, keyword
 
@@ -63,11 +65,44 @@ class Ran:
     log: tuple[Event, ...]
 
 
+class Killed(BaseException):
+    """The interpreter is gone.  No Exception: nothing in between may take it for an error."""
+
+
+class SimulatedStore(MemoryStore):
+    """A memory store that tells of every commit once it is done, with its number."""
+
+    def __init__(self, clock: Clock, committed: Callable[[int, Sequence[Command]], None]) -> None:
+        super().__init__(clock)
+        self._committed = committed
+
+    def submit(self, commands: Sequence[Command], here: bool = False) -> Future[list[Any]]:
+        """See MemoryStore."""
+        before = self.commits
+        future = super().submit(commands, here)
+        if self.commits != before:
+            self._committed(self.commits, commands)
+        return future
+
+
+class _Forgetful(Interpreter):
+    """An interpreter that keeps no process in memory and ends its turns at every step: each turn loads what the last
+    one saved."""
+
+    def _keep_hot(self, live: Live) -> None:
+        pass
+
+    def _make_setting(self) -> Setting:
+        return replace(super()._make_setting(), entries_max=1, cut_slices=1)
+
+
 class Simulation:
     """A store, a clock, one interpreter, and a table of answers by effect name.
 
     An effect that is not in the table is left unanswered.  The answer of "http/callback" is delivered to its token.
-    `seed` decides all entropy.  `functions` are answered inside the interpreter.
+    `seed` decides all entropy.  `functions` are answered inside the interpreter.  `kill` says of a commit, its number
+    and commands, whether the interpreter dies right after it, with all it has in memory, so that a new one takes over.
+    `forgetful`: no process is kept in memory between two steps.
     """
 
     def __init__(
@@ -79,9 +114,15 @@ class Simulation:
         config: Config | None = None,
         seed: int = 0,
         begin: int = BEGIN,
+        kill: Callable[[int, Sequence[Command]], bool] | None = None,
+        forgetful: bool = False,
     ) -> None:
         self.clock = Clock(begin)
-        self.store = MemoryStore(self.clock)
+        self.kill = kill
+        self.forgetful = forgetful
+        self._stepping = False
+        self._dead = False  # a commit of the outside was the interpreter's last
+        self.store: MemoryStore = SimulatedStore(self.clock, self._committed)
         self.store.id = f"simulation{seed}"
         self.answers: dict[str, Answer] = dict(answers or {})
         self.functions: dict[str, Function] = dict(functions or {})
@@ -111,6 +152,7 @@ class Simulation:
     def crash(self) -> None:
         """Drops the interpreter with all it has in memory and goes on with a new one."""
         self.crashes += 1
+        self._dead = False
         if self.interpreter._unwatch is not None:
             self.interpreter._unwatch()  # one that was killed hears nothing more
         self.interpreter = self._new_interpreter()
@@ -118,9 +160,18 @@ class Simulation:
     def settle(self, crash_each_step: bool = False) -> None:
         """Runs what can run now, with no answers and no time going by."""
         for _ in range(ROUNDS_MAX):
+            if self._dead:
+                self.crash()
             before = self.interpreter.commits
-            if not self.interpreter.step():
-                return
+            self._stepping = True
+            try:
+                if not self.interpreter.step():
+                    return
+            except Killed:
+                self.crash()
+                continue
+            finally:
+                self._stepping = False
             if crash_each_step and self.interpreter.commits != before:
                 self.crash()
 
@@ -156,15 +207,23 @@ class Simulation:
             return Ran(pid, record.status, value, None, log)
         return Ran(pid, record.status, None, value, log)
 
+    def _committed(self, number: int, commands: Sequence[Command]) -> None:
+        if self.kill is not None and self.kill(number, commands):
+            if self._stepping:
+                raise Killed
+            self._dead = True
+
     def _new_interpreter(self) -> Interpreter:
-        interpreter = Interpreter(self.store, self.config, programs=self.programs)
+        made = _Forgetful if self.forgetful else Interpreter
+        interpreter = made(self.store, self.config, programs=self.programs)
         for effect, function in self.functions.items():
             interpreter.register(effect, function, inline=True)
         return interpreter
 
     def _next_due(self) -> int | None:
         """When something can happen next without anybody's doing."""
-        return self.store.next_due()
+        dues = (self.store.next_due(), self.interpreter.functions.next_due)
+        return min((due for due in dues if due is not None), default=None)
 
     def _hinted(self, hints: frozenset[Hint]) -> None:
         self._asked.update(what for kind, what in hints if kind == "request")

@@ -126,6 +126,7 @@ class MemoryStore(StoreReads):
         self.origins = {}
         self.url = url
         self.fault = fault
+        self.commits = 0  # that had something to write
         self._clock = clock or SteadyClock()
         self._latest = 0
         self._closed = False
@@ -175,6 +176,7 @@ class MemoryStore(StoreReads):
                     changes.flush()
                     if self.fault is not None:
                         self.fault("commit")
+                    self.commits += 1
             except BaseException:
                 transaction.roll_back()
                 self._cache.clear()
