@@ -45,7 +45,7 @@ python -m tests.scenarios 'a worker vanishes after it had its effect' --kill 7
 
 ## How one is written
 
-```toml
+```text
 [[scenario]]
 name = "a worker vanishes after it had its effect"
 shows = "The next attempt carries the same key, so a service that knows keys does not do it twice."
