@@ -154,7 +154,8 @@ class Changes:
     """What a group of commands changes.  `now` is the same for all of them."""
 
     __slots__ = ("_appended", "_counted", "_fresh", "_queue_keys", "_queues", "_rows", "_touched", "alive", "cache",
-                 "hints", "left", "nearly_full", "now", "returning", "transaction", "unsettled")  # fmt: skip
+                 "ended_runs", "hints", "left", "nearly_full", "now", "returning", "transaction",
+                 "unsettled")  # fmt: skip
 
     def __init__(
         self,
@@ -178,6 +179,7 @@ class Changes:
         self._queues: dict[int, QueueRow] = {}
         self._queue_keys: dict[bytes, KeyRow | None] = {}  # None: it is to be removed
         self.unsettled: set[int] = set()  # queues in which somebody may be admitted; see queues.settle
+        self.ended_runs: list[tuple[int, str]] = []  # runs of schedules that have ended; see schedules.settle
         self.left: list[tuple[int, Place]] = []  # processes of queues that have ended
         self.returning: list[int] = []  # those that are to go on and have no slot
 
@@ -219,6 +221,7 @@ class Changes:
         self._queue_keys.clear()
         self.unsettled.clear()
         self.left.clear()
+        self.ended_runs.clear()
         self.returning.clear()
         self.cache.clear()
 
@@ -504,6 +507,9 @@ class Changes:
         if row.queue is not None:
             self.left.append((pid, row.queue))
             row.queue = None
+        if row.schedule:
+            self.ended_runs.append((pid, row.schedule))
+            row.schedule = ""
 
     # ---- timers --------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flowmetal.store import schedules
 from flowmetal.store.changes import Changes
 from flowmetal.store.claims import join, leave
 from flowmetal.store.errors import StoreError
@@ -80,6 +81,8 @@ def apply_all(changes: Changes, commands: Sequence[Command]) -> list[Any]:
         results = [apply(changes, command) for command in commands]
         if changes.unsettled or changes.left or changes.returning:
             settle(changes)
+        if changes.ended_runs:
+            schedules.settle(changes)
         return results
     except (TypeError, ValueError, AttributeError, KeyError, OverflowError, struct.error) as error:
         raise StoreError("S206", reason=f"{type(error).__name__}: {error}") from error

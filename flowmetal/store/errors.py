@@ -10,7 +10,25 @@ __all__ = ("MAX_IMAGE_BYTES", "MAX_NAME_BYTES", "MAX_VALUE_BYTES", "StoreError",
 #: Codes that are about the commands themselves: submitting the same again would be refused again.  All others are about
 #: the store and its surroundings (a full queue, a full disk, an owner that is gone) and may pass.
 _ABOUT_COMMANDS = frozenset(
-    {"S201", "S202", "S203", "S204", "S205", "S206", "S208", "S210", "S211", "S220", "S221", "S222", "S223"}
+    {
+        "S201",
+        "S202",
+        "S203",
+        "S204",
+        "S205",
+        "S206",
+        "S208",
+        "S210",
+        "S211",
+        "S220",
+        "S221",
+        "S222",
+        "S223",
+        "S225",
+        "S226",
+        "S227",
+        "S228",
+    }
 )
 
 

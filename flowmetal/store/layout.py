@@ -304,6 +304,20 @@ KV_EXPIRY: Final = _space(
     "kv_expiry", "time u64, key", "empty", "When to remove keys of `kv` whose time is over.", of="store"
 )
 
+SCHEDULES: Final = _space(
+    "schedules",
+    "name, text",
+    "[name, plan, program, function, arguments, attributes, pass_run, overlap, catch_up, catch_up_max, grace, "
+    "made_at, paused, planned, indexed, chosen_until, waiting, running, runs, skipped, missed, recent]",
+    "Schedules. `plan`: [cron, zone, every, anchor, at, jitter, start, end]. "
+    "`overlap`: 0 skip, 1 queue, 2 cancel, 3 allow; `catch_up`: 0 none, 1 one, 2 all. `planned`: the next run. "
+    "`running`: processes that count for the overlap. `recent`: [planned, begun, pid, what] of the last 20.",
+    of="store",
+)
+SCHEDULES_DUE: Final = _space(
+    "schedules_due", "due u64, name, text", "empty", "When each schedule is to be looked at next.", of="store"
+)
+
 SPACES: Final[tuple[KeySpace, ...]] = tuple(_spaces)
 SPACE_NAMES: Final[tuple[str, ...]] = tuple(space.name for space in SPACES)
 

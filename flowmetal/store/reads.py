@@ -42,6 +42,7 @@ from flowmetal.store.layout import (
     READY,
     REQUESTS,
     RESULTS,
+    SCHEDULES_DUE,
     SPACE_NAMES,
     STATES,
     STATUSES,
@@ -283,9 +284,9 @@ def _marks(transaction: ReadTransaction, partition: int, limit: int) -> Iterator
 
 
 def next_due(transaction: ReadTransaction) -> int | None:
-    """When the earliest timer is due."""
-    first = transaction.scan(DUE, limit=1)
-    return read_u64(first[0][0]) if first else None
+    """When the earliest timer or schedule is due."""
+    first = [*transaction.scan(DUE, limit=1), *transaction.scan(SCHEDULES_DUE, limit=1)]
+    return min((read_u64(key) for key, _ in first), default=None)
 
 
 def open_requests(transaction: ReadTransaction, pid: int, store_id: str) -> list[Request]:

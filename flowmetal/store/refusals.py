@@ -17,6 +17,10 @@ KINDS: Final = {
     "S221": "queue/full",
     "S222": "argument",
     "S223": "queue/in-use",
+    "S225": "argument",
+    "S226": "argument",
+    "S227": "argument",
+    "S228": "schedule/unknown",
 }
 OTHER: Final = "store/refused"
 

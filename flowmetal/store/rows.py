@@ -116,6 +116,7 @@ class ProcessRow:
     requests: dict[int, RequestRow] = field(default_factory=dict)
     timers: dict[tuple[int, int], int] = field(default_factory=dict)  # (number, kind) -> due
     queue: Place | None = None
+    schedule: str = ""  # the schedule that it is a run of, where that wants to know of its end
     # As the indexes have it:
     old_status: int = NEW
     old_mark: int = 0
@@ -195,16 +196,19 @@ def encode_state(pid: int, row: ProcessRow, store_id: str) -> bytes:
         [(number, *_request_fields(pid, number, request, store_id)) for number, request in row.requests.items()],
         timers,
     )
-    data: bytes = _pack(fields if row.queue is None else (*fields, _extra(row)))
+    data: bytes = _pack(fields if row.queue is None and not row.schedule else (*fields, _extra(row)))
     return data
 
 
 def _extra(row: ProcessRow) -> dict[str, Any]:
     """What few processes have."""
+    found: dict[str, Any] = {}
     place = row.queue
-    if place is None:
-        return {}
-    return {"queue": (place.queue, place.key, place.priority, place.state, place.order)}
+    if place is not None:
+        found["queue"] = (place.queue, place.key, place.priority, place.state, place.order)
+    if row.schedule:
+        found["schedule"] = row.schedule
+    return found
 
 
 def decode_state(pid: int, data: bytes, store_id: str) -> ProcessRow:
@@ -219,8 +223,10 @@ def decode_state(pid: int, data: bytes, store_id: str) -> ProcessRow:
         for index in range(0, len(timers), 3):
             number, kind, due = timers[index : index + 3]
             row.timers[number, kind] = due
-        if extra is not None and "queue" in extra:
-            row.queue = Place(*extra["queue"])
+        if extra is not None:
+            if "queue" in extra:
+                row.queue = Place(*extra["queue"])
+            row.schedule = extra.get("schedule", "")
         if not 0 <= row.status < len(STATUS_NAMES):
             raise ValueError("no such status")
     except (TypeError, ValueError) as error:

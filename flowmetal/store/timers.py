@@ -1,4 +1,4 @@
-"""The command Fire: timers and leases that are due, tokens and keys to forget, interpreters that are gone."""
+"""The command Fire: timers, leases, schedules that are due, what to forget, interpreters that are gone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from flowmetal.store.layout import DUE, FORGET, TOKENS, due_key, read_due_key, u
 from flowmetal.store.operations.kv import forget_expired
 from flowmetal.store.queues import delay_over, forget, woken
 from flowmetal.store.requests import answer
+from flowmetal.store.schedules import fire_due
 
 #: Timers in one Fire: the transaction that fires them stays short.
 MAX_FIRE = 10_000
@@ -42,7 +43,7 @@ def fire(changes: Changes, command: Fire) -> int:
                 _ring(changes, pid, number, TIMER_NAMES[kind])
     _forget_tokens(changes)
     forget_expired(changes)
-    return len(fired)
+    return len(fired) + (fire_due(changes) if command.limit > 0 else 0)
 
 
 def _due_timers(changes: Changes, limit: int) -> list[tuple[int, int, int, int, bytes]]:

@@ -8,11 +8,15 @@ either of them where none does.
 
 from __future__ import annotations
 
-import calendar
 import re
+from typing import Any
 
 from flowmetal.dataclass import dataclass
+from flowmetal.lazily import module, pattern
 from flowmetal.timetable.wrong import wrong_cron
+
+#: Imported when the first day is looked at.
+calendar: Any = module("calendar")
 
 MAX_CHARACTERS = 200
 
@@ -46,7 +50,7 @@ _FIELDS = (
     _Field("month", 1, 12, _MONTHS, 1),
     _Field("day of the week", 0, 7, _DAYS),
 )
-_NUMBER = re.compile(r"[0-9]{1,4}")
+_NUMBER = pattern(r"[0-9]{1,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ def read_cron(text: str) -> Cron:
         _read_field(text, field, column, word.lower()) for field, (column, word) in zip(_FIELDS, words, strict=True)
     )
     starred = [word.startswith("*") for _, word in words]
-    found = Cron(
+    cron = Cron(
         text=text,
         minutes=tuple(sorted(h * 60 + m for h in hour.numbers for m in minute.numbers)),
         days=frozenset(day.numbers),
@@ -127,10 +131,10 @@ def read_cron(text: str) -> Cron:
         both=starred[2] or starred[4],
         of_day=not starred[0] and not starred[1],
     )
-    if found.both and not day.marks and min(found.days) > max(_MOST_DAYS[number] for number in found.months):
+    if cron.both and not day.marks and min(cron.days) > max(_MOST_DAYS[number] for number in cron.months):
         column, word = words[2]
         raise wrong_cron(text, column, word, "its months have no such day", "`L` is the last day of a month.")
-    return found
+    return cron
 
 
 def _read_field(text: str, field: _Field, column: int, word: str) -> _Names:

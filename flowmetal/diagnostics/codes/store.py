@@ -203,6 +203,34 @@ CODES: dict[str, Entry] = {
         "Wait until they have ended, or cancel them.",
         "",
     ),
+    "S225": Entry(
+        "bad cron expression",
+        "`{expression}` is wrong at character {column}, `{found}`: {reason}.",
+        "{advice}",
+        "Five fields: minute, hour, day of the month, month, day of the week.  Each is `*`, a number, a list `1,15`,\n"
+        "a range `1-5`, a step `*/10`; months and days of the week also have names, `jan` and `mon`.  `L` is the last\n"
+        "day of a month, `LW` its last weekday, `5L` its last Friday, `5#2` its second one.  @hourly, @daily,\n"
+        "@weekly, @monthly and @yearly stand for whole expressions.",
+    ),
+    "S226": Entry(
+        "no such time zone",
+        "There is no time zone `{zone}` on this machine.",
+        ("Did you mean `{suggestion}`?", "Names are as in Europe/Berlin; or UTC."),
+        "Zones come from the machine's database (the package tzdata of the system, or of Python).  Short names such\n"
+        "as CET stand for offsets or for old rules; the name of a city follows what its country decides.",
+    ),
+    "S227": Entry(
+        "bad schedule setting",
+        "{what} must be {expected}, not {found}.",
+        "",
+        "What `schedule/put` and [schedules.NAME] take.  Nothing was written.",
+    ),
+    "S228": Entry(
+        "no such schedule",
+        "There is no schedule `{name}`.",
+        ("Did you mean `{suggestion}`?", "`flowvm schedule list` shows those there are."),
+        "",
+    ),
     # ---- S3xx: disks and damage --------------------------------------------------------------------------------
     "S301": Entry(
         "disk full",
