@@ -1,9 +1,9 @@
 """Cron expressions: reading them, with the place of what is wrong, and which days and minutes they name.
 
-Five fields as in cron(5): minute, hour, day of the month, month, day of the week; lists, ranges, steps and names.  More
-than that: `L` the last day of a month, `LW` its last weekday, `5L` its last Friday, `5#2` its second one, and @daily and
-its like.  As in Debian's cron, a day must be named by both fields of days where one of them begins with a star, and by
-either of them where none does.
+Five fields as in cron(5): minute, hour, day of the month, month, day of the week; lists, ranges, steps and names.
+More than that: `L` the last day of a month, `LW` its last weekday, `5L` its last Friday, `5#2` its second one, @daily
+and its like.  As in Debian's cron, a day must be named by both fields of days where one of them begins with a star, and
+by either of them where none does.
 """
 
 from __future__ import annotations

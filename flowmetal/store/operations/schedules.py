@@ -396,7 +396,7 @@ def _duration(what: str, value: Any, least: int, most: int) -> int:
         else:
             try:
                 nanoseconds = parse_duration(value).ns
-            except LanguageError:
+            except ValueError:
                 pass
     if nanoseconds is None or not least <= nanoseconds <= most:
         span = f"from {_span(least)} to {_span(most)}, such as 5m"
@@ -415,7 +415,7 @@ def _instant(what: str, value: Any) -> int:
     elif value.__class__ is str and len(value) < 60:
         try:
             nanoseconds = parse_instant(value).ns
-        except LanguageError:
+        except ValueError:
             pass
     if nanoseconds is None or not 0 <= nanoseconds <= MAX_TIME:
         raise bad(what, "an instant such as 2026-12-24T18:00:00Z, from 1970 on", value)
