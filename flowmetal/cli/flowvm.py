@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowmetal.cli import common, evaluating, keeping, prompting
+from flowmetal.cli import common, evaluating, keeping, prompting, schedules
 
 if TYPE_CHECKING:
     from flowmetal.client.base import Client
@@ -38,6 +38,7 @@ def options(
 
 evaluating.register(app)
 prompting.register(app)
+schedules.register(app)
 keeping.register(app)
 
 DEFAULT_STORE = "./flowmetal-store"

@@ -17,6 +17,7 @@ from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.server import HttpServer, ServerConfig, serve
 from flowmetal.server.running import EXIT_SECONDS, STOP_SECONDS, exit_within
+from flowmetal.server.schedule_settings import put_schedules
 from flowmetal.store import open_store
 from flowmetal.store.interface import Store
 
@@ -34,6 +35,7 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
             durability = store.stats().get("durability", "in memory")
             tell = log.info if durability == "every-commit" else log.warning
             tell("store %s, durability: %s", store.url, durability)
+            put_schedules(store, settings.schedules)
             if stop.is_set():
                 pass  # told to while the store was opened
             elif with_http:

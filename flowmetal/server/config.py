@@ -43,6 +43,7 @@ from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.files import read_file
 from flowmetal.engine.retention import Retention
 from flowmetal.server.retention_settings import read_retention
+from flowmetal.server.schedule_settings import read_schedules
 
 #: Tables of flowmetal.toml that belong to others.
 OTHER_SECTIONS = ("project", "dependencies", "store", "interpreter")
@@ -72,6 +73,7 @@ class ServerConfig:
     serve: ServeSettings = field(default_factory=ServeSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     endpoints: Mapping[str, EndpointSettings] = field(default_factory=dict)
+    schedules: Mapping[str, bytes] = field(default_factory=dict)  # encoded payloads of `schedule/put`
     retention: Retention = field(default_factory=Retention)
 
     @property
@@ -104,7 +106,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
 
     FlowmetalError H201 (not known), H202 (wrong), H204 (endpoint without signatures).
     """
-    ours = ("serve", "http", "endpoints", "retention")
+    ours = ("serve", "http", "endpoints", "retention", "schedules")
     known(document, (*ours, *others), "flowmetal.toml")
     serve = read_table(ServeSettings, document.get("serve", {}), "[serve]")
     if not 0 <= serve.port < 65536:
@@ -116,6 +118,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
         serve=serve,
         http=read_http(document.get("http", {})),
         endpoints=read_endpoints(document.get("endpoints", {})),
+        schedules=read_schedules(document.get("schedules", {})),
         retention=read_retention(document.get("retention", {})),
     )
 

@@ -108,6 +108,18 @@ CODES: dict[str, Entry] = {
         "A test is defined by `deftest`, of the module `test`.",
         "A run of no tests is an error, so that a wrong path or filter does not pass for success.",
     ),
+    "U135": Entry(
+        "an option of another action",
+        "--{option} belongs to `flowvm schedule {belongs}`, and not to `{action}`.",
+        "",
+        "",
+    ),
+    "U136": Entry(
+        "schedule's name",
+        "`flowvm schedule {action}` takes {expected}.",
+        "",
+        "",
+    ),
     # The prompt: U120 to U139.
     "U120": Entry(
         "the form failed",
