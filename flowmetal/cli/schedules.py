@@ -22,9 +22,7 @@ def schedule(
     action: Annotated[str, typer.Argument(help="What to do: list, put, show, next, pause, resume, run or delete.")],
     name: Annotated[str | None, typer.Argument(help="The schedule's name.")] = None,
     cron: Annotated[str | None, typer.Option(help="When: minute, hour, day, month, day of the week.")] = None,
-    zone: Annotated[
-        str | None, typer.Option(help="The time zone of --cron; usually UTC.")
-    ] = None,
+    zone: Annotated[str | None, typer.Option(help="The time zone of --cron; usually UTC.")] = None,
     every: Annotated[str | None, typer.Option(help="When: at intervals, such as 30s, 5m, 12h.")] = None,
     anchor: Annotated[str | None, typer.Option(help="An instant that --every counts from; usually 1970.")] = None,
     at: Annotated[str | None, typer.Option(help="When: once, such as 2026-12-24T18:00:00Z.")] = None,
@@ -143,15 +141,7 @@ def _text(shown: dict[str, Any], coming: list[str]) -> str:
     if coming:
         text += "\n\nCOMING\n" + "\n".join(coming)
     if shown["recent"]:
-        runs = [
-            [
-                run["planned"],
-                run["at"],
-                str(run["pid"] or "-"),
-                run["outcome"] + (f": {run['reason']}" if "reason" in run else ""),
-            ]
-            for run in shown["recent"]
-        ]
+        runs = [[run["planned"], run["at"], str(run["pid"] or "-"), _outcome(run)] for run in shown["recent"]]
         text += "\n\n" + common.table(runs, ["PLANNED", "BEGUN", "PID", "OUTCOME"])
     return text
 
