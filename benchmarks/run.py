@@ -29,7 +29,9 @@ from benchmarks.scales import FULL, QUICK, TINY, Scale
 
 #: In the order in which they run.  Those that need the peers come one after the other, so that the peers are started
 #: once, and what measures small differences comes when they have ended.
-WORKLOADS = ("limits", "chain", "fan", "latency", "resume", "park", "state", "scaling", "cold", "pure", "compiling")
+WORKLOADS = (
+    "limits", "chain", "fan", "queues", "latency", "resume", "park", "state", "scaling", "cold", "pure", "compiling",
+)  # fmt: skip
 WITH_PEERS = frozenset({"chain", "fan", "latency", "resume", "park"})
 #: Not part of the quick share.
 SLOW = frozenset({"compiling"})

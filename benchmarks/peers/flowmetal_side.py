@@ -20,8 +20,8 @@ from flowmetal.engine.config import Config
 from flowmetal.engine.draft import Call
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.store import open_store
-from flowmetal.store.interface import FINAL_STATUSES, PARTITIONS, Hint, Post, Start
-from flowmetal.values import Vector, decode_value, encode_value, to_python
+from flowmetal.store.interface import FINAL_STATUSES, PARTITIONS, Hint, Operate, Post, Start
+from flowmetal.values import Vector, decode_value, encode_value, from_python, to_python
 
 PROGRAM = """
 (ns bench "What the benchmarks run.  The shapes are those of the peers: a step adds one, and its result is kept.")
@@ -110,8 +110,9 @@ class Side:
                 self.ended.update(ended)
                 self.news.notify_all()
 
-    def start(self, function: str, arguments: list[Any], count: int = 1) -> list[int]:
-        start = Start(f"bench/{function}", encode_value(Vector.of(arguments)), name="bench")
+    def start(self, function: str, arguments: list[Any], count: int = 1, queue: str | None = None) -> list[int]:
+        place = None if queue is None else (queue, None, 0, 0, None)
+        start = Start(f"bench/{function}", encode_value(Vector.of(arguments)), name="bench", queue=place)
         futures = [
             self.store.submit([start] * min(STARTS_AT_ONCE, count - done)) for done in range(0, count, STARTS_AT_ONCE)
         ]
@@ -143,11 +144,11 @@ class Side:
             )
         return to_python(decode_value(data))
 
-    def run(self, function: str, arguments: list[Any], count: int = 1) -> Answer:
+    def run(self, function: str, arguments: list[Any], count: int = 1, queue: str | None = None) -> Answer:
         """Runs processes to their end -> wall, seconds between two steps, the tenths, the result of the last."""
         self.marks.clear()
         began = time.perf_counter()
-        pids = self.start(function, arguments, count)
+        pids = self.start(function, arguments, count, queue)
         self.finish(pids)
         wall = time.perf_counter() - began
         answer = {"wall": wall, "pid": pids[-1], **(tenths(self.marks) if count == 1 else {})}
@@ -161,6 +162,12 @@ class Side:
 
     def fan(self, count: int, steps: int) -> Answer:
         return expect(self.run("chain", [steps], count), steps * (steps + 1) // 2)
+
+    def queued(self, count: int, steps: int, concurrency: int = 0) -> Answer:
+        """As fan, in a queue; 0: without a limit."""
+        limits = from_python({"name": "bench", **({"concurrency": concurrency} if concurrency else {})})
+        self.store.submit([Operate("queue/define", encode_value(limits))]).result()
+        return expect(self.run("chain", [steps], count, "bench"), steps * (steps + 1) // 2)
 
     def outside(self, steps: int) -> Answer:
         """As chain, each step taken and answered by a worker over the store."""
@@ -285,7 +292,7 @@ def expect(answer: Answer, result: Any) -> Answer:
 
 def main() -> None:
     side = Side(sys.argv[1])
-    names = "run chain fan outside latency park hold nudge wake stored bytes settle stats"
+    names = "run chain fan queued outside latency park hold nudge wake stored bytes settle stats"
     serve({name: getattr(side, name) for name in names.split()}, pids=[os.getpid()])
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowmetal.cli import common, evaluating, keeping, prompting, schedules
+from flowmetal.cli import common, evaluating, keeping, prompting, queueing, schedules
 
 if TYPE_CHECKING:
     from flowmetal.client.base import Client
@@ -40,6 +40,7 @@ evaluating.register(app)
 prompting.register(app)
 schedules.register(app)
 keeping.register(app)
+queueing.register(app)
 
 DEFAULT_STORE = "./flowmetal-store"
 
@@ -151,6 +152,11 @@ def start(
     program: Annotated[str | None, typer.Option(help="The deployed name; default: the module.")] = None,
     store: StoreOption = DEFAULT_STORE,
     wait: Annotated[float | None, typer.Option(help="Wait this many seconds for the result.")] = None,
+    queue: Annotated[str | None, typer.Option(help="The queue that it waits in.")] = None,
+    key: Annotated[str | None, typer.Option(help="What limits of keys in the queue go by.")] = None,
+    priority: Annotated[int, typer.Option(help="The greater goes first in the queue.", min=-9, max=9)] = 0,
+    delay: Annotated[str | None, typer.Option(help="Not before this long, such as 5s, 10m, 2h.")] = None,
+    dedup: Annotated[str | None, typer.Option(help="The same key again gives the same process for a while.")] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -158,8 +164,10 @@ def start(
     from flowmetal.values import to_python
 
     values = [to_python(common.parse_json(text, f"argument {index + 1}")) for index, text in enumerate(arg or [])]
+    seconds = 0.0 if delay is None else queueing.seconds_of("--delay", delay)
+    place: dict[str, Any] = {"queue": queue, "key": key, "priority": priority, "delay": seconds, "dedup": dedup}
     with open_client(store) as client:
-        pid = client.start(function, *values, program=program, id=id)
+        pid = client.start(function, *values, program=program, id=id, **place)
         if wait is None:
             common.emit({"pid": pid}, as_json, lambda: str(pid))
             return

@@ -19,7 +19,8 @@ from flowmetal.server import HttpServer, ServerConfig, serve
 from flowmetal.server.running import EXIT_SECONDS, STOP_SECONDS, exit_within
 from flowmetal.server.schedule_settings import put_schedules
 from flowmetal.store import open_store
-from flowmetal.store.interface import Store
+from flowmetal.store.interface import Operate, Store
+from flowmetal.values import encode_value
 
 log = logging.getLogger("flowmetal")
 
@@ -36,6 +37,7 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
             tell = log.info if durability == "every-commit" else log.warning
             tell("store %s, durability: %s", store.url, durability)
             put_schedules(store, settings.schedules)
+            define_queues(store, settings)
             if stop.is_set():
                 pass  # told to while the store was opened
             elif with_http:
@@ -66,6 +68,15 @@ def _settings(config: Path | None, host: str | None, port: int | None) -> Server
             raise bad("port", "the command line", port, "from 0 to 65535")
         changes["port"] = port
     return replace(settings, serve=replace(settings.serve, **changes))  # type: ignore[arg-type]
+
+
+def define_queues(store: Store, settings: ServerConfig) -> None:
+    """Defines the queues of the settings; others that are in the store stay as they are."""
+    commands = [
+        Operate("queue/define", encode_value(queue.definition(name))) for name, queue in settings.queues.items()
+    ]
+    if commands:
+        store.submit(commands).result()
 
 
 def interpreter(store: Store, base_url: str, settings: ServerConfig) -> Interpreter:

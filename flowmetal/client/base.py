@@ -35,11 +35,20 @@ class Client(ABC):
         program: str | None = None,
         id: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        queue: str | None = None,
+        key: str | None = None,
+        priority: int = 0,
+        delay: float = 0,
+        dedup: str | None = None,
     ) -> int:
         """Starts `function` ("module/function") with `arguments` -> pid, once the start is durable.
 
         `program` is the deployed name, by default the module.  With an `id` it is safe to repeat: the same start
         gives the same pid, another start under the same id raises Conflict.  NotFound where nothing is deployed.
+
+        In a `queue` it begins when that admits it: `key` is what its limits of keys and its turns go by, a greater
+        `priority` (-9 to 9) goes first, `delay` is in seconds, and within the queue's window a second start with the
+        same `dedup` key gives the pid of the first.  NotFound for an unknown queue, Refused where too many wait.
         """
 
     def call(

@@ -21,7 +21,7 @@ from flowmetal.client.errors import (
     Refused,
     Unreachable,
 )
-from flowmetal.client.plain import Outcome, ProcessInfo, Step, encoded, from_json, plain, start_command
+from flowmetal.client.plain import Outcome, ProcessInfo, Step, encoded, from_json, plain, queue_place, start_command
 from flowmetal.client.serving import Answer, Source
 from flowmetal.store.interface import Request
 from flowmetal.values import ErrorValue, LanguageError, decode_value, from_python, to_python
@@ -49,9 +49,15 @@ class HttpClient(Client):
         program: str | None = None,
         id: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        queue: str | None = None,
+        key: str | None = None,
+        priority: int = 0,
+        delay: float = 0,
+        dedup: str | None = None,
     ) -> int:
         """See Client."""
-        start_command(function, (), program, id)  # raises for what no server takes
+        place = queue_place(queue, key, priority, delay, dedup)
+        start_command(function, (), program, id, queue=place)  # raises for what no server takes
         document: dict[str, Any] = {
             "function": function,
             "args": [_sendable(argument, f"argument {number}") for number, argument in enumerate(arguments, 1)],
@@ -59,6 +65,9 @@ class HttpClient(Client):
         document |= {} if program is None else {"program": program}
         document |= {} if id is None else {"id": id}
         document |= {} if attributes is None else {"attributes": _sendable(dict(attributes), "attributes")}
+        if queue is not None:
+            named = {"queue": queue, "key": key, "priority": priority, "delay": delay, "dedup": dedup}
+            document |= {name: value for name, value in named.items() if value or name == "queue"}
         return int(self._call("POST", "/v1/processes", document)["pid"])
 
     def outcome(self, pid: int, wait: float | None = None) -> tuple[Outcome | None, str]:
@@ -247,8 +256,10 @@ def _error(status: int, error: Any, url: str, pid: int | None) -> ClientError:
         return NotFound("H504", pid=pid)
     if status == 409 and error.get("code") == "H505":
         return Conflict("H505", **{"id": "", "pid": "?", "what": "start", **facts})
-    if error.get("code") == "B016":
-        return Refused("B016", **facts)
+    if error.get("code") == "S220":
+        return NotFound("S220", **facts)
+    if error.get("code") in ("B016", "S221", "S222", "S223"):
+        return Refused(error["code"], **facts)
     if error.get("code") == "H309":
         return NotPlain("H510", what=f"result of process {pid}", reason=error["message"], printed=error.get("printed"))
     code = error.get("code")

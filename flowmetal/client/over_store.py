@@ -19,6 +19,7 @@ from flowmetal.client.plain import (
     missing_code,
     outcome_of,
     plain,
+    queue_place,
     start_command,
     step_of,
 )
@@ -50,9 +51,15 @@ class StoreClient(Client):
         program: str | None = None,
         id: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        queue: str | None = None,
+        key: str | None = None,
+        priority: int = 0,
+        delay: float = 0,
+        dedup: str | None = None,
     ) -> int:
         """See Client."""
-        command = start_command(function, arguments, program, id, attributes)
+        place = queue_place(queue, key, priority, delay, dedup)
+        command = start_command(function, arguments, program, id, attributes, place)
         command = self._exports.check(command, len(arguments))
         try:
             (started,) = self._submit(command)
@@ -143,10 +150,12 @@ class StoreClient(Client):
 
 
 def start_error(error: FlowmetalError, command: Start, store: Store) -> FlowmetalError:
-    """What a client raises for a store's error at a start: Conflict, NotFound, or the error itself."""
+    """What a client raises for a store's error at a start: Conflict, NotFound, Refused, or the error itself."""
     if error.code == "S201":
         return Conflict("H505", **error.facts)
     if error.code == "S202":
         names = store.deployed()
         return NotFound("H511", name=command.name, suggestion=suggest(command.name or "", names))
+    if error.code in ("S220", "S221", "S222"):
+        return (NotFound if error.code == "S220" else Refused)(error.code, **error.facts)
     return error

@@ -34,6 +34,12 @@ PRINTED_CHARACTERS = 2000
 #: Longest text of a kind, message or name that is taken from outside.
 TEXT_CHARACTERS_MAX = 10_000
 
+#: The longest delay of a start in a queue: ten years.
+DELAY_SECONDS_MAX = 10 * 366 * 24 * 3600
+
+#: (name, key, priority, delay in ns, dedup key), as the store's command has it.
+QueuePlace = tuple[str, str | None, int, int, str | None]
+
 _KIND = re.compile(r"[A-Za-z*!_?$%&=<>.+-][\w*!?$%&=<>.+'#/-]{0,199}\Z")
 
 
@@ -210,6 +216,7 @@ def start_command(
     program: str | None = None,
     id: str | None = None,
     attributes: Mapping[str, Any] | None = None,
+    queue: QueuePlace | None = None,
 ) -> Start:
     """The command that starts `function` ("module/function") of `program` (the module, where there is none)."""
     module, slash, name = function.partition("/")
@@ -225,4 +232,24 @@ def start_command(
         name=module if program is None else program,
         id=id,
         attributes=dict(attributes or {}),
+        queue=queue,
     )
+
+
+def queue_place(
+    queue: str | None, key: str | None, priority: int, delay: float, dedup: str | None
+) -> QueuePlace | None:
+    """What a start says of the queue it is to wait in; None where it names none.  Refused for what no store takes."""
+    if queue is None:
+        for what, given in (("a key", key), ("a priority", priority), ("a delay", delay), ("a dedup key", dedup)):
+            if given:
+                raise Refused("H513", what=what, expected="given with a queue")
+        return None
+    for what, text in (("a queue", queue), ("a key", key), ("a dedup key", dedup)):
+        if text is not None and (text.__class__ is not str or not text):
+            raise Refused("H513", what=what, expected="text that is not empty")
+    if priority.__class__ is not int or not -9 <= priority <= 9:
+        raise Refused("H513", what="a priority", expected="a number from -9 to 9")
+    if delay.__class__ not in (int, float) or not 0 <= delay <= DELAY_SECONDS_MAX:
+        raise Refused("H513", what="a delay", expected=f"a number of seconds from 0 to {DELAY_SECONDS_MAX}")
+    return queue, key, priority, round(delay * 1_000_000_000), dedup

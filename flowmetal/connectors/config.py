@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 
 from flowmetal.connectors.guard import BadRule, parse_rule
 from flowmetal.diagnostics import FlowmetalError, suggest
+from flowmetal.store.errors import StoreError
+from flowmetal.store.operations.queues import read_definition
+from flowmetal.values import Map, keyword
 
 MIB = 1024 * 1024
 
@@ -66,6 +69,24 @@ class EndpointSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """[queues.NAME]: a queue of starts, defined when a server begins.  None: not limited, or as usual."""
+
+    concurrency: int | None = None  # processes that run at once
+    rate: str | None = None  # "100/1m": processes that begin within a time
+    key_concurrency: int | None = None  # the same of each key
+    key_rate: str | None = None
+    max_waiting: int | None = None  # processes that may wait
+    window: str | None = None  # for how long a dedup key holds
+    paused_keeps_slot: bool = True  # whether a paused process keeps its slot
+
+    def definition(self, name: str) -> Map:
+        """The payload of the operation that defines it."""
+        given = {"name": name, **{one.name: getattr(self, one.name) for one in fields(self)}}
+        return Map.of((keyword(key.replace("_", "-")), value) for key, value in given.items() if value is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class CallbackSettings:
     """Limits of what comes in.  Sizes in bytes, times in seconds."""
 
@@ -92,6 +113,24 @@ def read_endpoints(table: Any) -> dict[str, EndpointSettings]:
     if not isinstance(table, Mapping):
         raise bad("endpoints", "the file", table, "a table of tables, [endpoints.NAME]")
     return {name: _read_endpoint(name, entry) for name, entry in table.items()}
+
+
+def read_queues(table: Any) -> dict[str, QueueSettings]:
+    """The settings of every [queues.NAME], by name.  FlowmetalError H201 or H202."""
+    if not isinstance(table, Mapping):
+        raise bad("queues", "the file", table, "a table of tables, [queues.NAME]")
+    found = {}
+    for name, entry in table.items():
+        section = f"[queues.{name}]"
+        found[name] = settings = read_table(QueueSettings, entry, section)
+        try:
+            read_definition(settings.definition(name))
+        except StoreError as error:
+            facts = error.facts
+            key = str(facts["what"]).removeprefix("the period of ").removeprefix("the ").replace("-", "_")
+            expected = facts.get("expected") or f"1 to {facts.get('limit')} bytes of printable text"
+            raise FlowmetalError("H202", key=key, section=section, found=facts["found"], expected=expected) from None
+    return found
 
 
 def _read_endpoint(name: str, table: Any) -> EndpointSettings:
@@ -122,7 +161,7 @@ def read_table(make: Callable[..., T], table: Any, section: str, **given: Any) -
     """A settings dataclass from a table: unknown keys and wrong types are H201 and H202, missing ones H202.
 
     `given` are fields that do not come from the table.  Types are read from the annotations: str, int, float, bool,
-    str | None, and tuple[str, ...] (a list; one string is taken for a list of one).
+    str | None, int | None, and tuple[str, ...] (a list; one string is taken for a list of one).
     """
     if not isinstance(table, Mapping):
         raise bad(section.strip("[]"), "the file", table, "a table")

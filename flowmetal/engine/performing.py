@@ -98,7 +98,7 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
         elif starts:
             program = live.program
             trace = trace_of(process, performed.fiber)
-            child = child_of(program.program, program.table, live.artifact, performed.payload, trace)
+            child = child_of(program.program, program.table, live.artifact, performed.payload, trace, draft.now)
             effects.checked_size(child.arguments)
             ask = Ask(number, effect, NIL, child)
         elif operation is not None:

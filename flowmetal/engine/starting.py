@@ -12,9 +12,21 @@ from typing import Any
 from flowmetal.bytecode.link import ProgramTable
 from flowmetal.bytecode.program import Program
 from flowmetal.dataclass import dataclass
+from flowmetal.engine.queueing import place_of
 from flowmetal.store.interface import Start
 from flowmetal.store.limits import MAX_NAME_BYTES
-from flowmetal.values import Closure, Map, Vector, decode_value, encode_value, fail, keyword, meta_of, with_meta
+from flowmetal.values import (
+    EMPTY_MAP,
+    Closure,
+    Map,
+    Vector,
+    decode_value,
+    encode_value,
+    fail,
+    keyword,
+    meta_of,
+    with_meta,
+)
 
 _FUNCTION, _SPAWNED_BY = keyword("function"), keyword("spawned-by")
 
@@ -56,17 +68,21 @@ def begin_of(program: Program, table: ProgramTable, function: str, data: bytes) 
     return Begin(closure, list(values), spawned_by if spawned_by.__class__ is Vector else None)
 
 
-def child_of(program: Program, table: ProgramTable, artifact: bytes, payload: Any, trace: Vector) -> Start:
-    """The start of a child: it runs the same artifact.
+def child_of(program: Program, table: ProgramTable, artifact: bytes, payload: Any, trace: Vector, now: int) -> Start:
+    """The start of a child: it runs the same artifact, and may wait in a queue that options behind function and
+    arguments name.
 
     LanguageError :argument for what is no function with a vector of arguments, or where one of them cannot leave its
     process.
     """
-    if payload.__class__ is not Vector or len(payload) != 2 or payload.get(0).__class__ is not Closure:
+    if payload.__class__ is not Vector or len(payload) not in (2, 3) or payload.get(0).__class__ is not Closure:
         fail("argument", "spawn takes a function and its arguments")
     function, arguments = payload.get(0), payload.get(1)
     if arguments.__class__ is not Vector:
         fail("argument", "the arguments of spawn are a vector")
+    options = payload.get(2) if len(payload) == 3 else EMPTY_MAP
+    if options.__class__ is not Map:
+        fail("argument", "the options of a start are a map")
     name = function.function.name
     module, _, short = name.rpartition("/")
     found = program.lookup(module, short)
@@ -76,4 +92,4 @@ def child_of(program: Program, table: ProgramTable, artifact: bytes, payload: An
     data = encode_value(with_meta(Vector.of(list(arguments)), Map.of(about.items())), table)
     # The name of a function within functions may be longer than the store takes; it is for people only then.
     shown = name.encode()[:MAX_NAME_BYTES].decode("utf-8", "ignore") if _FUNCTION in about else name
-    return Start(shown or "fn", data, artifact)
+    return Start(shown or "fn", data, artifact, queue=place_of(options, now))

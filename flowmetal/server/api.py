@@ -22,6 +22,7 @@ from flowmetal.client.exports import Exports
 from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints, in_loop
 from flowmetal.client.over_store import Deployer, start_error
 from flowmetal.client.plain import (
+    DELAY_SECONDS_MAX,
     as_json,
     encoded,
     encoded_error,
@@ -29,6 +30,7 @@ from flowmetal.client.plain import (
     missing_code,
     outcome_of,
     plain,
+    queue_place,
     start_command,
     step_of,
 )
@@ -63,6 +65,9 @@ TAKE_MAX = 100
 LEASE_MS_MIN, LEASE_MS_MAX = 100, 3_600_000
 
 NUMBER_MAX = (1 << 63) - 1
+
+#: What a start says of the queue it is to wait in.
+QUEUE_FIELDS = ("queue", "key", "priority", "delay", "dedup")
 
 T = TypeVar("T")
 
@@ -120,8 +125,15 @@ class Api:
     # ---- processes -------------------------------------------------------------------------------------------------
 
     async def _start(self, request: Request) -> Response:
-        fields = await self._document(request, "program", "function", "args", "id", "attributes")
+        fields = await self._document(request, "program", "function", "args", "id", "attributes", *QUEUE_FIELDS)
         arguments = fields.items("args")
+        place = queue_place(
+            fields.text_or_none("queue"),
+            fields.text_or_none("key"),
+            fields.integer("priority", -9, 9, 0),
+            fields.number("delay", DELAY_SECONDS_MAX),
+            fields.text_or_none("dedup"),
+        )
         command = await self._aside(
             request,
             lambda: start_command(
@@ -130,6 +142,7 @@ class Api:
                 fields.text_or_none("program"),
                 fields.text_or_none("id"),
                 fields.table("attributes"),
+                place,
             ),
         )
         command = await asyncio.to_thread(self._exports.check, command, len(arguments))
@@ -382,6 +395,8 @@ def _pid(request: Request) -> int:
 
 
 def _status(error: ClientError) -> int:
+    if error.code == "S221":
+        return 429
     if isinstance(error, NotFound):
         return 404
     if isinstance(error, Conflict):

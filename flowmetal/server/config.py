@@ -15,6 +15,10 @@
     secret_env = "GITHUB_SECRET"
     events = ["push"]
 
+    [queues.mail]
+    concurrency = 4
+    rate = "100/1m"
+
 Secrets never stand in the file.  What is not known is refused.
 """
 
@@ -31,11 +35,13 @@ from flowmetal.connectors.config import (
     CallbackSettings,
     EndpointSettings,
     HttpSettings,
+    QueueSettings,
     bad,
     known,
     positive,
     read_endpoints,
     read_http,
+    read_queues,
     read_table,
 )
 from flowmetal.dataclass import dataclass, field
@@ -75,6 +81,7 @@ class ServerConfig:
     endpoints: Mapping[str, EndpointSettings] = field(default_factory=dict)
     schedules: Mapping[str, bytes] = field(default_factory=dict)  # encoded payloads of `schedule/put`
     retention: Retention = field(default_factory=Retention)
+    queues: Mapping[str, QueueSettings] = field(default_factory=dict)
 
     @property
     def callbacks(self) -> CallbackSettings:
@@ -106,7 +113,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
 
     FlowmetalError H201 (not known), H202 (wrong), H204 (endpoint without signatures).
     """
-    ours = ("serve", "http", "endpoints", "retention", "schedules")
+    ours = ("serve", "http", "endpoints", "queues", "retention", "schedules")
     known(document, (*ours, *others), "flowmetal.toml")
     serve = read_table(ServeSettings, document.get("serve", {}), "[serve]")
     if not 0 <= serve.port < 65536:
@@ -120,6 +127,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
         endpoints=read_endpoints(document.get("endpoints", {})),
         schedules=read_schedules(document.get("schedules", {})),
         retention=read_retention(document.get("retention", {})),
+        queues=read_queues(document.get("queues", {})),
     )
 
 

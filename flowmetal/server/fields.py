@@ -82,6 +82,13 @@ class Fields:
             raise HttpError(400, "H305", field=name, expected="a number of seconds from 0")
         return min(seconds, high)
 
+    def number(self, name: str, high: float) -> float:
+        """A number from 0; 0 where it is missing."""
+        value = self._document.get(name, 0)
+        if value.__class__ not in (int, float) or not 0 <= value <= high:
+            raise HttpError(400, "H305", field=name, expected=f"a number from 0 to {high:g}")
+        return float(value)
+
     def flag(self, name: str) -> bool:
         """A query's "true" or "false"; false where it is missing."""
         value = self._document.get(name, "false")

@@ -23,6 +23,7 @@ TARGETS = {
     "limits": set(),
     "chain": {"P3"},
     "fan": {"P4"},
+    "queues": set(),
     "latency": {"P5"},
     "resume": {"P7"},
     "park": {"P6"},

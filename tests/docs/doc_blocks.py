@@ -184,7 +184,9 @@ def _cut(lines: list[str], span: Any) -> str:
 def _defines(form: Any) -> bool:
     items = items_of(form) if is_list(form) else []
     head = items[0] if items else None
-    return head.__class__ is Symbol and (head.name.startswith("def") or head.name in ("ns", "declare"))
+    if head.__class__ is not Symbol or head.namespace is not None:
+        return False
+    return bool(head.name.startswith("def") or head.name in ("ns", "declare"))
 
 
 # ---- the world of the examples ------------------------------------------------------------------------------------

@@ -121,6 +121,18 @@ CODES: dict[str, Entry] = {
         "",
     ),
     # The prompt: U120 to U139.
+    "U130": Entry(
+        "limits without a definition",
+        "--{option} is a limit, and `flowvm queue {action}` sets none.",
+        "`flowvm queue define NAME --{option} ...` sets the limits of a queue, all of them at once.",
+        "",
+    ),
+    "U131": Entry(
+        "queue's name",
+        "`flowvm queue {action}` takes {expected}.",
+        "",
+        "",
+    ),
     "U120": Entry(
         "the form failed",
         "{kind} {message}",

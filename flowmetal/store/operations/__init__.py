@@ -13,7 +13,7 @@ from typing import Final
 from flowmetal.store.changes import Changes
 from flowmetal.store.errors import StoreError, check_size
 from flowmetal.store.interface import Ask, Operate
-from flowmetal.store.operations import kv, schedules, starts
+from flowmetal.store.operations import kv, queues, schedules, starts
 from flowmetal.store.operations.table import Operation
 from flowmetal.store.refusals import error_value
 from flowmetal.store.requests import answer
@@ -22,7 +22,12 @@ from flowmetal.values import CodecError, LanguageError, decode_value, encode_val
 __all__ = ("FAMILIES", "OPERATIONS", "Operation", "operate", "perform")
 
 #: The families, in the order in which they are documented.
-FAMILIES: Final = {"starts": starts.OPERATIONS, "kv": kv.OPERATIONS, "schedules": schedules.OPERATIONS}
+FAMILIES: Final = {
+    "starts": starts.OPERATIONS,
+    "kv": kv.OPERATIONS,
+    "queues": queues.OPERATIONS,
+    "schedules": schedules.OPERATIONS,
+}
 
 #: Name of an operation, which is that of the effect too -> what it does.
 OPERATIONS: Final[dict[str, Operation]] = {
