@@ -23,7 +23,7 @@ from flowmetal.values import (
     keyword,
     print_string,
 )
-from flowmetal.vm import KIND_CANCELLED, cancel
+from flowmetal.vm import FINALLY, KIND_CANCELLED, cancel
 
 #: What is taken from the inbox of a paused process; everything else waits there until it goes on.
 CONTROL_KINDS = frozenset({"pause", "resume", "retry", "cancel"})
@@ -173,13 +173,18 @@ def decide(
 
 def _overdue(draft: Draft) -> None:
     """A cancelled process is still there: its `finally` blocks have had their time, or asked for more."""
-    asked = [one.request.not_before for one in draft.live.open.values() if one.request.effect == MORE_TIME]
-    until = max(asked, default=0)
+    until = _more_time(draft)
     if until > draft.now:
         draft.timers.append(Timer(until, 0, "deadline"))
         return
     error = ErrorValue(KIND_CANCELLED, "cancelled; its `finally` blocks did not end in time", None)
     draft.end("cancelled", events.Cancelled(draft.now, encode_value(error)), error)
+
+
+def _more_time(draft: Draft) -> int:
+    """Until when the program has asked for time, or 0."""
+    asked = [one.request.not_before for one in draft.live.open.values() if one.request.effect == MORE_TIME]
+    return max(asked, default=0)
 
 
 def _timer(draft: Draft, number: int, data: bytes) -> None:
@@ -190,6 +195,11 @@ def _timer(draft: Draft, number: int, data: bytes) -> None:
     if opened is None:
         draft.late(number, "timer")
         return
+    if opened.request.effect == FINALLY:
+        until = _more_time(draft)
+        if until > draft.now:
+            draft.timers.append(Timer(until, number, "sleep"))
+            return
     if data == b"sleep":  # also that of other requests that a time ends
         draft.settle(number, None, events.TimerFired(draft.now, number))
         return

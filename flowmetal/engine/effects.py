@@ -35,6 +35,7 @@ from flowmetal.values import (
     print_string,
     to_python,
 )
+from flowmetal.vm import FINALLY
 
 #: Random bytes in a callback token; 24 give 32 characters that nobody guesses.
 TOKEN_BYTES = 24
@@ -59,7 +60,9 @@ ATTEMPTS = "flowmetal/attempts"  # hears of the failed attempts of another reque
 MORE_TIME = "flowmetal/more-time"  # while it is open a cancelled process is not ended for being late
 PERSON = "flowmetal/person"  # a person is asked; the process is paused until then
 #: What no worker takes.
-HELD = frozenset({SLEEP, CALLBACK, RECEIVE, ATTEMPTS, MORE_TIME, PERSON, *OPERATIONS})
+HELD = frozenset({SLEEP, CALLBACK, RECEIVE, ATTEMPTS, MORE_TIME, PERSON, FINALLY, *OPERATIONS})
+#: Those that a time answers.
+TIMED = frozenset({SLEEP, MORE_TIME, FINALLY})
 
 
 @dataclass(frozen=True, slots=True)

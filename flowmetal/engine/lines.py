@@ -7,6 +7,7 @@ from itertools import chain, islice
 from flowmetal.engine.effects import ATTEMPTS, MORE_TIME, VALUE_BYTES_MAX
 from flowmetal.engine.live import Live
 from flowmetal.values import ErrorValue, Instant, LanguageError, Promise, encode_value, keyword, print_string
+from flowmetal.vm import FINALLY
 from flowmetal.vm.state import Wait
 
 KIND_ENGINE = keyword("flowmetal/engine")
@@ -16,7 +17,7 @@ LINE_MAX = 300
 WAITS_NAMED = 3
 
 #: What goes with another wait, which is the one that people are told.
-NOT_NAMED = frozenset({ATTEMPTS, MORE_TIME})
+NOT_NAMED = frozenset({ATTEMPTS, FINALLY, MORE_TIME})
 
 #: Fibers, and promises of one that waits for any of several, that are asked what they stand at.
 FIBERS_ASKED = 16

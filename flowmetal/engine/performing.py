@@ -88,7 +88,7 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
         if policy.retry is not None:
             fail("argument", f"{effect} is not attempted by anybody, so it takes no :retry")
         state, queued = "held", False
-        if effect == effects.SLEEP or effect == effects.MORE_TIME:
+        if effect in effects.TIMED:
             due = effects.sleep_until(performed.payload, draft.now)
             timers = [*(timers or ()), Timer(due, number, "sleep")]
             until = min(until, due) if until else due

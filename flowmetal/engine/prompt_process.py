@@ -21,6 +21,7 @@ from flowmetal.engine.effects import LOCAL, SLEEP, Local, Surroundings, sleep_un
 from flowmetal.engine.policies import read_options
 from flowmetal.values import Closure, ErrorValue, LanguageError, fail, keyword, print_string
 from flowmetal.vm import (
+    FINALLY,
     KIND_CANCELLED,
     KIND_LIMIT,
     CancelRequest,
@@ -172,7 +173,7 @@ class PromptProcess:
                 if effect in TOLD:
                     self._print(performed.payload)
                 answer_now(process, number, value)
-            elif effect == SLEEP:
+            elif effect in (SLEEP, FINALLY):
                 heapq.heappush(self._timers, (sleep_until(performed.payload, time.time_ns()), number))
             elif self.outside is None:
                 fail("flowmetal/unserved", f"nobody here serves {effect}")

@@ -54,7 +54,7 @@ def answered(
             effect in setting.functions
             and effect not in HELD
             and outcome.options is None
-            and not (process.ready or process.outbox)
+            and not (process.ready or process.outbox or process.cleaning)
             and process.end is None
             and len(live.open) <= OPEN_MAX
         ):

@@ -147,7 +147,7 @@ def _run(draft: Draft, outcome: Any = None) -> bool:
                 perform(draft, process, outcome)
                 if live.status == "paused":  # a person is asked
                     return False
-                quiet = not process.ready and not process.outbox and process.end is None
+                quiet = not process.ready and not process.outbox and process.end is None and not process.cleaning
                 if quiet and not draft.messages and outcome.effect != RECEIVE:
                     live.status = "waiting"  # what running on would find out, for nearly every step
                     return False

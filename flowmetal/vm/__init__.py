@@ -10,7 +10,7 @@ from typing import Any
 
 from flowmetal.values import ErrorValue, Map, Vector
 from flowmetal.vm.faults import SPAWNED_BY, trace
-from flowmetal.vm.fibers import cancel_process, start_fiber
+from flowmetal.vm.fibers import FINALLY, cancel_process, end_deadline, start_fiber
 from flowmetal.vm.image import IMAGE_VERSION, new_process
 from flowmetal.vm.restore import restore
 from flowmetal.vm.running import run
@@ -33,6 +33,7 @@ from flowmetal.vm.state import (
 from flowmetal.vm.waiting import make_ready, settle_promise
 
 __all__ = [
+    "FINALLY",
     "IMAGE_VERSION",
     "KIND_CANCELLED",
     "KIND_INTERNAL",
@@ -104,7 +105,7 @@ def _settle(process: Process, number: int, resume: tuple[int, Any], now: bool) -
         return True
     promise = process.request_promises.pop(number, None)
     if promise is None:
-        return False
+        return end_deadline(process, number, resume[0] == Resume.VALUE)
     if resume[0] == Resume.VALUE:
         settle_promise(process, promise, resume[1], None)
     else:

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmetal.values import ErrorValue, LanguageError, Map, Promise, Vector, fail, print_string
+from flowmetal.values import (
+    Duration,
+    ErrorValue,
+    LanguageError,
+    Map,
+    Promise,
+    Vector,
+    fail,
+    print_string,
+)
 from flowmetal.vm.faults import limit_error
 from flowmetal.vm.frames import (
     Mode,
     check_closure,
+    cleans_up,
     entry_frame,
     innermost_scope,
     inside,
@@ -28,10 +38,12 @@ from flowmetal.vm.state import (
     ENTER,
     KIND_CANCELLED,
     CancelRequest,
+    Deadline,
     Failed,
     Fiber,
     Finished,
     Frame,
+    Performed,
     Process,
     Region,
     Resume,
@@ -39,6 +51,11 @@ from flowmetal.vm.state import (
     Wait,
 )
 from flowmetal.vm.waiting import forget_waits, make_ready, register_wait, settle_promise
+
+#: The effect by which the machine asks for the deadline of a fiber's `finally` blocks, and its payload: how long they
+#: may take.  The engine gives more where the program has asked for it.
+FINALLY = "flowmetal/finally"
+FINALLY_TIME = Duration(30 * 10**9)
 
 # ---- fibers and scopes -------------------------------------------------------------------------------------------
 
@@ -89,6 +106,8 @@ def end_fiber(process: Process, fiber: Fiber, value: Any, error: ErrorValue | No
     del process.fibers[fiber.id]
     if fiber.known:
         process.ended.append(fiber.id)
+    if fiber.cancelled is not None:
+        forget_deadline(process, fiber)
     settle_promise(process, fiber.promise, value, error)
     if fiber.scope == 0:
         process.end = Finished(value) if error is None else Failed(error)
@@ -233,6 +252,7 @@ def cancel_fiber(process: Process, fiber: Fiber, error: ErrorValue, again: bool 
         seen.add(fiber.id)
         if fiber.cancelled is None:
             fiber.cancelled = error
+            process.cleaning[fiber.id] = None
             process.mark(fiber)
         if fiber.id == process.running or shielded(fiber):
             continue
@@ -244,6 +264,53 @@ def cancel_fiber(process: Process, fiber: Fiber, error: ErrorValue, again: bool 
             pending.extend(process.fibers[id] for id in reversed(living))
         else:
             _interrupt(process, fiber, error)
+
+
+# ---- the deadline of `finally` blocks ----------------------------------------------------------------------------
+
+# A process that was cancelled as a whole has its deadline from the engine.  Any other cancelled fiber gets one when it
+# first waits in a `finally`: a request of its own, which the engine holds like a sleep and answers when it is over.
+
+
+def set_deadline(process: Process) -> bool:
+    """Asks for the deadline of one cancelled fiber that waits in a `finally`; False where there is none to be set."""
+    first = process.fibers.get(1)
+    if first is None or first.cancelled is not None:
+        return False
+    for id in process.cleaning:
+        fiber = process.fibers[id]
+        if cleans_up(fiber):
+            del process.cleaning[id]
+            number = process.next_request
+            process.next_request += 1
+            fiber.deadline = number
+            process.deadlines[number] = id
+            process.mark(fiber)
+            process.outbox.append(Performed(number, FINALLY, FINALLY_TIME, None, id, False))
+            return True
+    return False
+
+
+def end_deadline(process: Process, number: int, over: bool) -> bool:
+    """The answer to such a request: it is over, or there is nobody to tell (an error).  False: it is none of them."""
+    id = process.deadlines.pop(number, None)
+    if id is None:
+        return False
+    fiber = process.fibers[id]
+    fiber.deadline = Deadline.OVER if over else Deadline.NONE
+    process.mark(fiber)
+    if over:
+        error = ErrorValue(KIND_CANCELLED, "cancelled; its `finally` blocks did not end in time", None)
+        cancel_fiber(process, fiber, error, again=True)
+    return True
+
+
+def forget_deadline(process: Process, fiber: Fiber) -> None:
+    """A cancelled fiber has ended."""
+    process.cleaning.pop(fiber.id, None)
+    if fiber.deadline > 0:
+        del process.deadlines[fiber.deadline]
+        process.outbox.append(CancelRequest(fiber.deadline))
 
 
 def _interrupt(process: Process, fiber: Fiber, error: ErrorValue) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from flowmetal.values import Closure, Resumption, Vector, fail, print_string, sequences
 from flowmetal.vm.load import RunCode, run_function
-from flowmetal.vm.state import Fiber, Frame, Region
+from flowmetal.vm.state import Deadline, Fiber, Frame, Region
 
 
 class Mode:
@@ -125,8 +125,20 @@ def shielded(fiber: Fiber, code: RunCode | None = None, index: int = -1) -> bool
     `code` and `index`: the running instruction, whose frame is off the stack.  A clause that runs for a body which
     performed inside a shield is as shielded as that body, whose frames its resumption holds.
     """
+    if fiber.deadline == Deadline.OVER:
+        return False
     if code is not None and code.in_finally(index):
         return True
+    return _stands_in(fiber, shields=True)
+
+
+def cleans_up(fiber: Fiber) -> bool:
+    """Whether a fiber that does not run stands in the body of a `finally`."""
+    return _stands_in(fiber, shields=False)
+
+
+def _stands_in(fiber: Fiber, shields: bool) -> bool:
+    """Whether the body of a `finally` is on the stack, or a shield where `shields` says so."""
     stacks: list[Iterable[Frame]] = [fiber.frames]
     seen: set[int] = set()
     while stacks:
@@ -134,7 +146,7 @@ def shielded(fiber: Fiber, code: RunCode | None = None, index: int = -1) -> bool
             if frame[0] is not None:
                 if frame[0].finally_ranges and frame[0].in_finally(position(frame)):
                     return True
-            elif frame[1] == Region.SHIELD:
+            elif frame[1] == Region.SHIELD and shields:
                 return True
             elif frame[1] == Region.CLAUSE and id(frame[2]) not in seen:
                 seen.add(id(frame[2]))

@@ -58,7 +58,7 @@ FIRST = 1024  # number of the first object, in a checkpoint where that is not 1
 SECTIONS = (OBJECTS, FIBERS, COUNTERS, STATES, READY, ENDED, OPENED, SCOPES, GLOBALS, CANCELS, FIRST)
 
 #: Flags in the state of a fiber, beside the kinds of wait and resume.
-WAIT_KINDS, RESUME_UNIT, RESUME_KINDS, CANCELLED, NEW = 7, 8, 3, 32, 64
+WAIT_KINDS, RESUME_UNIT, RESUME_KINDS, CANCELLED, NEW, DEADLINE = 7, 8, 3, 32, 64, 128
 
 #: States of promises, lazy sequences and resumptions, by the number they are written as.
 STATE_NAMES = ("new", "used", "pending", "done", "failed", "seen", "running")
@@ -299,6 +299,9 @@ class Image:
         if fiber.cancelled is not None:
             state += CANCELLED
             fields.append(atom(fiber.cancelled))
+            if fiber.deadline:
+                state += DEADLINE
+                fields.append(fiber.deadline)
         return [fiber.id, kept, state, *fields, *[self._frame(frame) for frame in fiber.frames[kept:]]]
 
     def _frame(self, frame: Frame) -> list[Any]:

@@ -23,6 +23,7 @@ from flowmetal.vm.image import (
     CANCELS,
     COUNTERS,
     COUNTERS_START,
+    DEADLINE,
     ENDED,
     FIBERS,
     FIRST,
@@ -42,7 +43,19 @@ from flowmetal.vm.image import (
 )
 from flowmetal.vm.load import run_code
 from flowmetal.vm.quota import heap_due_at_most
-from flowmetal.vm.state import SLICE, CancelRequest, Fiber, Frame, Limits, Process, Region, Resume, Scope, Wait
+from flowmetal.vm.state import (
+    SLICE,
+    CancelRequest,
+    Deadline,
+    Fiber,
+    Frame,
+    Limits,
+    Process,
+    Region,
+    Resume,
+    Scope,
+    Wait,
+)
 from flowmetal.vm.waiting import register_wait
 
 #: Counters and numbers stay below this: a process that gave one out each nanosecond would need 30 years.
@@ -92,6 +105,7 @@ class _Row:
     resume: int = 0
     value: Any = None
     cancelled: Any = None
+    deadline: Any = 0
 
 
 class _Restorer:
@@ -146,7 +160,7 @@ class _Restorer:
         row = self.fibers.get(_number(number))
         if row is None:
             row = self.fibers[number] = _Row()
-        if not 0 <= _integer(kept) <= len(row.frames) or not 0 <= _integer(state) < 2 * NEW:
+        if not 0 <= _integer(kept) <= len(row.frames) or not 0 <= _integer(state) < 2 * DEADLINE:
             raise ValueError("a fiber is malformed")
         if bool(state & NEW) != (row.scope is None):
             raise ValueError("a fiber is new twice, or never was")
@@ -160,6 +174,7 @@ class _Restorer:
         row.resume = state // RESUME_UNIT & RESUME_KINDS
         row.value = next(fields) if row.resume != Resume.ENTER else None
         row.cancelled = next(fields) if state & CANCELLED else None
+        row.deadline = next(fields) if state & DEADLINE else Deadline.UNSET
         row.frames[kept:] = fields
 
     # ---- building
@@ -209,6 +224,18 @@ class _Restorer:
         else:
             set_state(mutable, [value(atom) for atom in state])
 
+    def _deadline(self, fiber: Fiber, deadline: int) -> None:
+        process = self.process
+        if deadline > 0:
+            if deadline >= process.next_request or deadline in process.deadlines:
+                raise ValueError("a deadline is no request of its own")
+            process.deadlines[deadline] = fiber.id
+        elif deadline == Deadline.UNSET:
+            process.cleaning[fiber.id] = None
+        elif deadline not in (Deadline.OVER, Deadline.NONE):
+            raise ValueError("a fiber has a deadline of no known kind")
+        fiber.deadline = deadline
+
     def _fiber(self, number: int, row: _Row) -> None:
         process, value = self.process, self.decoder.value
         if number >= process.next_fiber or (row.scope == 0) != (number == 1):
@@ -230,6 +257,9 @@ class _Restorer:
             _expect(fiber.resume[1], ErrorValue)
         if row.cancelled is not None:
             fiber.cancelled = _expect(value(row.cancelled), ErrorValue)
+            self._deadline(fiber, _integer(row.deadline))
+        elif row.deadline:
+            raise ValueError("a fiber that was not cancelled has a deadline")
         mount(fiber, [self._frame(frame) for frame in row.frames])
         if not fiber.regions or fiber.regions[0] != 0 or fiber.frames[0][1] != Region.SCOPE:
             raise ValueError("a fiber does not stand on a scope")
@@ -273,7 +303,7 @@ class _Restorer:
         for atom in self.opened:
             promise = _expect(self.decoder.value(atom), Promise)
             if promise.state == "pending":
-                if not 0 < promise.request < process.next_request:
+                if not 0 < promise.request < process.next_request or promise.request in process.deadlines:
                     raise ValueError("a promise is of a request that there was not")
                 process.request_promises[promise.request] = promise
         for fiber in process.fibers.values():
@@ -281,7 +311,8 @@ class _Restorer:
             enters = fiber.resume[0] == Resume.ENTER
             kind, what = fiber.wait or (0, 0)
             if kind == Wait.REQUEST:
-                if what in process.request_waits or what in process.request_promises or what >= process.next_request:
+                taken = (process.request_waits, process.request_promises, process.deadlines)
+                if what >= process.next_request or any(what in one for one in taken):
                     raise ValueError("a request is waited for that there was not, or that another one waits for")
             elif kind == Wait.SCOPE:
                 if top[0] is not None or top[1] != Region.SCOPE or top[2] != what or not process.scopes[what].living:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.vm.faults import fault
+from flowmetal.vm.fibers import set_deadline
 from flowmetal.vm.machine import run_fiber
 from flowmetal.vm.state import SLICE, Failed, Idle, Outcome, OutOfFuel, Process
 
@@ -23,6 +24,8 @@ def run(process: Process, fuel: int | None = None) -> Outcome:
             outcome = process.end
             break
         if not process.ready:
+            if process.cleaning and set_deadline(process):
+                continue
             outcome = Idle()
             break
         fiber = process.fibers[process.ready.popleft()]

@@ -45,6 +45,12 @@ class Wait:
     REQUEST, PROMISE, ANY, SCOPE, REALIZE = 1, 2, 3, 4, 5
 
 
+class Deadline:
+    """What `Fiber.deadline` is where it is no request: there is none yet, it is over, or nobody would tell."""
+
+    UNSET, OVER, NONE = 0, -1, -2
+
+
 class Resume:
     """What a fiber goes on with: `Fiber.resume` is (kind, value)."""
 
@@ -91,6 +97,7 @@ class Fiber:
     __slots__ = (
         "cancelled",
         "changed",
+        "deadline",
         "frames",
         "id",
         "known",
@@ -111,6 +118,7 @@ class Fiber:
         self.wait: tuple[int, Any] | None = None
         self.resume: tuple[int, Any] = ENTER
         self.cancelled: ErrorValue | None = None  # raised at every suspension point from now on
+        self.deadline = 0  # of its `finally` blocks: the number of a request, or one of Deadline
         self.saved: list[Frame] = []  # the frames as the last segment wrote them
         self.changed = False  # since the last segment; set by Process.mark
         self.known = False  # a segment since the last checkpoint has its scope and promise
@@ -183,10 +191,10 @@ class Process:
     """A running program: its fibers and what they share.  `image` (image.py) writes it down."""
 
     __slots__ = (
-        "changed", "changed_scopes", "end", "ended", "fibers", "fuel", "globals", "heap_due", "image", "limits",
-        "next_fiber", "next_name", "next_request", "next_scope", "next_token", "opened", "outbox", "program", "ready",
-        "realizes_result", "request_promises", "request_waits", "running", "scopes", "slice_end", "slice_left",
-        "slices", "stepping", "table", "touched", "waiters",
+        "changed", "changed_scopes", "cleaning", "deadlines", "end", "ended", "fibers", "fuel", "globals",
+        "heap_due", "image", "limits", "next_fiber", "next_name", "next_request", "next_scope", "next_token",
+        "opened", "outbox", "program", "ready", "realizes_result", "request_promises", "request_waits", "running",
+        "scopes", "slice_end", "slice_left", "slices", "stepping", "table", "touched", "waiters",
     )  # fmt: skip
 
     def __init__(self, program: Program, table: Any, limits: Limits) -> None:
@@ -198,6 +206,8 @@ class Process:
         self.scopes: dict[int, Scope] = {}
         self.request_waits: dict[int, int] = {}  # request number -> the fiber that waits for it
         self.request_promises: dict[int, Promise] = {}  # request number -> promise, for `request`
+        self.deadlines: dict[int, int] = {}  # request number -> the fiber whose `finally` blocks it ends
+        self.cleaning: dict[int, None] = {}  # cancelled fibers that have no deadline yet
         self.waiters: dict[int, list[int]] = {}  # id() of a promise or lazy sequence -> fibers waiting for it
         self.globals: dict[tuple[str, str], Any] = {}  # (module, name) -> this process's copy of a mutable global
         self.next_fiber = 1

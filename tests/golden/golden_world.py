@@ -133,7 +133,7 @@ class World:
                 vm.answer_now_error(process, asked.number, ErrorValue(keyword(kind), message))
             else:
                 vm.answer_now(process, asked.number, read_data(text))
-        elif name == "sleep":
+        elif name in ("sleep", "flowmetal/finally"):
             until = asked.payload
             self.sleeping[asked.number] = self.now + until.ns if isinstance(until, Duration) else until.ns
         else:

@@ -152,7 +152,7 @@ CANCELLATION: dict[str, tuple[str, tuple[str, ...], list[str], str]] = {
     "a failing scope cancels": (
         '(defn main [] (scope (async (try (perform :a 1) (finally (perform :b 2)))) (perform :c 3) (throw (error :x "x"))))',
         ("1=nil", "3=nil"),
-        ["c 3", "a 1", "cancel 2", "b 2"],
+        ["c 3", "a 1", "cancel 2", "b 2", 'flowmetal/finally #duration "PT30S"', "cancel 4"],
         "error :x x",
     ),
     "one that waits for an awaited promise": (
@@ -251,7 +251,7 @@ HANDLERS: dict[str, tuple[str, tuple[str, ...], list[str], str]] = {
         "(defn main [] (handle (scope (async (try (perform :a 1) (finally (perform :b 2)))) (perform :now 0) (perform :ask 3))"
         " (:ask [x resume] (perform :c 4))))",
         ("1=nil", "3=:value", "4=nil"),
-        ["now 0", "a 1", "c 4", "cancel 2", "b 2"],
+        ["now 0", "a 1", "c 4", "cancel 2", "b 2", 'flowmetal/finally #duration "PT30S"', "cancel 5"],
         ":value",
     ),
     "a scope in the body while the clause waits": (
