@@ -85,15 +85,20 @@ class SimulatedStore(MemoryStore):
         return future
 
 
-class _Forgetful(Interpreter):
-    """An interpreter that keeps no process in memory and ends its turns at every step: each turn loads what the last
-    one saved."""
+class _SimulatedInterpreter(Interpreter):
+    """An interpreter that keeps no process in memory, or ends its turns at every step, as its simulation says."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        super().__init__(simulation.store, simulation.config, programs=simulation.programs)
 
     def _keep_hot(self, live: Live) -> None:
-        pass
+        if not self._simulation.forgetful:
+            super()._keep_hot(live)
 
     def _make_setting(self) -> Setting:
-        return replace(super()._make_setting(), entries_max=1, cut_slices=1)
+        setting = super()._make_setting()
+        return replace(setting, entries_max=1, cut_slices=1) if self._simulation.short_turns else setting
 
 
 class Simulation:
@@ -102,7 +107,8 @@ class Simulation:
     An effect that is not in the table is left unanswered.  The answer of "http/callback" is delivered to its token.
     `seed` decides all entropy.  `functions` are answered inside the interpreter.  `kill` says of a commit, its number
     and commands, whether the interpreter dies right after it, with all it has in memory, so that a new one takes over.
-    `forgetful`: no process is kept in memory between two steps.
+    `forgetful`: no process is kept in memory, each turn loads what the last one saved; `short_turns`: a turn ends at every
+    step and saves what it has.
     """
 
     def __init__(
@@ -116,10 +122,12 @@ class Simulation:
         begin: int = BEGIN,
         kill: Callable[[int, Sequence[Command]], bool] | None = None,
         forgetful: bool = False,
+        short_turns: bool = False,
     ) -> None:
         self.clock = Clock(begin)
         self.kill = kill
         self.forgetful = forgetful
+        self.short_turns = short_turns
         self._stepping = False
         self._dead = False  # a commit of the outside was the interpreter's last
         self.store: MemoryStore = SimulatedStore(self.clock, self._committed)
@@ -214,8 +222,7 @@ class Simulation:
             self._dead = True
 
     def _new_interpreter(self) -> Interpreter:
-        made = _Forgetful if self.forgetful else Interpreter
-        interpreter = made(self.store, self.config, programs=self.programs)
+        interpreter = _SimulatedInterpreter(self)
         for effect, function in self.functions.items():
             interpreter.register(effect, function, inline=True)
         return interpreter

@@ -7,7 +7,7 @@ import sys
 
 from flowmetal.engine.events import decode_event, describe
 from tests.scenarios.data import named, scenarios
-from tests.scenarios.ways import UNDISTURBED, Way, all_ways, differences, line, run, unmet
+from tests.scenarios.ways import UNDISTURBED, Way, all_ways, compare, line, run, unmet
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
     if asked.name is None:
         return everything()
     scenario = named(asked.name)
-    way = Way(asked.kill, asked.kill_every, asked.kill_call, asked.restore, asked.cut)
+    way = Way(asked.kill, asked.kill_every, asked.kill_call, asked.forget, asked.restore, asked.cut)
     whole = run(scenario)
     seen = whole if way == UNDISTURBED else run(scenario, way)
     for pid, process in seen.processes.items():
@@ -39,7 +39,7 @@ def main() -> int:
     print(
         f"{seen.commits} commits, {seen.crashes} deaths, calls {seen.calls}, doubled {seen.doubled}, told {seen.told}"
     )
-    problems = unmet(scenario, whole) + differences(whole, seen)
+    problems = unmet(scenario, whole) + compare(scenario, way, whole, seen)
     for problem in problems:
         print("PROBLEM", problem)
     return bool(problems)
@@ -58,7 +58,7 @@ def everything() -> int:
             commits += seen.commits
             deaths += seen.crashes
             doubled += sum(seen.doubled.values()) - sum(whole.doubled.values())
-            problems += [(way, problem) for problem in differences(whole, seen)]
+            problems += [(way, problem) for problem in compare(scenario, way, whole, seen)]
         for way, problem in problems:
             failures += 1
             print(f"{line(scenario, way)}\n  {problem}", flush=True)

@@ -22,9 +22,20 @@ from flowmetal.engine.events import LocalDone, decode_event
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.engine.live import Loaded, entries_from
 from flowmetal.engine.simulate import Killed, Simulation
-from flowmetal.reading.data import read_all_data
+from flowmetal.reading.data import read_all_data, read_data
 from flowmetal.store import StoreError
-from flowmetal.store.interface import Command, Complete, Deliver, Extend, Post, PutArtifact, Request, Start, Take
+from flowmetal.store.interface import (
+    Command,
+    Complete,
+    Deliver,
+    Extend,
+    Operate,
+    Post,
+    PutArtifact,
+    Request,
+    Start,
+    Take,
+)
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.requests import MAX_LEASE_MS
 from flowmetal.values import (
@@ -175,6 +186,7 @@ class World(Simulation):
         kill: Callable[[int, Sequence[Command]], bool] | None = None,
         kill_call: int = 0,
         forgetful: bool = False,
+        short_turns: bool = False,
         fuel: int | None = None,
     ) -> None:
         self.scenario = scenario
@@ -196,7 +208,13 @@ class World(Simulation):
             config = replace(config, limits=Limits(frames=scenario.config["frames"]))
         if fuel is not None:
             config = replace(config, fuel=fuel)
-        super().__init__(programs=lambda hash: loaded, functions=functions, config=config, forgetful=forgetful)
+        super().__init__(
+            programs=lambda hash: loaded,
+            functions=functions,
+            config=config,
+            forgetful=forgetful,
+            short_turns=short_turns,
+        )
         self.store.submit([PutArtifact(self.hash, b"scenario", scenario.program.split()[1].rstrip(")"))]).result()
         self._before = self.store.commits
         self.kill = None if kill is None else lambda number, commands: kill(number - self._before, commands)
@@ -339,6 +357,12 @@ class World(Simulation):
         call = read_call(text, self.scenario.start[0].function.partition("/")[0])
         pid, created = self._start(call.function, call.arguments, call.id)
         return f"{'started' if created else 'is'} {pid}"
+
+    def _do_operate(self, text: str) -> str:
+        """Asks the store for an operation: `operate NAME PAYLOAD`."""
+        name, _, payload = text.partition(" ")
+        answer: bytes = self.store.submit([Operate(name, encode_value(read_data(payload)))]).result()[0]
+        return print_string(decode_value(answer))
 
     def _do_deliver(self, text: str) -> str:
         """Delivers to the n-th callback that any process asked for."""

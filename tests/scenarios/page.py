@@ -25,12 +25,16 @@ Each is run by the production engine over a store in memory and a clock that onl
    for every commit, one in which it dies after every commit, and one for every call of a function of the interpreter's
    own process, in which it dies when the function is done and its answer is not saved;
 3. with suspension and restore at every step: nothing is kept in memory between two turns, a turn ends at every step, and
-   each loads what the last one saved; also with turns that end after three calls, and with deaths in between.
+   each loads what the last one saved; also with turns as long as usual, with turns that end after three calls, and with
+   deaths in between.
 
 Status, result, attributes and the log of every process have to be equal to the byte, times included; what happened
 outside has to be equal by idempotency key, with payload and answer; and so has what callers and people were told.
 A service of a scenario has its effect once for a key. A call that was made again with its key, since its answer was not
-saved when the interpreter died, is counted apart: that is the [at-least-once](architecture.md) of effects outside.
+saved when the interpreter died, is counted apart: that is the [at-least-once](architecture.md) of effects outside. Where processes contend for one thing
+(`contended`), a turn that ends earlier lets another process go first; there logs are compared under deaths and restores between
+turns, and all else always. Also compared is what the store holds besides: the key-value table, names, queues, schedules, open
+requests, timers.
 
 ```console
 $ make scenarios
@@ -66,7 +70,7 @@ calls = {{ charge = 2 }}
 | `answers.EFFECT` | what its service does with the first attempt, the second ...; the last stays. Or a table by payload, with `else` |
 | `inside` | effects answered by functions of the interpreter's own process instead of by a worker |
 | `outside` | what happens when: a time after the beginning, a verb, and more |
-| `config` | `serve-later`: no worker runs until `serve`; `frames`: the quota of nested calls; `cut`: calls of a turn where turns are cut |
+| `config` | `serve-later`: no worker runs until `serve`; `frames`: the quota of nested calls; `contended`; `cut`: calls of a turn where turns are cut |
 | `result` `error` `status` `log` `logged` `took` | what must come of the first process: its value, error, status, kinds of events, what it logged, how long it took |
 | `effects` `calls` `keys` | effects outside by key, calls that reached the service undisturbed, the keys |
 | `processes` `results` `told` | status and value of other processes, by pid; what callers and people were told |
@@ -76,7 +80,7 @@ Words of an answer, before the value or `!kind message`: `after TIME`; `twice`; 
 its lease has run out); `failing` (it has its effect and answers with an error). `payload` in a value is what was asked.
 
 Verbs of the outside: `message` `cancel` `pause` `resume` `retry` with a pid or id; `deliver N VALUE` to the n-th callback;
-`start CALL`; `serve` and `close` a worker; `mend EFFECT WORDS`.
+`start CALL`; `operate NAME PAYLOAD`; `serve` and `close` a worker; `mend EFFECT WORDS`.
 """
 
 

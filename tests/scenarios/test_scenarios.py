@@ -16,13 +16,13 @@ from tests.scenarios import outside
 from tests.scenarios.data import Scenario, named, scenarios
 from tests.scenarios.outside import Service
 from tests.scenarios.page import PAGE, page
-from tests.scenarios.ways import Seen, Way, all_ways, differences, line, run, some_ways, unmet
+from tests.scenarios.ways import Seen, Way, all_ways, compare, line, run, some_ways, unmet
 
 
 def check(scenario: Scenario, ways: Iterator[Way], whole: Seen) -> None:
     for way in ways:
         seen = run(scenario, way)
-        found = differences(whole, seen)
+        found = compare(scenario, way, whole, seen)
         assert not found, f"{found[0]}\nto repeat it:\n  {line(scenario, way)}"
 
 
@@ -83,6 +83,6 @@ def test_the_harness_notices_an_engine_that_is_broken(what: str, monkeypatch: py
 
 def _differs(scenario: Scenario, way: Way, whole: Seen) -> bool:
     try:
-        return bool(differences(whole, run(scenario, way)))
+        return bool(compare(scenario, way, whole, run(scenario, way)))
     except (FlowmetalError, LanguageError, outside.Runaway):
         return True

@@ -28,14 +28,15 @@ class Way:
     kill: int = 0  # the interpreter dies right after this commit
     kill_every: int = 0  # ... after every commit whose number this divides
     kill_call: int = 0  # ... when this call of an in-process function is done and its answer is not yet saved
-    restore: bool = False  # each turn is one step and loads what the last one saved
+    forget: bool = False  # each turn loads what the last one saved
+    restore: bool = False  # and each turn is one step
     cut: bool = False  # and turns end after a few calls
 
     def options(self) -> str:
         """The way as options of the command line."""
         numbers = [("--kill", self.kill), ("--kill-every", self.kill_every), ("--kill-call", self.kill_call)]
         words = [f"{name} {number}" for name, number in numbers if number]
-        return " ".join(words + ["--restore"] * self.restore + ["--cut"] * self.cut)
+        return " ".join(words + ["--forget"] * self.forget + ["--restore"] * self.restore + ["--cut"] * self.cut)
 
 
 UNDISTURBED = Way()
@@ -65,11 +66,19 @@ class Seen:
     doubled: dict[str, int]
     values: dict[int, str]  # results, printed
     errors: dict[int, Any]
+    spaces: dict[str, list[tuple[bytes, bytes]]]  # what else the store holds: the key-value table, queues, names ...
+
+
+#: What the store holds that a death or a restore may change: images and how they were saved, and who runs what.
+VOLATILE = frozenset(
+    "meta artifacts processes states log checkpoints texts inbox ready interpreters partitions clients leftovers".split()
+)
 
 
 def all_ways(whole: Seen) -> Iterator[Way]:
     """All ways to disturb a scenario that came to `whole`."""
     yield Way(kill_every=1)
+    yield Way(forget=True)
     yield Way(restore=True)
     yield Way(restore=True, kill_every=2)
     yield Way(cut=True)
@@ -82,6 +91,7 @@ def all_ways(whole: Seen) -> Iterator[Way]:
 def some_ways(whole: Seen) -> Iterator[Way]:
     """The merciless ones, and deaths spread over the run."""
     yield Way(kill_every=1)
+    yield Way(forget=True)
     yield Way(restore=True)
     step = max(1, -(-whole.commits // SHARE))
     for number in range(1, whole.commits + 1, step):
@@ -105,8 +115,9 @@ def run(scenario: Scenario, way: Way = UNDISTURBED) -> Seen:
                 return False  # who dies whenever it has joined never does anything
             return number == way.kill or (way.kill_every > 0 and number % way.kill_every == 0)
 
+    short = way.restore or way.cut
     fuel = scenario.config.get("cut", CUT) if way.cut else None
-    world = World(scenario, kill, way.kill_call, way.restore or way.cut, fuel)
+    world = World(scenario, kill, way.kill_call, way.forget or short, short, fuel)
     world.play()
     return _seen(world)
 
@@ -144,11 +155,12 @@ def _seen(world: World) -> Seen:
         {effect: service.doubled for effect, service in world.services.items()},
         values,
         errors,
+        {name: list(table.from_key(b"")) for name, table in store._tables.items() if name not in VOLATILE},
     )
 
 
-def differences(one: Seen, other: Seen) -> list[str]:
-    """Where two runs differ: result, log, and effects outside must be equal."""
+def differences(one: Seen, other: Seen, logs: bool = True) -> list[str]:
+    """Where two runs differ: result, log, and effects outside must be equal.  `logs`: whether logs are looked at."""
     found: list[str] = []
     if one.processes.keys() != other.processes.keys():
         found.append(f"processes {sorted(one.processes)} and {sorted(other.processes)}")
@@ -159,15 +171,32 @@ def differences(one: Seen, other: Seen) -> list[str]:
         if a.result != b.result:
             texts = [value_text(data) if data is not None else "none" for data in (a.result, b.result)]
             found.append(f"{pid}: result {texts[0]}; {texts[1]}")
-        if a.log != b.log:
+        if logs and a.log != b.log:
             found.append(_of_logs(pid, a.log, b.log))
     if one.effects != other.effects:
         found.append(
             f"effects only here {set(one.effects) - set(other.effects)}, only there {set(other.effects) - set(one.effects)}"
         )
+    for name, rows in one.spaces.items():
+        if rows != other.spaces[name]:
+            found.append(f"the store's {name}: {_first_of(rows, other.spaces[name])}")
     if one.told != other.told:
         found.append(f"told {one.told}; {other.told}")
     return found
+
+
+def compare(scenario: Scenario, way: Way, whole: Seen, seen: Seen) -> list[str]:
+    """Where a disturbed run differs from the undisturbed one.
+
+    Where processes contend for one thing, a turn that ends earlier lets another process go first; who wins is then in the
+    logs, and only what must come of it in any order is compared.
+    """
+    contended = bool(scenario.config.get("contended")) and (way.restore or way.cut)
+    return differences(whole, seen, logs=not contended)
+
+
+def _first_of(one: list[tuple[bytes, bytes]], other: list[tuple[bytes, bytes]]) -> str:
+    return f"only here {[row for row in one if row not in other][:3]}, only there {[row for row in other if row not in one][:3]}"
 
 
 def _of_logs(pid: int, a: tuple[bytes, ...], b: tuple[bytes, ...]) -> str:
