@@ -107,8 +107,8 @@ class Simulation:
     An effect that is not in the table is left unanswered.  The answer of "http/callback" is delivered to its token.
     `seed` decides all entropy.  `functions` are answered inside the interpreter.  `kill` says of a commit, its number
     and commands, whether the interpreter dies right after it, with all it has in memory, so that a new one takes over.
-    `forgetful`: no process is kept in memory, each turn loads what the last one saved; `short_turns`: a turn ends at every
-    step and saves what it has.
+    `forgetful`: no process is kept in memory, each turn loads what the last one saved; `short_turns`: a turn ends at
+    every step and saves what it has.
     """
 
     def __init__(

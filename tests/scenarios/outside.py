@@ -230,7 +230,8 @@ class World(Simulation):
         self._actions = [replace_at(action, begin) for action in self._actions]
         for call in self.scenario.start:
             self._start(call.function, call.arguments, call.id)
-        self.run()
+        until = self.scenario.config.get("until")
+        self.run(until=None if until is None else begin + nanoseconds(until))
 
     def _new_interpreter(self) -> Interpreter:
         made = super()._new_interpreter()
@@ -357,6 +358,11 @@ class World(Simulation):
         call = read_call(text, self.scenario.start[0].function.partition("/")[0])
         pid, created = self._start(call.function, call.arguments, call.id)
         return f"{'started' if created else 'is'} {pid}"
+
+    def _do_away(self, text: str) -> None:
+        """Nobody runs anything for a time."""
+        self.clock.advance(nanoseconds(text))
+        self.interpreter.look_now()
 
     def _do_operate(self, text: str) -> str:
         """Asks the store for an operation: `operate NAME PAYLOAD`."""

@@ -70,7 +70,7 @@ calls = {{ charge = 2 }}
 | `answers.EFFECT` | what its service does with the first attempt, the second ...; the last stays. Or a table by payload, with `else` |
 | `inside` | effects answered by functions of the interpreter's own process instead of by a worker |
 | `outside` | what happens when: a time after the beginning, a verb, and more |
-| `config` | `serve-later`: no worker runs until `serve`; `frames`: the quota of nested calls; `contended`; `cut`: calls of a turn where turns are cut |
+| `config` | `serve-later`: no worker runs until `serve`; `frames`: the quota of nested calls; `contended`; `until`: when a run ends that would go on; `cut`: calls of a turn where turns are cut |
 | `result` `error` `status` `log` `logged` `took` | what must come of the first process: its value, error, status, kinds of events, what it logged, how long it took |
 | `effects` `calls` `keys` | effects outside by key, calls that reached the service undisturbed, the keys |
 | `processes` `results` `told` | status and value of other processes, by pid; what callers and people were told |
@@ -80,7 +80,8 @@ Words of an answer, before the value or `!kind message`: `after TIME`; `twice`; 
 its lease has run out); `failing` (it has its effect and answers with an error). `payload` in a value is what was asked.
 
 Verbs of the outside: `message` `cancel` `pause` `resume` `retry` with a pid or id; `deliver N VALUE` to the n-th callback;
-`start CALL`; `operate NAME PAYLOAD`; `serve` and `close` a worker; `mend EFFECT WORDS`.
+`start CALL`; `operate NAME PAYLOAD`; `serve` and `close` a worker; `mend EFFECT WORDS`;
+`away TIME`, for which nobody runs anything.
 """
 
 

@@ -71,7 +71,21 @@ class Seen:
 
 #: What the store holds that a death or a restore may change: images and how they were saved, and who runs what.
 VOLATILE = frozenset(
-    ["meta", "artifacts", "processes", "states", "log", "checkpoints", "texts", "inbox", "ready", "interpreters", "partitions", "clients", "leftovers"]
+    [
+        "meta",
+        "artifacts",
+        "processes",
+        "states",
+        "log",
+        "checkpoints",
+        "texts",
+        "inbox",
+        "ready",
+        "interpreters",
+        "partitions",
+        "clients",
+        "leftovers",
+    ]
 )
 
 
