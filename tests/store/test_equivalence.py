@@ -14,9 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from flowmetal.reading import read_data
 from flowmetal.store import StoreError, codec, layout, open_store, rows
 from flowmetal.store.committer import Unit
 from flowmetal.store.interface import (
+    Ask,
     Command,
     Complete,
     Deliver,
@@ -24,6 +26,7 @@ from flowmetal.store.interface import (
     Fire,
     Join,
     Leave,
+    Operate,
     Post,
     PutArtifact,
     Request,
@@ -37,6 +40,7 @@ from flowmetal.store.lmdb_store import LmdbStore
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.opening import StoreHandle
 from flowmetal.store.wire_codec import decode_commands, decode_results, encode_commands, encode_results
+from flowmetal.values import encode_value
 
 SECOND = 1_000_000_000
 HASH = b"h" * 32
@@ -74,8 +78,29 @@ starts = st.builds(
     name=st.sampled_from(["deploy", "deploy", "none"]),
     id=st.sampled_from([None, None, "x", "y"]),
     attributes=st.sampled_from([{}, {"k": 1, "l": [1, "two", None]}]),
+    queue=st.sampled_from([None, None, None, ("q", None, 0, 0, None), ("q", "key", 2, 4 * SECOND, "once")]),
 )
 posts = st.builds(Post, pids, kinds, data, small)
+
+#: Operations with what they are given, some of which is refused.
+asked = st.sampled_from(
+    [
+        ("kv/put", '["a" 1]'),
+        ("kv/put", '["ab" "two" {:expires #duration "PT5S"}]'),
+        ("kv/get", '["a"]'),
+        ("kv/delete", '["a"]'),
+        ("kv/compare-and-set", '["a" 1 2]'),
+        ("kv/list", '["a"]'),
+        ("queue/define", '{:name "q" :concurrency 1}'),
+        ("queue/define", '{:name "q" :rate "1/3s"}'),
+        ("queue/stats", '"q"'),
+        ("queue/remove", '"q"'),
+        ("nothing/there", "[1]"),
+    ]
+).map(lambda one: (one[0], encode_value(read_data(one[1]))))
+asks = st.builds(lambda number, one: Ask(number, *one), numbers, asked) | st.builds(
+    lambda number, start: Ask(number, "spawn", encode_value(None), start), numbers, starts
+)
 
 
 @st.composite
@@ -100,7 +125,7 @@ def turns(draw: st.DrawFn) -> Turn:
         timers=tuple(draw(st.lists(timers, max_size=7))),
         tokens=tuple((f"t{draw(small)}", found.number) for found in opened[:1]),
         posts=tuple(draw(st.lists(posts, max_size=2))),
-        starts=tuple(draw(st.lists(starts, max_size=1))),
+        asks=tuple(draw(st.lists(asks, max_size=2))),
         checkpoint=draw(st.sampled_from([None, None, b"image"])),
         result=draw(st.sampled_from([None, b"result"])),
         waits=draw(st.sampled_from(["", "é for something"])),
@@ -115,6 +140,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     turns(),
     starts,
     posts,
+    asked.map(lambda one: Operate(*one)),
     st.builds(Take, st.lists(effects, min_size=1, max_size=3).map(tuple), st.just("w"), small, st.just(5000)),
     st.builds(Complete, pids, numbers, st.integers(0, 2), st.booleans(), data),
     st.builds(Extend, pids, numbers, st.integers(0, 2), st.just(9000)),
@@ -240,7 +266,7 @@ def check_indexes(spaces: dict[str, list[tuple[bytes, bytes]]]) -> None:
         layout.due_key(due, pid, *timer) for pid, row in processes.items() for timer, due in row.timers.items()
     }
     assert not timed & near_timed
-    assert due == leases | timed | near_timed
+    assert {key for key in due if key[-1] not in (codec.DELAY, codec.WAKE)} == leases | timed | near_timed
     assert all((row.state == codec.TAKEN) == bool(row.lease_until) for row in requests_open.values())
     inboxes = [(layout.read_pid(key), layout.read_u64(key, 5) >= codec.MESSAGES) for key, _ in spaces[layout.INBOX]]
     for pid, row in processes.items():
