@@ -21,6 +21,7 @@ from typing import Any
 
 from flowmetal.store.batches import StaleBatch, apply_batch
 from flowmetal.store.changes import Changes
+from flowmetal.store.clock import CLOCK_FILE, SteadyClock
 from flowmetal.store.committer import Committer, Unit, commands_unit
 from flowmetal.store.errors import StoreError
 from flowmetal.store.futures import make_future, settle
@@ -67,6 +68,8 @@ class LmdbStore(StoreReads):
         self.id = self.engine.id
         self.origins = {}
         self._clock = clock
+        if isinstance(clock, SteadyClock):
+            clock.share(path / CLOCK_FILE)
         self._latest = 0
         self._fault = fault
         self._clock_lock = threading.Lock()
@@ -153,6 +156,8 @@ class LmdbStore(StoreReads):
         self._interpreters.release()
         self.engine.close()
         self._owner_lock.release()
+        if isinstance(self._clock, SteadyClock):
+            self._clock.close()
         _open_stores.discard(self)
 
     def _drop_when_left(self, future: Future[list[Any]], interpreter: str) -> None:

@@ -457,3 +457,41 @@ def test_stores_have_a_clock_that_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(clock, "_wall", lambda: before - 3600 * SECOND)
     eventually(lambda: folder.now() > before)
     folder.close()
+
+
+def test_processes_share_a_clock_that_is_set_back(tmp_path: Path) -> None:
+    wall, elapsed, path = 1000 * SECOND, 5 * SECOND, tmp_path / "clock"
+    first = SteadyClock(lambda: wall, lambda: elapsed)
+    first.share(path)
+    wall -= 3600 * SECOND
+    second = SteadyClock(lambda: wall, lambda: elapsed)
+    assert second() == wall  # alone
+    second.share(path)
+    elapsed += SECOND
+    assert first() == second() == 1001 * SECOND
+    first.close()
+    third = SteadyClock(lambda: wall, lambda: elapsed)
+    third.share(path)
+    assert third() == 1001 * SECOND  # also one that begins later
+    wall += 3605 * SECOND
+    assert (third(), second()) == (1005 * SECOND, 1005 * SECOND)
+    assert (first.close(), first()) == (None, 1005 * SECOND)  # by its own, it goes on with the time of day
+
+
+def test_a_clock_of_before_the_machine_started_is_not_shared(tmp_path: Path) -> None:
+    path = tmp_path / "clock"
+    for found in (b"", b"x", b"another boot....", b"another boot...." + (1 << 62).to_bytes(8, "little")):
+        path.write_bytes(found)
+        clock = SteadyClock(lambda: 1000 * SECOND, lambda: 5 * SECOND)
+        clock.share(path)
+        assert clock() == 1000 * SECOND
+        clock.close()
+    clock = SteadyClock(lambda: 1000 * SECOND, lambda: 5 * SECOND)
+    clock.share(tmp_path)  # a folder
+    assert clock() == 1000 * SECOND
+
+
+def test_a_look_that_takes_long_does_not_put_the_clock_ahead() -> None:
+    moments = iter([0, 10, 3600, 3610])
+    clock = SteadyClock(lambda: 1000 * SECOND + next(moments) * SECOND, lambda: next(moments) * SECOND)
+    assert clock() <= 4610 * SECOND
