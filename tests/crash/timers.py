@@ -177,7 +177,7 @@ def run(timers: int, kills: int, seed: int, folder: Path, say: Callable[[str], N
     """One run; what was seen of it."""
     chance = random.Random(seed)
     machine = Machine(folder)
-    window = max(5.0, timers / 1000)
+    window = max(3.0, timers / 1000)
     begun = time.monotonic()
     setup = timers / BEGINNING_RATE + 2.0
     first = machine.time_of_day() + int(setup * SECOND)
