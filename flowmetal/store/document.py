@@ -41,21 +41,21 @@ when it dies the next one takes `owner.lock`.
 
 ## Time
 
-Everything that is due is due by the store's clock: timers, deadlines, leases, schedules. A timer never fires before its
-instant by this clock, and fires once. The clock is the time of day of the machine, with two differences:
+Everything that is due is due by the store's clock: timers, deadlines, leases, schedules. A timer never fires before
+its instant by this clock, and fires once. The clock is the time of day of the machine, with two differences:
 
 * It never goes back. Where the time of day is set back, by an hour say, the clock of the store goes on at the pace at
-  which time passes, and is ahead of the time of day until that has caught up. What was to be due in ten minutes is due in
-  ten minutes.
-* All processes that use a store have the same clock, by the file `clock`, also one that starts after the time of day was
-  set back. It lasts until the machine starts again. Where the system does not tell whether two processes have the same
-  monotonic clock (no `/proc`), each has its own.
+  which time passes, and is ahead of the time of day until that has caught up. What was to be due in ten minutes is
+  due in ten minutes.
+* All processes that use a store have the same clock, by the file `clock`, also one that starts after the time of day
+  was set back. It lasts until the machine starts again. Where the system does not tell whether two processes have the
+  same monotonic clock (no `/proc`), each has its own.
 
-Where the time of day is set forward, by a day say, or the machine slept, the clock follows: what it jumped over is due at
-once, in the order of its instants, 1,000 timers in a transaction. Schedules say themselves what is done about runs that
-were missed. If the time of day was wrong, far in the future, and is set right, the clock of the store stays ahead: stop all
-processes of the store and remove the file `clock`, or start the machine again. Then the clock goes back this once, and what
-was set meanwhile is due later.
+Where the time of day is set forward, by a day say, or the machine slept, the clock follows: what it jumped over is
+due at once, in the order of its instants, 1,000 timers in a transaction. Schedules say themselves what is done about
+runs that were missed. If the time of day was wrong, far in the future, and is set right, the clock of the store stays
+ahead: stop all processes of the store and remove the file `clock`, or start the machine again. Then the clock goes
+back this once, and what was set meanwhile is due later.
 """
 
 SETTINGS = """\
