@@ -23,10 +23,10 @@ from flowmetal.values import (
     keyword,
     print_string,
 )
-from flowmetal.vm import FINALLY, KIND_CANCELLED, cancel
+from flowmetal.vm import FINALLY, KIND_CANCELLED, Process, cancel
 
 #: What is taken from the inbox of a paused process; everything else waits there until it goes on.
-CONTROL_KINDS = frozenset({"pause", "resume", "retry", "cancel"})
+CONTROL_KINDS = frozenset({"pause", "resume", "retry", "cancel", "linked"})
 
 #: How long the `finally` blocks of a cancelled process may take.
 CANCEL_DEADLINE = 30 * SECOND
@@ -34,6 +34,7 @@ CANCEL_DEADLINE = 30 * SECOND
 K_RETRY = keyword("retry")
 KIND_ERROR = keyword("error")
 KIND_TIMEOUT = keyword("timeout")
+KIND_LINKED = keyword("flowmetal/linked")
 KIND_UNREADABLE = keyword("flowmetal/unreadable")
 KIND_LOST = keyword("lost")
 KIND_STATUS = keyword("http/status")
@@ -58,6 +59,8 @@ def apply(draft: Draft, item: InboxEvent, go_on: Callable[[], None]) -> None:
             _spawned(draft, item.number, item.data)
         case "cancel":
             _cancel(draft, item.data, go_on)
+        case "linked":
+            _linked(draft, item.data, go_on)
         case "pause":
             if draft.live.status != "paused":
                 draft.pause(0, b"", "")
@@ -177,6 +180,12 @@ def _overdue(draft: Draft) -> None:
     if until > draft.now:
         draft.timers.append(Timer(until, 0, "deadline"))
         return
+    process = draft.live.process
+    first = process.fibers.get(1) if process is not None else None
+    cause = linked_cause(first.cancelled) if first is not None else None
+    if cause is not None:
+        draft.end("failed", events.Failed(draft.now, encode_value(plain_error(cause))), cause)
+        return
     error = ErrorValue(KIND_CANCELLED, "cancelled; its `finally` blocks did not end in time", None)
     draft.end("cancelled", events.Cancelled(draft.now, encode_value(error)), error)
 
@@ -229,7 +238,30 @@ def _cancel(draft: Draft, reason: bytes, go_on: Callable[[], None]) -> None:
         error = ErrorValue(KIND_CANCELLED, "the process was cancelled before it began", text)
         draft.end("cancelled", events.Cancelled(draft.now, encode_value(error)), error)
         return
-    cancel(live.process, text)
+    _stop(draft, live.process, text, None)
+
+
+def _linked(draft: Draft, data: bytes, go_on: Callable[[], None]) -> None:
+    """A process that this one is linked to has ended badly: this one is cancelled, and fails with the error."""
+    live = draft.live
+    error = decode_value(data)
+    assert isinstance(error, ErrorValue)  # the store made it
+    draft.entry(events.Linked(draft.now, data))
+    go_on()
+    if live.process is None:
+        draft.end("failed", events.Failed(draft.now, data), error)
+        return
+    _stop(draft, live.process, error.message, error)
+
+
+def linked_cause(error: ErrorValue | None) -> ErrorValue | None:
+    """The error to fail with, of one that cancels a process because of a link; None for any other."""
+    cause = None if error is None or error.kind is not KIND_CANCELLED else error.data
+    return cause if isinstance(cause, ErrorValue) and cause.kind is KIND_LINKED else None
+
+
+def _stop(draft: Draft, process: Process, reason: str | None, cause: ErrorValue | None) -> None:
+    cancel(process, reason, cause)
     draft.timers.append(Timer(draft.now + CANCEL_DEADLINE, 0, "deadline"))
     draft.unsaved = True
 

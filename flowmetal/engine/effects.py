@@ -56,6 +56,7 @@ OPEN_MAX = MAX_ITEMS
 SLEEP = "sleep"
 CALLBACK = "http/callback"
 RECEIVE = "receive"
+SEND = "send"
 ATTEMPTS = "flowmetal/attempts"  # hears of the failed attempts of another request; see deciding.py
 MORE_TIME = "flowmetal/more-time"  # while it is open a cancelled process is not ended for being late
 PERSON = "flowmetal/person"  # a person is asked; the process is paused until then
@@ -115,10 +116,17 @@ def _self(payload: Any, local: Local) -> Any:
 
 
 def _annotate(payload: Any, local: Local) -> Any:
-    if payload.__class__ is not Map:
-        fail("argument", f"annotate! takes a map, not {print_string(payload, limit=80)}")
-    merged = dict(local.attributes)
-    for key, value in payload.items():
+    local.attributes = merged_attributes("annotate!", local.attributes, payload)
+    local.annotated = True
+    return None
+
+
+def merged_attributes(who: str, old: dict[str, Any], given: Any) -> dict[str, Any]:
+    """Attributes with those of a map added; LanguageError for what cannot be one, or too many."""
+    if given.__class__ is not Map:
+        fail("argument", f"{who} takes a map, not {print_string(given, limit=80)}")
+    merged = dict(old)
+    for key, value in given.items():
         name = key.text if key.__class__ is Keyword else key
         if name.__class__ is not str or not 0 < len(name) <= ATTRIBUTE_KEY_CHARACTERS_MAX:
             fail("argument", f"an attribute's name must be a keyword or string, not {print_string(key, limit=80)}")
@@ -134,9 +142,7 @@ def _annotate(payload: Any, local: Local) -> Any:
         fail("argument", "attributes are text, numbers of 64 bits, booleans, nil, and vectors and maps of such")
     if size > MAX_ATTRIBUTE_BYTES:
         fail("limit", f"the attributes of a process have at most {MAX_ATTRIBUTE_BYTES} bytes; these have {size}")
-    local.attributes = merged
-    local.annotated = True
-    return None
+    return merged
 
 
 def _send(payload: Any, local: Local) -> Any:
@@ -165,6 +171,11 @@ LOCAL: dict[str, Callable[[Any, Local], Any]] = {
     "send": _send,
     "http/callback-url": _callback_url,
 }
+
+
+def is_by_name(effect: str, payload: Any) -> bool:
+    """Whether an effect is a message to a process by its name, which only the store knows."""
+    return effect == SEND and payload.__class__ is Vector and len(payload) == 2 and payload.get(0).__class__ is not Pid
 
 
 def checked_size(data: bytes) -> bytes:

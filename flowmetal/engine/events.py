@@ -193,9 +193,18 @@ class Cancelled:
     error: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A process that this one is linked to has ended badly, so this one ends with `error`."""
+
+    time: int
+    error: bytes
+
+
 Event = (
     Started | Requested | AttemptFailed | RetryPlanned | Answered | AnsweredError | LocalDone | TimerFired | TimedOut
     | CancelAsked | RequestCancelled | MessageReceived | CameLate | Paused | Resumed | Finished | Failed | Cancelled
+    | Linked
 )  # fmt: skip
 
 #: Permanent numbers and names of the kinds.  A number is never reused; a new field makes a new kind.
@@ -218,6 +227,7 @@ KINDS: dict[int, tuple[str, type[Any]]] = {
     16: ("done", Finished),
     17: ("failed", Failed),
     18: ("cancelled", Cancelled),
+    19: ("linked", Linked),
 }
 
 
@@ -360,5 +370,5 @@ def describe(event: Event, limit: int | None = TEXT_MAX) -> str:
             return f"resumed, #{number} tried again" if number else "resumed"
         case Finished(_, value):
             return f"done {shown(value)}"
-        case Failed(_, error) | Cancelled(_, error):
+        case Failed(_, error) | Cancelled(_, error) | Linked(_, error):
             return f"{kind} {shown(error)}"

@@ -21,6 +21,7 @@ from flowmetal.engine.events import (
     CancelAsked,
     Event,
     EventError,
+    Linked,
     MessageReceived,
     Paused,
     Resumed,
@@ -178,6 +179,9 @@ def _arrive(process: Process, event: Event, table: ProgramTable) -> None:
         case CancelAsked(_, reason):
             text = decode_value(reason)
             cancel(process, text if text.__class__ is str else None)
+        case Linked(_, error):
+            cause = decode_value(error)
+            cancel(process, cause.message, cause)
         case _:
             pass
 

@@ -25,7 +25,7 @@ def perform(draft: Draft, process: Process, performed: Performed) -> None:
     number = performed.number
     try:
         answer = effects.LOCAL.get(performed.effect)
-        if answer is None:
+        if answer is None or effects.is_by_name(performed.effect, performed.payload):
             _open(draft, process, performed)
             return
         payload = _recorded(draft, performed.payload)
@@ -98,9 +98,9 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
         elif starts:
             program = live.program
             trace = trace_of(process, performed.fiber)
-            child = child_of(program.program, program.table, live.artifact, performed.payload, trace, draft.now)
+            child, bonds = child_of(program.program, program.table, live.artifact, performed.payload, trace, draft.now)
             effects.checked_size(child.arguments)
-            ask = Ask(number, effect, NIL, child)
+            ask = Ask(number, effect, encode_value(bonds), child)
         elif operation is not None:
             ask = Ask(number, effect, payload)
         elif effect == effects.ATTEMPTS:

@@ -12,12 +12,16 @@ from typing import Any
 from flowmetal.bytecode.link import ProgramTable
 from flowmetal.bytecode.program import Program
 from flowmetal.dataclass import dataclass
+from flowmetal.engine.effects import merged_attributes
+from flowmetal.engine.queueing import OPTIONS as QUEUE_OPTIONS
 from flowmetal.engine.queueing import place_of
+from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.interface import Start
 from flowmetal.store.limits import MAX_NAME_BYTES
 from flowmetal.values import (
     EMPTY_MAP,
     Closure,
+    Keyword,
     Map,
     Vector,
     decode_value,
@@ -25,10 +29,16 @@ from flowmetal.values import (
     fail,
     keyword,
     meta_of,
+    print_string,
     with_meta,
 )
 
 _FUNCTION, _SPAWNED_BY = keyword("function"), keyword("spawned-by")
+_ATTRIBUTES = keyword("attributes")
+
+#: Options of a spawn that the store's operation gets; and all of them.
+_BONDS = (keyword("link"), keyword("monitor"), keyword("leash"))
+SPAWN_OPTIONS = ("link", "monitor", "leash", "id", "name", "attributes", *QUEUE_OPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +78,67 @@ def begin_of(program: Program, table: ProgramTable, function: str, data: bytes) 
     return Begin(closure, list(values), spawned_by if spawned_by.__class__ is Vector else None)
 
 
-def child_of(program: Program, table: ProgramTable, artifact: bytes, payload: Any, trace: Vector, now: int) -> Start:
-    """The start of a child: it runs the same artifact, and may wait in a queue that options behind function and
-    arguments name.
+def child_of(
+    program: Program, table: ProgramTable, artifact: bytes, payload: Any, trace: Vector, now: int
+) -> tuple[Start, Map]:
+    """The start of a child, which runs the same artifact, and what ties it to its parent: a map for the operation.
 
     LanguageError :argument for what is no function with a vector of arguments, or where one of them cannot leave its
-    process.
+    process, or for a wrong option.
     """
-    if payload.__class__ is not Vector or len(payload) not in (2, 3) or payload.get(0).__class__ is not Closure:
+    if payload.__class__ is not Vector or not 2 <= len(payload) <= 3 or payload.get(0).__class__ is not Closure:
         fail("argument", "spawn takes a function and its arguments")
     function, arguments = payload.get(0), payload.get(1)
     if arguments.__class__ is not Vector:
         fail("argument", "the arguments of spawn are a vector")
-    options = payload.get(2) if len(payload) == 3 else EMPTY_MAP
-    if options.__class__ is not Map:
-        fail("argument", "the options of a start are a map")
+    options = _options(payload.get(2) if len(payload) == 3 else None)
+    id, register = _name_of("id", options), _name_of("name", options)
+    attributes = options.get(_ATTRIBUTES)
     name = function.function.name
     module, _, short = name.rpartition("/")
     found = program.lookup(module, short)
-    about = {_SPAWNED_BY: trace}
+    # Starts with an id are compared by their arguments: where they were asked for does not count.
+    about = {_SPAWNED_BY: trace} if id is None else {}
     if found is None or found.value is not function:
         about[_FUNCTION] = function
     data = encode_value(with_meta(Vector.of(list(arguments)), Map.of(about.items())), table)
     # The name of a function within functions may be longer than the store takes; it is for people only then.
     shown = name.encode()[:MAX_NAME_BYTES].decode("utf-8", "ignore") if _FUNCTION in about else name
-    return Start(shown or "fn", data, artifact, queue=place_of(options, now))
+    start = Start(
+        shown or "fn",
+        data,
+        artifact,
+        id=id,
+        attributes={} if attributes is None else merged_attributes(":attributes", {}, attributes),
+        queue=place_of(options, now),
+        register=register,
+    )
+    return start, Map.of([(key, True) for key in _BONDS if options.get(key)])
+
+
+def _options(given: Any) -> Map:
+    if given is None:
+        return EMPTY_MAP
+    if given.__class__ is not Map:
+        fail("argument", f"the options of spawn are a map, not {print_string(given, limit=80)}")
+    for key, _ in given.items():
+        if key.__class__ is not Keyword or key.text not in SPAWN_OPTIONS:
+            known = ", ".join(f":{name}" for name in SPAWN_OPTIONS)
+            fail("argument", f"spawn has no option {print_string(key, limit=60)}; there are {known}")
+    options: Map = given
+    return options
+
+
+def _name_of(option: str, options: Map) -> str | None:
+    value = options.get(keyword(option))
+    if value is None:
+        return None
+    text = value.text if value.__class__ is Keyword else value
+    if text.__class__ is str:
+        try:
+            check_name(f":{option}", text)
+        except StoreError as error:
+            fail("argument", str(error))
+        return str(text)
+    fail("argument", f":{option} is a string or a keyword, not {print_string(value, limit=80)}")
+    raise AssertionError

@@ -16,7 +16,7 @@ from typing import Any
 
 from flowmetal.dataclass import dataclass
 from flowmetal.engine import events
-from flowmetal.engine.arrivals import CONTROL_KINDS, apply
+from flowmetal.engine.arrivals import CONTROL_KINDS, apply, linked_cause
 from flowmetal.engine.draft import Call, Draft, Setting, bytes_of, checkpoint_due
 from flowmetal.engine.effects import RECEIVE, Local
 from flowmetal.engine.events import Event
@@ -70,7 +70,7 @@ def take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Sett
 
 def pause_turn(record: ProcessRecord, inbox: Sequence[InboxEvent], epoch: int, now: int, error: ErrorValue) -> Turn:
     """The turn that pauses a process which the engine itself cannot run.  One that was to be cancelled ends instead."""
-    cancelled = any(item.kind == "cancel" for item in inbox)
+    cancelled = any(item.kind in ("cancel", "linked") for item in inbox)
     data = encode_value(plain_error(error))
     event: Event = events.Cancelled(now, data) if cancelled else events.Paused(now, 0, data)
     return Turn(
@@ -194,6 +194,7 @@ def _finished(draft: Draft, value: Any) -> None:
 
 
 def _failed(draft: Draft, error: ErrorValue) -> None:
+    error = linked_cause(error) or error
     data = encode_value(plain_error(error))
     if error.kind is KIND_CANCELLED:
         draft.end("cancelled", events.Cancelled(draft.now, data), error)

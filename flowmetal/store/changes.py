@@ -41,7 +41,6 @@ from flowmetal.store.layout import (
     META,
     ORIGINS,
     PARTITIONS,
-    PID_BYTES,
     PROCESSES,
     QUEUE,
     QUEUE_KEYS,
@@ -103,7 +102,9 @@ from flowmetal.store.transaction import WriteTransaction
 TOMBSTONE_NS = 72 * 3600 * 1_000_000_000
 
 #: Events that a paused process is woken for.
-WAKING_KINDS = frozenset({"cancel", "resume", "retry"})
+WAKING_KINDS = frozenset({"cancel", "linked", "resume", "retry"})
+#: Events that may end a process which has not begun.
+ENDING_KINDS = frozenset({"cancel", "linked"})
 WAKING_CODES = frozenset(KIND_CODES[kind] for kind in WAKING_KINDS)
 
 #: Rows that stay in memory between groups: the processes that had something to do last, about 1 KB each.
@@ -439,12 +440,22 @@ class Changes:
         return self.count("arrivals", 1)
 
     def put_inbox(
-        self, pid: int, row: ProcessRow, kind: str, data: bytes, *, number: int = 0, attempt: int = 0
+        self,
+        pid: int,
+        row: ProcessRow,
+        kind: str,
+        data: bytes,
+        *,
+        number: int = 0,
+        attempt: int = 0,
+        anyhow: bool = False,
     ) -> None:
-        """Puts an event into the inbox of a process that has not ended, and marks it ready if it is to run for it."""
+        """Puts an event into the inbox of a process that has not ended, and marks it ready if it is to run for it.
+
+        `anyhow`: also into an inbox that is full."""
         check_size("an event", data)
         is_message = kind == "message"
-        if is_message and row.messages >= MAX_MESSAGES:
+        if is_message and row.messages >= MAX_MESSAGES and not anyhow:
             raise StoreError("S208", pid=pid, limit=MAX_MESSAGES)
         self.touch(pid, row)
         key = inbox_number(kind, self.count("arrivals", 1))
@@ -455,7 +466,7 @@ class Changes:
             row.events += 1
         wakes = kind in WAKING_KINDS or (row.status != PAUSED and (row.receives or not is_message))
         if wakes and not row.mark:
-            if row.queue is not None and row.queue.state in (UNSLOTTED, RETURNING) and kind != "cancel":
+            if row.queue is not None and row.queue.state in (UNSLOTTED, RETURNING) and kind not in ENDING_KINDS:
                 self.returning.append(pid)  # it goes on once it has a slot again
                 return
             row.mark = self.new_mark()
@@ -490,26 +501,6 @@ class Changes:
                 return False
             start = page[-1][0] + b"\x00"
         return False
-
-    def end_process(self, pid: int, row: ProcessRow) -> None:
-        """Removes what only a living process needs: inbox, requests, queue entries, timers; buries its tokens."""
-        prefix = pid_key(pid)
-        for number in list(row.requests):
-            self.close_request(pid, row, number)
-        if row.far_requests:
-            for key, _ in self.transaction.scan(REQUESTS, prefix):
-                self.close_request(pid, row, read_pid(key, PID_BYTES))
-        self.drop_timers(pid, row)
-        if row.events or row.messages:
-            for key, _ in self.transaction.scan(INBOX, prefix):
-                self.transaction.delete(INBOX, key)
-        row.mark = row.messages = row.events = 0
-        if row.queue is not None:
-            self.left.append((pid, row.queue))
-            row.queue = None
-        if row.schedule:
-            self.ended_runs.append((pid, row.schedule))
-            row.schedule = ""
 
     # ---- timers --------------------------------------------------------------------------------------------------
 

@@ -160,6 +160,7 @@ class Start:
     attributes: dict[str, Any] = field(default_factory=dict)
     #: The queue it is to wait in: (name, key or None, priority from -9 to 9, delay in ns, dedup key or None).
     queue: tuple[str, str | None, int, int, str | None] | None = None
+    register: str | None = None  # a name; where a living process has it: its pid and False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class KeySpace:
     `of` says what becomes of the entries of a process, so that whoever adds a space has to think of it:
 
         "process"   keys begin with the pid: they go with the process
-        "end"       an index under other keys, whose entries of a process go when it ends (Changes.end_process)
+        "end"       an index under other keys, whose entries of a process go when it ends (ending.py)
         "removal"   an index under other keys, whose entries go with the process (removing.py)
         "time"      entries that go by themselves some time later
         "store"     of no process
@@ -293,6 +293,23 @@ UNNEEDED: Final = _space(
     of="store",
 )
 
+BONDS: Final = _space(
+    "bonds",
+    "pid u40, kind u8, and what it is tied to",
+    "empty; for 4 pid u40",
+    "What ties living processes to others, from both ends. 1: a name, text. 2: a group, text. 3: a link, pid u40. 4: a "
+    "monitor that it has, number u40. 5: one on it, pid u40, number u40. 6: a process that is cancelled when it ends, "
+    "pid u40; 7: the other end of that.",
+    of="process",
+)
+NAMES: Final = _space("names", "name, text", "pid u40", "Processes by the name they are registered as.", of="end")
+GROUPS: Final = _space(
+    "groups",
+    "group, text; for a member also 0 u8, pid u40",
+    "members u40; empty for a member",
+    "Groups of processes, with how many members each has.",
+    of="end",
+)
 KV: Final = _space(
     "kv",
     "key, text",

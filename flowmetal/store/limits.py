@@ -24,3 +24,12 @@ MAX_ITEMS: Final = 10_000
 #: A key of the key-value table, and a value of it: the bytes of a value that leaves a process, with room for an event.
 MAX_KV_KEY_BYTES: Final = 400
 MAX_KV_VALUE_BYTES: Final = 16 << 20
+#: Names that one process has, groups that it is in, processes that it is linked to.
+MAX_PROCESS_NAMES: Final = 100
+MAX_GROUPS: Final = 100
+MAX_LINKS: Final = 1000
+#: Monitors that one process has on others, and others on it; processes that end with it.
+MAX_MONITORS: Final = 10_000
+MAX_CHILDREN_ON_LEASH: Final = 10_000
+#: Members of one group: a message to it is one commit.
+MAX_GROUP_MEMBERS: Final = 10_000

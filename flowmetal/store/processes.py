@@ -17,6 +17,7 @@ from flowmetal.store.codec import (
     TIMER_CODES,
     encode_token,
 )
+from flowmetal.store.ending import end_process
 from flowmetal.store.errors import StoreError, check_name, check_size
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
 from flowmetal.store.interface import Post, Request, Timer, Turn
@@ -109,7 +110,7 @@ def turn(changes: Changes, command: Turn) -> bool:
     row.receives = bool(command.receives)
     row.deaths = 0
     if row.status > PAUSED:
-        changes.end_process(pid, row)
+        end_process(changes, pid, row)
     elif command.status == "ready" or ((row.events or row.messages) and changes.wants_turn(pid, row)):
         row.mark = changes.new_mark()
     else:

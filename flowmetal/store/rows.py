@@ -117,6 +117,7 @@ class ProcessRow:
     timers: dict[tuple[int, int], int] = field(default_factory=dict)  # (number, kind) -> due
     queue: Place | None = None
     schedule: str = ""  # the schedule that it is a run of, where that wants to know of its end
+    bonds: dict[int, int] | None = None  # how many of each kind it has, see bonds.py
     # As the indexes have it:
     old_status: int = NEW
     old_mark: int = 0
@@ -196,7 +197,8 @@ def encode_state(pid: int, row: ProcessRow, store_id: str) -> bytes:
         [(number, *_request_fields(pid, number, request, store_id)) for number, request in row.requests.items()],
         timers,
     )
-    data: bytes = _pack(fields if row.queue is None and not row.schedule else (*fields, _extra(row)))
+    usual = row.queue is None and row.bonds is None and not row.schedule
+    data: bytes = _pack(fields if usual else (*fields, _extra(row)))
     return data
 
 
@@ -208,6 +210,8 @@ def _extra(row: ProcessRow) -> dict[str, Any]:
         found["queue"] = (place.queue, place.key, place.priority, place.state, place.order)
     if row.schedule:
         found["schedule"] = row.schedule
+    if row.bonds is not None:
+        found["bonds"] = row.bonds
     return found
 
 
@@ -227,6 +231,7 @@ def decode_state(pid: int, data: bytes, store_id: str) -> ProcessRow:
             if "queue" in extra:
                 row.queue = Place(*extra["queue"])
             row.schedule = extra.get("schedule", "")
+            row.bonds = extra.get("bonds")
         if not 0 <= row.status < len(STATUS_NAMES):
             raise ValueError("no such status")
     except (TypeError, ValueError) as error:

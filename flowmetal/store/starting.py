@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from flowmetal.store.bonds import bind_name, holder_of
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import encode_attributes
 from flowmetal.store.errors import StoreError, check_name, check_size
@@ -44,6 +45,11 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
         taken = transaction.get(IDS, id)
         if taken is not None:
             return _started_before(changes, command, read_pid(taken), digest), False
+    registered = check_name("the name of a process", command.register) if command.register is not None else None
+    if registered is not None:
+        holder = holder_of(changes, registered)
+        if holder:
+            return holder, False
     artifact = command.artifact
     if artifact is None:
         if name is None:
@@ -72,6 +78,9 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
         transaction.put(IDS, id, pid_key(pid))
     if attributes:
         transaction.put(ATTRIBUTES, pid_key(pid), attributes)
+    row = changes.load_process(pid)
+    if registered is not None and row is not None:
+        bind_name(changes, pid, row, registered)
     return pid, True
 
 

@@ -113,10 +113,12 @@ def _settle(process: Process, number: int, resume: tuple[int, Any], now: bool) -
     return True
 
 
-def cancel(process: Process, reason: str | None) -> None:
+def cancel(process: Process, reason: str | None, cause: ErrorValue | None = None) -> None:
     """Cancels the process: its first fiber, and with the scopes it leaves all others.
+
+    `cause`: the error that it is cancelled for, which the error it ends with has as its data.
 
     A program that goes on for all that can be cancelled once more.
     """
     message = "the process was cancelled" + (f": {reason}" if reason else "")
-    cancel_process(process, ErrorValue(KIND_CANCELLED, message, reason))
+    cancel_process(process, ErrorValue(KIND_CANCELLED, message, reason if cause is None else cause))

@@ -113,11 +113,13 @@ def test_kinds_of_errors() -> None:
     table = text[text.index("| kind | when |") : text.index("## Contracts")]
     described = {kind for row in table.split("\n") for kind in re.findall(r"`:([\w/-]+)`", row[1:].partition("|")[0])}
     raised: set[str] = set()
-    for package in ("values", "vm", "engine"):
+    for package in ("values", "vm", "engine", "store"):
         for path in (ROOT / "flowmetal" / package).rglob("*.py"):
             if path.name not in ("simulate.py", "evaluate.py"):
                 source = path.read_text(encoding="utf-8")
-                raised.update(re.findall(r'(?:\bfail\(\s*|KIND_\w+ = keyword\()"([\w/-]+)"', source))
+                raised.update(
+                    re.findall(r'(?:\bfail\(\s*|KIND_\w+ = keyword\(|ErrorValue\(keyword\()"([\w/-]+)"', source)
+                )
     for path in (ROOT / "stdlib").rglob("*.fm"):
         raised.update(re.findall(r"\(%error :([\w/-]+)", path.read_text(encoding="utf-8")))
     assert described - {"error"} <= raised

@@ -6,56 +6,10 @@ from typing import Any
 
 import pytest
 
-from flowmetal.store import StoreError
 from flowmetal.store.interface import Ask, Complete, Fire, Operate, Start
-from flowmetal.values import (
-    Duration,
-    ErrorValue,
-    Map,
-    Pid,
-    Vector,
-    decode_value,
-    encode_value,
-    from_python,
-    keyword,
-    to_python,
-)
+from flowmetal.values import Duration, Map, Vector, encode_value, keyword
+from tests.store.asking import ask, operate, refused
 from tests.store.support import SECOND, Rig, code_of, request
-
-
-def value(plain: Any) -> Any:
-    return plain if plain.__class__ in (Vector, Map, Pid) else from_python(plain)
-
-
-def operate(rig: Rig, name: str, *arguments: Any) -> Any:
-    payload = Vector.of([value(argument) for argument in arguments])
-    return to_python(decode_value(rig.one(Operate(name, encode_value(payload)))))
-
-
-def refused(rig: Rig, name: str, *arguments: Any) -> str:
-    """The kind with which an operation is refused."""
-    with pytest.raises(StoreError) as caught:
-        operate(rig, name, *arguments)
-    assert caught.value.code == "S211" and str(caught.value)
-    return str(caught.value.facts["kind"])
-
-
-def ask(rig: Rig, pid: int, name: str, *arguments: Any, status: str = "waiting", **more: Any) -> Any:
-    """What a process gets that asks in a turn; None where it ended with that turn."""
-    payload = encode_value(Vector.of([value(argument) for argument in arguments]))
-    record = rig.store.process(pid)
-    assert record is not None
-    number = record.sequence + 1
-    asked = Ask(number, name, payload, more.pop("start", None))
-    assert rig.turn(pid, status, requests=(request(pid, number, name, queued=False),), asks=(asked,), **more)
-    answers = [event for event in rig.store.inbox(pid) if event.number == number]
-    if not answers:
-        return None
-    (event,) = answers
-    found = decode_value(event.data)
-    assert event.kind == ("error" if found.__class__ is ErrorValue else "answer")
-    return found
-
 
 # ---- asking ------------------------------------------------------------------------------------------------------
 
@@ -95,10 +49,10 @@ def test_what_was_asked_for_before_the_end_is_done(rig: Rig) -> None:
 
 def test_a_child(rig: Rig) -> None:
     pid = rig.start()
-    child = ask(rig, pid, "spawn", start=Start("deploy/child", b"c", name="deploy"))
+    child = ask(rig, pid, "spawn", payload=None, start=Start("deploy/child", b"c", name="deploy"))
     record = rig.store.process(child.number)
     assert record is not None and (record.parent, record.function) == (pid, "deploy/child")
-    missing = ask(rig, pid, "spawn", start=Start("deploy/child", b"c", name="nobody"))
+    missing = ask(rig, pid, "spawn", payload=None, start=Start("deploy/child", b"c", name="nobody"))
     assert missing.kind.text == "no-program"
 
 

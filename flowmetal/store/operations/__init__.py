@@ -13,7 +13,7 @@ from typing import Final
 from flowmetal.store.changes import Changes
 from flowmetal.store.errors import StoreError, check_size
 from flowmetal.store.interface import Ask, Operate
-from flowmetal.store.operations import kv, queues, schedules, starts
+from flowmetal.store.operations import groups, kv, links, names, queues, schedules, starts
 from flowmetal.store.operations.table import Operation
 from flowmetal.store.refusals import error_value
 from flowmetal.store.requests import answer
@@ -24,6 +24,9 @@ __all__ = ("FAMILIES", "OPERATIONS", "Operation", "operate", "perform")
 #: The families, in the order in which they are documented.
 FAMILIES: Final = {
     "starts": starts.OPERATIONS,
+    "names": names.OPERATIONS,
+    "links": links.OPERATIONS,
+    "groups": groups.OPERATIONS,
     "kv": kv.OPERATIONS,
     "queues": queues.OPERATIONS,
     "schedules": schedules.OPERATIONS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 from flowmetal.dataclass import dataclass
@@ -44,7 +44,7 @@ def name_of(what: str, value: Any) -> str:
     raise AssertionError
 
 
-def options_of(who: str, value: Any, allowed: Sequence[str]) -> dict[str, Any]:
+def options_of(who: str, value: Any, allowed: Collection[str]) -> dict[str, Any]:
     """Options by name; :argument for others than those that are allowed."""
     if value is None:
         return {}

@@ -1,0 +1,31 @@
+"""The end of a process: what only a living one needs is removed, and others hear of it."""
+
+from __future__ import annotations
+
+from flowmetal.store.bonds import release
+from flowmetal.store.changes import Changes
+from flowmetal.store.layout import INBOX, PID_BYTES, REQUESTS, pid_key, read_pid
+from flowmetal.store.rows import ProcessRow
+
+
+def end_process(changes: Changes, pid: int, row: ProcessRow) -> None:
+    """Removes inbox, requests, queue entries and timers of a process whose status is final, buries its tokens, and ends
+    its bonds.  Its row is touched and its result written before."""
+    prefix = pid_key(pid)
+    for number in list(row.requests):
+        changes.close_request(pid, row, number)
+    if row.far_requests:
+        for key, _ in changes.transaction.scan(REQUESTS, prefix):
+            changes.close_request(pid, row, read_pid(key, PID_BYTES))
+    changes.drop_timers(pid, row)
+    if row.events or row.messages:
+        for key, _ in changes.transaction.scan(INBOX, prefix):
+            changes.transaction.delete(INBOX, key)
+    row.mark = row.messages = row.events = 0
+    if row.queue is not None:
+        changes.left.append((pid, row.queue))
+        row.queue = None
+    if row.schedule:
+        changes.ended_runs.append((pid, row.schedule))
+        row.schedule = ""
+    release(changes, pid, row)
