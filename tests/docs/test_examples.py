@@ -105,7 +105,8 @@ def paragraph(text: str, start: str) -> str:
 #: Kinds that programs do not meet: the machine's own, and those of embedding, `flowvm run` and a prompt.
 HIDDEN_KINDS = {"flowmetal/abandoned", "flowmetal/engine", "flowmetal/function-failed", "flowmetal/internal",
                 "flowmetal/unserved", "flowmetal/interrupted", "flowmetal/waits-for-ever",
-                "flowmetal/not-at-the-prompt", "flowmetal/denied", "flowmetal/wrong-form"}  # fmt: skip
+                "flowmetal/not-at-the-prompt", "flowmetal/denied", "flowmetal/wrong-form", "flowmetal/paused",
+                "flowmetal/store"}  # fmt: skip
 
 
 def test_kinds_of_errors() -> None:
