@@ -72,7 +72,8 @@ def _size(command: Command) -> int:
                 size += len(event) + len(segment)
             for request in command.requests:
                 size += len(request.payload) + len(request.options)
-            size += sum(len(post.data) for post in command.posts)
+            for post in command.posts:
+                size += len(post.data)
             for ask in command.asks:
                 size += len(ask.payload) + (len(ask.start.arguments) if ask.start is not None else 0)
             return size
