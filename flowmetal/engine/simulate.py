@@ -108,7 +108,8 @@ class Simulation:
     `seed` decides all entropy.  `functions` are answered inside the interpreter.  `kill` says of a commit, its number
     and commands, whether the interpreter dies right after it, with all it has in memory, so that a new one takes over.
     `forgetful`: no process is kept in memory, each turn loads what the last one saved; `short_turns`: a turn ends at
-    every step and saves what it has.
+    every step and saves what it has.  `interpreters`: how many share the store and take rounds in turn; `interpreter`
+    is the one whose turn it is.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Simulation:
         kill: Callable[[int, Sequence[Command]], bool] | None = None,
         forgetful: bool = False,
         short_turns: bool = False,
+        interpreters: int = 1,
     ) -> None:
         self.clock = Clock(begin)
         self.kill = kill
@@ -140,6 +142,11 @@ class Simulation:
         self.crashes = 0
         self._asked: set[str] = set()  # effects that were queued at some time
         self.store.watch(self._hinted)
+        self.others: list[Interpreter] = []
+        for number in range(1, interpreters):
+            self.config = replace(self.config, name=f"simulated-{number}")
+            self.others.append(self._new_interpreter())
+        self.config = replace(self.config, name="simulated")
         self.interpreter = self._new_interpreter()
 
     def deploy(self, artifact: bytes, name: str | None = None) -> bytes:
@@ -163,25 +170,32 @@ class Simulation:
         self._dead = False
         if self.interpreter._unwatch is not None:
             self.interpreter._unwatch()  # one that was killed hears nothing more
+        self.config = replace(self.config, name=self.interpreter.config.name)
         self.interpreter = self._new_interpreter()
 
     def settle(self, crash_each_step: bool = False) -> None:
         """Runs what can run now, with no answers and no time going by."""
+        idle = 0  # interpreters, one after the other, that found nothing to do
         for _ in range(ROUNDS_MAX):
             if self._dead:
                 self.crash()
             before = self.interpreter.commits
             self._stepping = True
             try:
-                if not self.interpreter.step():
-                    return
+                idle = 0 if self.interpreter.step() else idle + 1
             except Killed:
                 self.crash()
+                idle = 0
                 continue
             finally:
                 self._stepping = False
+            if idle > len(self.others):
+                return
             if crash_each_step and self.interpreter.commits != before:
                 self.crash()
+            if self.others:
+                self.others.append(self.interpreter)
+                self.interpreter = self.others.pop(0)
 
     def run(self, pid: int | None = None, *, until: int | None = None, crash_each_step: bool = False) -> None:
         """Runs until process `pid` has ended (None: all), nothing more can happen, or the clock is at `until`."""
@@ -192,7 +206,7 @@ class Simulation:
                 if record is None or record.status in FINAL_STATUSES:
                     return
             if self._answer_some():
-                self.interpreter.look_now()
+                self._look_now()
                 continue
             due = self._next_due()
             if due is None or (until is not None and due > until):
@@ -200,7 +214,11 @@ class Simulation:
                     self.clock.move_to(until)
                 return
             self.clock.move_to(due)
-            self.interpreter.look_now()
+            self._look_now()
+
+    def _look_now(self) -> None:
+        for interpreter in (self.interpreter, *self.others):
+            interpreter.look_now()
 
     def outcome(self, pid: int) -> Ran:
         """What has come of a process so far."""
@@ -229,7 +247,8 @@ class Simulation:
 
     def _next_due(self) -> int | None:
         """When something can happen next without anybody's doing."""
-        dues = (self.store.next_due(), self.interpreter.functions.next_due)
+        dues = [one.functions.next_due for one in (self.interpreter, *self.others)]
+        dues.append(self.store.next_due())
         return min((due for due in dues if due is not None), default=None)
 
     def _hinted(self, hints: frozenset[Hint]) -> None:

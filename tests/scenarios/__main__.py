@@ -20,12 +20,13 @@ def main() -> int:
     parser.add_argument(
         "--restore", action="store_true", help="each turn is one step and loads what the last one saved"
     )
+    parser.add_argument("--interpreters", type=int, default=1, help="so many share the store")
     parser.add_argument("--cut", action="store_true", help="the same, and turns end after a few calls")
     asked = parser.parse_args()
     if asked.name is None:
         return everything()
     scenario = named(asked.name)
-    way = Way(asked.kill, asked.kill_every, asked.kill_call, asked.forget, asked.restore, asked.cut)
+    way = Way(asked.kill, asked.kill_every, asked.kill_call, asked.forget, asked.restore, asked.cut, asked.interpreters)
     whole = run(scenario)
     seen = whole if way == UNDISTURBED else run(scenario, way)
     for pid, process in seen.processes.items():

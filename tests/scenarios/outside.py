@@ -7,6 +7,7 @@ counted as a doubled call.  What it does with an attempt is a word of the scenar
 from __future__ import annotations
 
 import heapq
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from flowmetal.engine.config import Config
 from flowmetal.engine.draft import Call
 from flowmetal.engine.events import LocalDone, decode_event
 from flowmetal.engine.interpreter import Interpreter
-from flowmetal.engine.live import Loaded, entries_from
+from flowmetal.engine.live import Live, Loaded, entries_from
 from flowmetal.engine.simulate import Killed, Simulation
 from flowmetal.reading.data import read_all_data, read_data
 from flowmetal.store import StoreError
@@ -187,12 +188,15 @@ class World(Simulation):
         kill_call: int = 0,
         forgetful: bool = False,
         short_turns: bool = False,
+        interpreters: int = 1,
         fuel: int | None = None,
     ) -> None:
         self.scenario = scenario
         self.services = {effect: Service(script) for effect, script in scenario.answers.items()}
         self.inside_calls = 0
         self.rounds = 0
+        self._living: Live | None = None  # the process whose turn it is
+        self._drawn = (0, 0)  # where in its log chance was last drawn, and how often there
         self.told: list[str] = []
         self.worked: Counter[str] = Counter()
         self.kill_call = kill_call
@@ -214,6 +218,7 @@ class World(Simulation):
             config=config,
             forgetful=forgetful,
             short_turns=short_turns,
+            interpreters=interpreters,
         )
         self.store.submit([PutArtifact(self.hash, b"scenario", scenario.program.split()[1].rstrip(")"))]).result()
         self._before = self.store.commits
@@ -234,8 +239,9 @@ class World(Simulation):
         self.run(until=None if until is None else begin + nanoseconds(until))
 
     def _new_interpreter(self) -> Interpreter:
+        self.config = replace(self.config, entropy=self._entropy)
         made = super()._new_interpreter()
-        step = made.step
+        step, run_one, keep_hot = made.step, made._run_one, made._keep_hot
 
         def counted() -> bool:
             self.rounds += 1
@@ -243,8 +249,25 @@ class World(Simulation):
                 raise Runaway(f"{self.rounds} rounds")
             return step()
 
-        made.step = counted  # type: ignore[method-assign]
+        def noticed(live: Live) -> None:
+            self._living = live
+            keep_hot(live)
+
+        def of_one(pid: int, look: bool) -> Any:
+            self._living = made._hot.get(pid)
+            self._drawn = (0, 0)
+            return run_one(pid, look)
+
+        made.step, made._keep_hot, made._run_one = counted, noticed, of_one  # type: ignore[method-assign]
         return made
+
+    def _entropy(self, size: int) -> bytes:
+        """Chance that hangs on the process and its place in the log alone, so that a turn done again has the same."""
+        live = self._living
+        assert live is not None
+        at, drawn = self._drawn
+        self._drawn = (live.sequence, drawn + 1 if at == live.sequence else 0)
+        return random.Random(f"{live.pid} {self._drawn}").randbytes(size)
 
     # ---- services
 
@@ -362,7 +385,6 @@ class World(Simulation):
     def _do_away(self, text: str) -> None:
         """Nobody runs anything for a time."""
         self.clock.advance(nanoseconds(text))
-        self.interpreter.look_now()
 
     def _do_operate(self, text: str) -> str:
         """Asks the store for an operation: `operate NAME PAYLOAD`."""

@@ -26,7 +26,8 @@ Each is run by the production engine over a store in memory and a clock that onl
    own process, in which it dies when the function is done and its answer is not saved;
 3. with suspension and restore at every step: nothing is kept in memory between two turns, a turn ends at every step, and
    each loads what the last one saved; also with turns as long as usual, with turns that end after three calls, and with
-   deaths in between.
+   deaths in between;
+4. with two and three interpreters that share the store and its processes, undisturbed and with deaths.
 
 Status, result, attributes and the log of every process have to be equal to the byte, times included; what happened
 outside has to be equal by idempotency key, with payload and answer; and so has what callers and people were told.

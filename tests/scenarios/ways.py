@@ -31,10 +31,13 @@ class Way:
     forget: bool = False  # each turn loads what the last one saved
     restore: bool = False  # and each turn is one step
     cut: bool = False  # and turns end after a few calls
+    interpreters: int = 1  # that share the store, and die in turn where one dies
 
     def options(self) -> str:
         """The way as options of the command line."""
         numbers = [("--kill", self.kill), ("--kill-every", self.kill_every), ("--kill-call", self.kill_call)]
+        if self.interpreters > 1:
+            numbers.append(("--interpreters", self.interpreters))
         words = [f"{name} {number}" for name, number in numbers if number]
         return " ".join(words + ["--forget"] * self.forget + ["--restore"] * self.restore + ["--cut"] * self.cut)
 
@@ -95,6 +98,9 @@ def all_ways(whole: Seen) -> Iterator[Way]:
     yield Way(forget=True)
     yield Way(restore=True)
     yield Way(restore=True, kill_every=2)
+    yield Way(interpreters=2)
+    yield Way(kill_every=1, interpreters=2)
+    yield Way(kill_every=3, interpreters=3)
     yield Way(cut=True)
     for number in range(1, whole.commits + 1):
         yield Way(kill=number)
@@ -107,6 +113,7 @@ def some_ways(whole: Seen) -> Iterator[Way]:
     yield Way(kill_every=1)
     yield Way(forget=True)
     yield Way(restore=True)
+    yield Way(kill_every=2, interpreters=2)
     step = max(1, -(-whole.commits // SHARE))
     for number in range(1, whole.commits + 1, step):
         yield Way(kill=number)
@@ -131,7 +138,7 @@ def run(scenario: Scenario, way: Way = UNDISTURBED) -> Seen:
 
     short = way.restore or way.cut
     fuel = scenario.config.get("cut", CUT) if way.cut else None
-    world = World(scenario, kill, way.kill_call, way.forget or short, short, fuel)
+    world = World(scenario, kill, way.kill_call, way.forget or short, short, way.interpreters, fuel)
     world.play()
     return _seen(world)
 
@@ -205,7 +212,7 @@ def compare(scenario: Scenario, way: Way, whole: Seen, seen: Seen) -> list[str]:
     Where processes contend for one thing, a turn that ends earlier lets another process go first; who wins is then in the
     logs, and only what must come of it in any order is compared.
     """
-    contended = bool(scenario.config.get("contended")) and (way.restore or way.cut)
+    contended = bool(scenario.config.get("contended")) and (way.restore or way.cut or way.interpreters > 1)
     return differences(whole, seen, logs=not contended)
 
 
