@@ -30,11 +30,12 @@ from benchmarks.scales import FULL, QUICK, TINY, Scale
 #: In the order in which they run.  Those that need the peers come one after the other, so that the peers are started
 #: once, and what measures small differences comes when they have ended.
 WORKLOADS = (
-    "limits", "chain", "fan", "queues", "latency", "resume", "park", "state", "scaling", "cold", "pure", "compiling",
+    "limits", "chain", "fan", "queues", "latency", "resume", "park", "state", "scaling", "runaway", "cold", "pure",
+    "compiling",
 )  # fmt: skip
 WITH_PEERS = frozenset({"chain", "fan", "latency", "resume", "park"})
 #: Not part of the quick share.
-SLOW = frozenset({"compiling"})
+SLOW = frozenset({"compiling", "runaway"})
 SCALES = {scale.name: scale for scale in (FULL, QUICK, TINY)}
 MILLION = 1_000_000
 

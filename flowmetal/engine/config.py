@@ -16,12 +16,16 @@ from flowmetal.vm import Limits
 #: makes thousands that live until its commit, which Python's own number (700) has it look through again and again.
 COLLECT_AFTER = 10_000
 
+#: Looks at what is not quite new until everything is looked at, which takes a tenth of a second for each million of
+#: objects, in which nobody gets a turn.  What Flowmetal makes has no cycles but those of programs (an atom in itself).
+COLLECT_ALL_AFTER = 200
+
 
 def collect_later() -> None:
     """Has Python look for cycles less often, in the whole process."""
-    young, *older = gc.get_threshold()
+    young, middle, old = gc.get_threshold()
     if 0 < young < COLLECT_AFTER:
-        gc.set_threshold(COLLECT_AFTER, *older)
+        gc.set_threshold(COLLECT_AFTER, middle, max(old, COLLECT_ALL_AFTER))
 
 
 def _default_name() -> str:
@@ -34,7 +38,8 @@ class Config:
 
     `hot_processes`: how many waiting processes stay in memory; `batch_turns`, `batch_seconds`: a commit is sent at that
     many turns, or that long after its first (longer where commits take long) if no other is under way; `lease_ms`:
-    after this long without a sign of life others take over; `fallback_seconds`: how often the store is looked at
+    after this long without a sign of life others take over; `turn_seconds`: what a turn of a process that goes on
+    without a wait should take (0: whatever its fuel lasts); `fallback_seconds`: how often the store is looked at
     without a hint; `retention`: what is removed in the background.
     """
 
@@ -47,6 +52,7 @@ class Config:
     fallback_seconds: float = 1.0
     function_threads: int = 4
     fuel: int = FUEL
+    turn_seconds: float = 0.0015
     limits: Limits = field(default_factory=Limits)
     retention: Retention = field(default_factory=Retention)
     entropy: Callable[[int], bytes] = secrets.token_bytes

@@ -53,6 +53,7 @@ class Setting:
     run: Callable[[Process, int], Any] = run_machine
     entries_max: int = ENTRIES_MAX
     cut_slices: int = 0
+    work: float | None = None  # microseconds of large operations in a turn, see values/work.py
 
 
 @dataclass(slots=True)

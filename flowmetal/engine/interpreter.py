@@ -19,11 +19,13 @@ from typing import Any
 
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine import fairness
 from flowmetal.engine.artifacts import Programs
 from flowmetal.engine.claims import Claims, gained, lost
 from flowmetal.engine.config import Config, collect_later
 from flowmetal.engine.draft import Setting, call_of
 from flowmetal.engine.effects import Surroundings
+from flowmetal.engine.fairness import BATCHES_IN_FLIGHT, COMMIT_HERE_AGAIN_SECONDS, LATER_SECONDS, Waiting
 from flowmetal.engine.functions import Function, Functions
 from flowmetal.engine.lines import error_of
 from flowmetal.engine.live import INBOX_PAGE, Live, Loaded, exhausted, in_process, let_go, load
@@ -45,18 +47,6 @@ from flowmetal.store.interface import (
 from flowmetal.values import LanguageError
 
 logger = logging.getLogger("flowmetal.engine")
-
-#: Batches of turns that may be on their way to the disk at once where another thread or process commits: one syncs
-#: while the next is made.  Where this thread commits there is one at a time: making turns while another thread writes
-#: the last ones costs more than it hides, since both need Python's lock.
-BATCHES_IN_FLIGHT = 2
-
-#: Where this thread commits, a batch is made for this many times as long as the last commit took, so that most of the
-#: time is spent on turns; but not for longer than the maximum, which others have to wait for.
-TURNS_OVER_COMMIT = 6
-BATCH_SECONDS_MAX = 0.05
-
-COMMIT_HERE_AGAIN_SECONDS = 0.05  # after a commit was left to another thread, it is tried here again
 
 #: Pids read from the ready marks at once.
 READY_PAGE = 1024
@@ -109,9 +99,7 @@ class Interpreter:
         self._trouble = Trouble()
         self._watchdog = Watchdog(store, self.config, self._signals.join_again)
         self._hot: OrderedDict[int, Live] = OrderedDict()
-        # Pids that are to have a turn, first in, first out, and whether there may be something in their inbox: one that
-        # has but an answer of this process is not looked up there.
-        self._queue: dict[int, bool] = {}
+        self._queue = Waiting(self._hot)  # pids that are to have a turn
         self._flying: set[int] = set()  # pids in a commit
         self._seen_flying = False  # whether a look found a process in a commit, whose mark that may take away
         self._again: dict[int, bool] = {}  # as _queue, of pids that became ready while they were in a commit
@@ -201,6 +189,8 @@ class Interpreter:
                 seconds = min(seconds, (due - now) / 1e9)
         if self._recover:
             seconds = 0.0
+        if self._queue.was_cut:
+            seconds = min(seconds, self._queue.seconds())
         return max(0.0, seconds)
 
     def _hinted(self, hints: frozenset[Hint]) -> None:
@@ -311,9 +301,9 @@ class Interpreter:
             answer = self.functions.call(call, now)
             if answer is not None:
                 self._answers.setdefault(pid, []).append(answer)
-        if outcome.more:
-            looked = True  # what arrives for a process that is ready already tells nobody
-        if looked is not None:
+        if looked is None and outcome.more:
+            self._queue.cut(pid)
+        elif looked is not None:
             self._queue[pid] = looked
         elif pid in self._answers and live.status != "paused":
             self._queue.setdefault(pid, False)
@@ -334,7 +324,7 @@ class Interpreter:
             record = self.store.process(pids[0])
             if record is not None:
                 self._pause(record, error)
-            self._queue.pop(pids[0], None)
+            self._queue.drop(pids[0])
             return
         if error.code == DAMAGED and pids:
             self._cannot_read(pids[0], error)
@@ -352,6 +342,7 @@ class Interpreter:
             self._commits_here = future.done()
             self._commit_seconds = ended - began
             self._commit_here_at = ended + COMMIT_HERE_AGAIN_SECONDS
+            fairness.rest_if_large(items, self._commit_seconds)
         self._sent.append(_Sent(items, future))
         if not future.done():
             future.add_done_callback(lambda _: self._signals.wake())
@@ -429,34 +420,36 @@ class Interpreter:
         self._signals.ready = False
         for pid in [pid for pid, until in self._unreadable.items() if until <= now]:
             del self._unreadable[pid]
-        pids = self.store.ready(self.partitions, READY_PAGE, self._queue.keys() | self._unreadable.keys())
+        pids = self.store.ready(self.partitions, READY_PAGE, self._queue.all() | self._unreadable.keys())
         for pid in pids:
             if pid in self._flying:
                 self._seen_flying = True
             else:
-                self._queue[pid] = True
+                self._queue.found(pid)
         if len(pids) == READY_PAGE:
             self._signals.ready = True
 
     # ---- turns
 
     def _run_batch(self) -> bool:
-        """Takes turns with the first processes of the queue and sends them off as one commit."""
+        """Takes turns with the first processes of the queue and sends them off as one commit; then with some that were
+        cut, as another."""
+        worked = self._run_queue(fairness.batch_seconds(self.config, self._commits_here, self._commit_seconds), False)
+        return (bool(self._queue.was_cut) and self._run_queue(LATER_SECONDS, True)) or worked
+
+    def _run_queue(self, seconds: float, cut: bool) -> bool:
+        """Takes turns for so long: with processes that were cut, or with the others."""
+        now = time.monotonic()
         if not self._queue or len(self._sent) >= BATCHES_IN_FLIGHT:
             return False
-        items: list[tuple[Live, Outcome]] = []
-        config = self.config
-        now = time.monotonic()
-        seconds = config.batch_seconds
-        if self._commits_here:
-            seconds = max(seconds, min(TURNS_OVER_COMMIT * self._commit_seconds, BATCH_SECONDS_MAX))
         if self._sent and (self._commits_here or now >= self._commit_here_at):
             return False  # once it is through, the next one can be committed here
-        deadline = now + seconds
+        items: list[tuple[Live, Outcome]] = []
         worked = False
         try:
-            for pid in list(self._queue):
-                look = self._queue.pop(pid)
+            for pid, look in self._queue.take(
+                now + seconds, cut, lambda: not self._sent or self._sent[-1].future.done()
+            ):
                 worked = True
                 if pid in self._flying:
                     self._again[pid] = look or self._again.get(pid, False)
@@ -464,11 +457,8 @@ class Interpreter:
                 ran = self._try_one(pid, look)
                 if ran is not None:
                     items.append(ran)
-                if len(items) >= config.batch_turns:
-                    break
-                # While a commit syncs, sending the next one would only make it wait; it grows instead.
-                if time.monotonic() >= deadline and (not self._sent or self._sent[-1].future.done()):
-                    break
+                    if len(items) >= self.config.batch_turns:
+                        break
         finally:
             # Also where the store failed in between: these processes are ahead of it.
             if items:
@@ -478,9 +468,12 @@ class Interpreter:
 
     def _try_one(self, pid: int, look: bool) -> tuple[Live, Outcome] | None:
         """_run_one; what cannot be read of one process must not stop the others."""
-        self._watchdog.running = (pid, time.monotonic())
+        began = time.monotonic()
+        self._watchdog.running = (pid, began)
         try:
-            return self._run_one(pid, look)
+            ran = self._run_one(pid, look)
+            fairness.adapt(self._hot.get(pid), time.monotonic() - began, self.config.turn_seconds)
+            return ran
         except StoreError as error:
             if error.code != DAMAGED:
                 self._queue[pid] = True
@@ -550,7 +543,7 @@ class Interpreter:
             self._answers[pid] = list(outcome.left)
         if outcome.turn is None:
             if outcome.more:
-                self._queue[pid] = True
+                self._queue.cut(pid)
             return None
         return live, outcome
 
@@ -572,7 +565,8 @@ class Interpreter:
     def _make_setting(self) -> Setting:
         config = self.config
         surroundings = Surroundings(self.store.id, self.store.now, config.entropy, config.base_url)
-        return Setting(surroundings, frozenset(self.functions.functions), config.fuel, config.limits)
+        work = config.turn_seconds * 1e6 or None
+        return Setting(surroundings, frozenset(self.functions.functions), config.fuel, config.limits, work=work)
 
     def _keep_hot(self, live: Live) -> None:
         hot = self._hot

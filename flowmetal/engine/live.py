@@ -103,6 +103,8 @@ class Live:
     segments: int = 0  # how many
     slices: int = 0  # fuel used up that no segment holds yet
     inbox_read: bool = False  # whether the turn was handed all messages that had come
+    share: float = 1.0  # of the fuel and the entries of a turn, see fairness.py
+    rests_until: float = 0.0  # by time.monotonic()
     catching_up: bool = False  # restored: what is ready runs up to its wait before anything new arrives
 
     def add(self, opened: Open) -> None:

@@ -138,7 +138,7 @@ class Simulation:
         self.functions: dict[str, Function] = dict(functions or {})
         self.programs = programs
         self.random = random.Random(seed)
-        self.config = replace(config or Config(), name="simulated", entropy=self.random.randbytes)
+        self.config = replace(config or Config(), name="simulated", entropy=self.random.randbytes, turn_seconds=0.0)
         self.crashes = 0
         self._asked: set[str] = set()  # effects that were queued at some time
         self.store.watch(self._hinted)

@@ -27,6 +27,7 @@ from flowmetal.engine.performing import perform
 from flowmetal.engine.quick import answered
 from flowmetal.store.interface import FINAL_STATUSES, InboxEvent, ProcessRecord, Turn
 from flowmetal.values import ErrorValue, LanguageError, encode_value
+from flowmetal.values.work import allow
 from flowmetal.vm import KIND_CANCELLED, CancelRequest, Failed, Finished, Idle, OutOfFuel, Performed, Process
 from flowmetal.vm.image import LONG_TEXT
 
@@ -47,6 +48,14 @@ class Outcome:
 
 def take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Setting) -> Outcome:
     """Runs one turn of a live process.  The live process is ahead of the store until the turn has been committed."""
+    allow(setting.work)
+    try:
+        return _take_turn(live, inbox, epoch, setting)
+    finally:
+        allow(None)
+
+
+def _take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Setting) -> Outcome:
     if len(inbox) == 1 and inbox[0].key < 0:
         quick = answered(live, inbox[0], epoch, setting)
         if quick is not None:
@@ -137,7 +146,9 @@ def _run(draft: Draft, outcome: Any = None) -> bool:
     """
     live, process = draft.live, draft.live.process
     assert process is not None
-    fuel = draft.setting.fuel
+    fuel, entries_max = draft.setting.fuel, draft.setting.entries_max
+    if live.share < 1.0:
+        fuel, entries_max = max(1, int(fuel * live.share)), max(1, int(entries_max * live.share))
     run = draft.setting.run
     while True:
         if outcome is None:
@@ -175,7 +186,7 @@ def _run(draft: Draft, outcome: Any = None) -> bool:
                 raise AssertionError(f"unknown outcome {outcome!r}")
         outcome = None
         fuel = max(1, process.fuel)
-        if len(draft.entries) >= draft.setting.entries_max and not process.outbox:
+        if len(draft.entries) >= entries_max and not process.outbox:
             live.status = "ready"
             return True
 
@@ -205,7 +216,7 @@ def _failed(draft: Draft, error: ErrorValue) -> None:
 def _save_rest(draft: Draft, process: Process) -> None:
     """Puts into a segment what running again would not give: what came from outside, and long computations."""
     live = draft.live
-    cut = live.slices >= (draft.setting.cut_slices or CUT_SLICES) or (
+    cut = live.slices * live.share >= (draft.setting.cut_slices or CUT_SLICES) or (
         live.slices > 0 and (live.status == "waiting" or bool(draft.entries))
     )
     if draft.unsaved or cut:

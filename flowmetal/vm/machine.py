@@ -32,6 +32,7 @@ from flowmetal.values import (
     equal,
     numbers,
 )
+from flowmetal.values.work import TurnOver
 from flowmetal.vm import fibers, lifting, redirection, unwinding
 from flowmetal.vm.calls import (
     apply_arguments,
@@ -576,6 +577,14 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                 mode = unwinding.realize(process, fiber, frame, need)
             except LanguageError as problem:
                 raised = problem.error
+        except TurnOver:
+            # The same instruction is the next turn's first; what fuel it has taken it takes again.
+            index = code.places[id(running)]
+            frames.append((code, code.settle(registers, index), index, -1))
+            process.slice_left = fuel + (running[0] >= 60 and op != 81) - process.slice_end
+            process.ready.appendleft(fiber.id)
+            process.fuel = 0
+            return False
         except NeedsProgram as need:
             index = code.places[id(running)]
             try:

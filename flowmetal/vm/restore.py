@@ -201,7 +201,7 @@ class _Restorer:
     def _counters(self) -> None:
         process = self.process
         request, slice_left, fiber, scope, token, slices, heap_due, name = self.counters
-        if min(request, fiber, scope, token, name) < 1 or min(slices, heap_due) < 0 or not 0 <= slice_left <= SLICE:
+        if min(request, fiber, scope, token, name) < 1 or min(slices, heap_due) < 0 or not 0 <= slice_left <= SLICE + 1:
             raise ValueError("a counter is out of range")
         if max(self.counters) >= NUMBER_MAX:
             raise ValueError("a counter is out of range")

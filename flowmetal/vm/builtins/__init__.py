@@ -24,5 +24,8 @@ from flowmetal.vm.builtins import (  # noqa: F401 - importing a file registers w
     strings,
 )
 from flowmetal.vm.builtins.registry import BUILTINS, BY_NAME, BuiltinInfo
+from flowmetal.vm.builtins.weights import weigh_builtins
+
+weigh_builtins()
 
 __all__ = ["BUILTINS", "BY_NAME", "BuiltinInfo"]

@@ -1,0 +1,183 @@
+"""Who gets a turn when, and for how long: what is short goes first, and nobody waits for what is long.
+
+Three lines of processes.  First those that are in memory and go on, with an answer or a message: their turns are short.
+Then those that have to be loaded or begun, for a bounded time while there are any of the first kind.  Last those that
+were cut, because they compute, or log, without end: they get their turns one after the other when the others have been
+committed, and each of their turns is made so short that whoever comes meanwhile hardly notices.
+
+Where a turn is cut nobody can see from the inside (machine and log are the same), so time may decide.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from flowmetal.engine.config import Config
+from flowmetal.engine.live import Live
+from flowmetal.engine.turns import Outcome
+from flowmetal.store.interface import Turn
+
+#: Batches of turns that may be on their way to the disk at once where another thread or process commits: one syncs
+#: while the next is made.  Where this thread commits there is one at a time: making turns while another thread writes
+#: the last ones costs more than it hides, since both need Python's lock.
+BATCHES_IN_FLIGHT = 2
+
+#: Where this thread commits, a batch is made for this many times as long as the last commit took, so that most of the
+#: time is spent on turns; but not for longer than the maximum, which others have to wait for.
+TURNS_OVER_COMMIT = 6
+BATCH_SECONDS_MAX = 0.05
+
+#: After a commit was left to another thread, it is tried here again after so long.
+COMMIT_HERE_AGAIN_SECONDS = 0.05
+
+#: Time for processes that were cut, between two batches of the others.
+LATER_SECONDS = 0.0015
+
+#: Time in a batch for processes that are not in memory, if there are any that are.
+COLD_SECONDS = 0.001
+
+#: A process that goes on without a wait, and whose turn held everybody up for longer than this, rests before its next
+#: one for this many times as long, if others had turns meanwhile: what cannot be cut (one large operation, a count of
+#: the heap, a large commit) then takes a percent of the time.
+LONG_SECONDS = 0.004
+TOO_LONG_SECONDS = 0.03  # of one whose turns were not made shorter yet
+SHORTENED = 0.3
+REST = 120
+REST_SECONDS_MAX = 60.0
+
+#: Bytes of a turn that make a commit take so long.
+LARGE_BYTES = 1 << 20
+
+#: The least share of its fuel that a process gets.
+SHARE_MIN = 1 / 128
+
+
+def batch_seconds(config: Config, commits_here: bool, commit_seconds: float) -> float:
+    """How long a batch is made."""
+    if not commits_here:
+        return config.batch_seconds
+    return max(config.batch_seconds, min(TURNS_OVER_COMMIT * commit_seconds, BATCH_SECONDS_MAX))
+
+
+def adapt(live: Live | None, elapsed: float, wanted: float) -> None:
+    """Has a process take less in a turn if the last one was too long, and more again if it was short."""
+    if live is None or not wanted:
+        return
+    if elapsed > (LONG_SECONDS if live.share < SHORTENED else TOO_LONG_SECONDS) and live.status == "ready":
+        rest(live, elapsed)
+    if elapsed > wanted:
+        live.share = max(SHARE_MIN, live.share * max(wanted / elapsed, 0.1))
+    elif live.share < 1.0 and elapsed < wanted / 2:
+        live.share = min(1.0, live.share * 1.5)
+
+
+def rest(live: Live, elapsed: float) -> None:
+    """Has a process rest that held everybody up."""
+    live.rests_until = time.monotonic() + min(elapsed * REST, REST_SECONDS_MAX)
+
+
+def rest_if_large(items: Sequence[tuple[Live, Outcome]], seconds: float) -> None:
+    """Has those rest whose turns are most of a commit that took long."""
+    if seconds <= LONG_SECONDS:
+        return
+    sizes = [(live, 0 if outcome.turn is None else _size(outcome.turn)) for live, outcome in items]
+    whole = sum(size for _, size in sizes)
+    for live, size in sizes:
+        if size > LARGE_BYTES and size > whole // 4:
+            rest(live, seconds)
+
+
+def _size(turn: Turn) -> int:
+    size = len(turn.checkpoint or b"") + len(turn.result or b"")
+    for _, _, event, segment in turn.entries:
+        size += len(event) + len(segment)
+    return size
+
+
+class Waiting:
+    """Pids that are to have a turn, and whether there may be something in their inbox: one that has but an answer of
+    this Python process is not looked up there.  First in, first out, in each of the three lines.
+    """
+
+    def __init__(self, hot: Mapping[int, Live]) -> None:
+        self._hot = hot
+        self._last = 0  # the last that had a turn before one that rests, and is not one of those
+        self._first: dict[int, bool] = {}
+        self._cold: dict[int, bool] = {}
+        self.was_cut: dict[int, bool] = {}
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._cold)
+
+    def __bool__(self) -> bool:
+        return bool(self._first or self._cold or self.was_cut)
+
+    def all(self) -> set[int]:
+        """All of them."""
+        return {*self._first, *self._cold, *self.was_cut}
+
+    def __setitem__(self, pid: int, look: bool) -> None:
+        self._first[pid] = look
+
+    def drop(self, pid: int) -> None:
+        """Takes one out of the first."""
+        self._first.pop(pid, None)
+
+    def setdefault(self, pid: int, look: bool) -> None:
+        """Adds one that is not among the first."""
+        self._first.setdefault(pid, look)
+
+    def found(self, pid: int) -> None:
+        """Adds one that has a ready mark."""
+        (self._first if pid in self._hot else self._cold)[pid] = True
+
+    def cut(self, pid: int, look: bool = True) -> None:
+        """Adds one that was cut, or rests.  What arrives for a process that is ready already tells nobody."""
+        self.was_cut[pid] = look or self.was_cut.get(pid, False)
+
+    def seconds(self) -> float:
+        """Until the next of those that were cut may go on; large where there is none."""
+        now = time.monotonic()
+        return min((self._rests_until(pid) - now for pid in self.was_cut), default=1e9)
+
+    def _rests_until(self, pid: int) -> float:
+        live = self._hot.get(pid)
+        return 0.0 if live is None or self._is_alone(pid) else live.rests_until
+
+    def _is_alone(self, pid: int) -> bool:
+        return self._last == pid
+
+    def take(self, deadline: float, cut: bool, idle: Callable[[], bool]) -> Iterator[tuple[int, bool]]:
+        """Those that are there now, one after the other, until the deadline: what is cut, or the others.
+
+        `idle`: whether a batch can be sent off at once; while it cannot, it may as well grow.
+        """
+        if cut:
+            now = time.monotonic()
+            for pid in [pid for pid in self.was_cut if self._rests_until(pid) <= now]:
+                self._last = pid
+                yield pid, self.was_cut.pop(pid)
+                if time.monotonic() >= deadline:
+                    return
+            return
+        first, cold = self._first, self._cold
+        any_first = bool(first)
+        now = time.monotonic() if first else 0.0
+        for pid in list(first):
+            look = first.pop(pid)
+            if self._rests_until(pid) > now:
+                self.cut(pid, look)
+                continue
+            self._last = pid
+            yield pid, look
+            if time.monotonic() >= deadline and idle():
+                break
+        if cold:
+            if any_first:
+                deadline = min(deadline, time.monotonic() + COLD_SECONDS)
+            for pid in list(cold):
+                self._last = pid
+                yield pid, cold.pop(pid)
+                if time.monotonic() >= deadline and idle():
+                    return
