@@ -29,6 +29,7 @@ TARGETS = {
     "park": {"P6"},
     "state": {"P8", "P9", "P10", "P11"},
     "scaling": {"P13"},
+    "runaway": {"P14"},
     "cold": {"P12"},
 }
 
