@@ -8,29 +8,26 @@ nothing hangs on the weights but when others get their turn; where nobody has se
 
 from __future__ import annotations
 
-import threading
+from contextvars import ContextVar
 
 
 class TurnOver(Exception):
     """The operation was not begun: it is for the next turn."""
 
 
-class _Turn(threading.local):
-    left: float | None = None
-
-
-_turn = _Turn()
+#: What is left to the turn that runs on this thread; each has its own.
+_left: ContextVar[float | None] = ContextVar("work left", default=None)
 
 
 def allow(microseconds: float | None) -> None:
     """Sets the share of the turn that begins on this thread; None: as much as it likes."""
-    _turn.left = microseconds
+    _left.set(microseconds)
 
 
 def weigh(microseconds: float) -> None:
     """Before an operation that takes about so long.  Raises TurnOver."""
-    left = _turn.left
+    left = _left.get()
     if left is not None:
         if left <= 0:
             raise TurnOver
-        _turn.left = left - microseconds
+        _left.set(left - microseconds)
