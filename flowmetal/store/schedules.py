@@ -25,11 +25,15 @@ from flowmetal.store.schedule_rows import (
     encode_schedule,
 )
 from flowmetal.store.starting import start
+from flowmetal.timetable.wrong import Wrong
 from flowmetal.values import Instant, Map, Vector, decode_value, encode_value, instant_text, keyword
 
 #: Schedules in one Fire, and runs of one of them: the transaction stays short, and the next Fire goes on.
 MAX_SCHEDULES: Final = 100
 MAX_RUNS: Final = 100
+
+#: The code of a record that cannot be read.
+DAMAGED: Final = "S306"
 
 #: A store that is nearly full is asked again after this long.
 FULL_NS: Final = 10 * 1_000_000_000
@@ -73,14 +77,28 @@ def fire_due(changes: Changes) -> int:
     """Runs what is due -> the number of schedules that were looked at."""
     found = changes.transaction.scan(SCHEDULES_DUE, stop=u64(changes.now + 1), limit=MAX_SCHEDULES, values=False)
     for key, _ in found:
-        row = load(changes, key[8:])
+        try:
+            row = load(changes, key[8:])
+        except StoreError as error:
+            if error.code != DAMAGED:
+                raise
+            row = None  # it runs no more, and whoever asks for it is told why; timers go on
         if row is None:
             changes.transaction.delete(SCHEDULES_DUE, key)
-        elif _run_due(changes, row):
-            save(changes, row)
         else:
-            save(changes, row, changes.now + FULL_NS)
+            _look(changes, row)
     return len(found)
+
+
+def _look(changes: Changes, row: ScheduleRow) -> None:
+    """Runs what is due of a schedule."""
+    try:
+        has_room = _run_due(changes, row)
+    except Wrong as wrong:  # its time zone is not on the machine that the store is on now
+        row.paused = True
+        row.remember(row.planned, changes.now, 0, f"{REFUSED}: {StoreError(wrong.code, **wrong.facts)}")
+        has_room = True
+    save(changes, row, None if has_room else changes.now + FULL_NS)
 
 
 def settle(changes: Changes) -> None:

@@ -10,6 +10,10 @@ import pytest
 from flowmetal.connectors.http_callback.secrets import load_secrets
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.server.config import ServerConfig, load_config, read_config
+from flowmetal.server.schedule_settings import put_schedules
+from flowmetal.store.interface import Operate
+from flowmetal.store.memory import MemoryStore
+from flowmetal.values import decode_value, encode_value, to_python
 
 FULL = """
 [project]
@@ -161,3 +165,57 @@ def test_the_file_is_named(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(FlowmetalError) as raised:
         load_config(path)
     assert words.format(path=path) in str(raised.value)
+
+
+SCHEDULES = """
+[schedules.nightly]
+cron = "0 3 * * *"
+zone = "Europe/Berlin"
+program = "reports"
+args = ["daily", { deep = 1 }]
+pass_run = true
+
+[schedules.once]
+at = 2026-12-24T18:00:00+01:00
+program = "reports"
+"""
+
+
+def test_schedules_are_read_and_put() -> None:
+    now = [1_795_521_600 * 10**9]
+    store = MemoryStore(lambda: now[0])
+    put_schedules(store, read(SCHEDULES).schedules)
+    put_schedules(store, read(SCHEDULES).schedules)
+    assert store.next_due() == 1_795_572_000 * 10**9  # 2026-11-25T02:00:00Z
+    shown = decode_value(store.submit([Operate("schedule/show", encode_value("once"))]).result()[0])
+    assert to_python(shown)["next"] == "2026-12-24T17:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('cron = "0 25 * * *"', ("cron", "character 3")),
+        ('cron = "0 3 * * *"\nzone = "Europe/Berln"', ("zone", "Europe/Berlin")),
+        ('every = "5 minutes"', ("every", "a duration")),
+        ("every = 5", ("every", "a duration")),
+        ("at = 2026-12-24T18:00:00", ("an instant", "offset")),
+        ('every = "1h"\noverlapp = "skip"', ("overlap",)),
+        ('every = "1h"\nname = "y"', ("name",)),
+        ('every = "1h"\nargs = [nan]', ("args",)),
+        ("", ("none of them",)),
+    ],
+)
+def test_schedules_that_are_wrong(line: str, words: tuple[str, ...]) -> None:
+    with pytest.raises(FlowmetalError) as caught:
+        read(f'[schedules.x]\nprogram = "p"\n{line}\n')
+    assert caught.value.code == "H202"
+    assert caught.value.facts["section"] == "[schedules.x]"
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["schedules = 1", "[schedules]\nx = 1"])
+def test_schedules_are_tables(text: str) -> None:
+    with pytest.raises(FlowmetalError) as caught:
+        read(text)
+    assert caught.value.code == "H202"

@@ -7,6 +7,7 @@ schedule that is there.  The others take a name, or a map with a :name.  All ans
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
@@ -166,15 +167,27 @@ def next_runs(changes: Changes, asker: int, payload: Any) -> Any:
     return Vector.of([Instant(planned) for planned in islice(row.plan.following(after), count)])
 
 
+def _told(function: Callable[[Changes, int, Any], Any]) -> Operation:
+    """The operation, with what is wrong with a plan as an error of the store."""
+
+    def told(changes: Changes, asker: int, payload: Any) -> Any:
+        try:
+            return function(changes, asker, payload)
+        except Wrong as wrong:
+            raise StoreError(wrong.code, **wrong.facts) from None
+
+    return Operation(told)
+
+
 OPERATIONS = {
-    "schedule/put": Operation(put),
-    "schedule/show": Operation(show),
-    "schedule/list": Operation(list_all),
-    "schedule/pause": Operation(pause),
-    "schedule/resume": Operation(resume),
-    "schedule/run": Operation(run),
-    "schedule/delete": Operation(delete),
-    "schedule/next": Operation(next_runs),
+    "schedule/put": _told(put),
+    "schedule/show": _told(show),
+    "schedule/list": _told(list_all),
+    "schedule/pause": _told(pause),
+    "schedule/resume": _told(resume),
+    "schedule/run": _told(run),
+    "schedule/delete": _told(delete),
+    "schedule/next": _told(next_runs),
 }
 
 
