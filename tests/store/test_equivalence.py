@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from flowmetal.reading import read_data
-from flowmetal.store import StoreError, codec, layout, open_store, rows
+from flowmetal.store import StoreError, bonds, codec, layout, open_store, rows
 from flowmetal.store.committer import Unit
 from flowmetal.store.interface import (
     Ask,
@@ -40,7 +40,7 @@ from flowmetal.store.lmdb_store import LmdbStore
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.opening import StoreHandle
 from flowmetal.store.wire_codec import decode_commands, decode_results, encode_commands, encode_results
-from flowmetal.values import encode_value
+from flowmetal.values import Pid, Vector, encode_value
 
 SECOND = 1_000_000_000
 HASH = b"h" * 32
@@ -78,10 +78,12 @@ starts = st.builds(
     name=st.sampled_from(["deploy", "deploy", "none"]),
     id=st.sampled_from([None, None, "x", "y"]),
     attributes=st.sampled_from([{}, {"k": 1, "l": [1, "two", None]}]),
+    register=st.sampled_from([None, None, "name"]),
     queue=st.sampled_from([None, None, None, ("q", None, 0, 0, None), ("q", "key", 2, 4 * SECOND, "once")]),
 )
 posts = st.builds(Post, pids, kinds, data, small)
 
+PIDS = ":some-process"
 #: Operations with what they are given, some of which is refused.
 asked = st.sampled_from(
     [
@@ -96,11 +98,30 @@ asked = st.sampled_from(
         ("queue/stats", '"q"'),
         ("queue/remove", '"q"'),
         ("nothing/there", "[1]"),
+        ("process/register", '["name"]'),
+        ("process/register", '["name" 2]'),
+        ("process/unregister", '["name"]'),
+        ("process/cancel", '["name"]'),
+        ("send", '["name" 1]'),
+        ("group/join", '["group"]'),
+        ("group/leave", '["group"]'),
+        ("group/publish", '["group" 1]'),
+        ("process/demonitor", "[1]"),
+        *((f"process/{name}", f"[{target}]") for name in ("link", "unlink", "monitor") for target in (PIDS, '"name"')),
     ]
-).map(lambda one: (one[0], encode_value(read_data(one[1]))))
+).flatmap(lambda one: st.tuples(st.just(one[0]), pids.map(lambda pid: payload_of(one[1], pid))))
+ties = st.sampled_from(["nil", "nil", "{:link true}", "{:monitor true :leash true}", "{:leash true :link true}"])
 asks = st.builds(lambda number, one: Ask(number, *one), numbers, asked) | st.builds(
-    lambda number, start: Ask(number, "spawn", encode_value(None), start), numbers, starts
+    lambda number, tie, start: Ask(number, "spawn", encode_value(read_data(tie)), start), numbers, ties, starts
 )
+
+
+def payload_of(text: str, pid: int) -> bytes:
+    """What an operation is given; PIDS stands for a process."""
+    payload = read_data(text)
+    if text == f"[{PIDS}]":
+        payload = Vector.of([Pid(pid)])
+    return encode_value(payload)
 
 
 @st.composite
@@ -283,6 +304,7 @@ def check_indexes(spaces: dict[str, list[tuple[bytes, bytes]]]) -> None:
     assert {layout.read_pid(key) for key, _ in spaces[layout.CALLS]} == {
         pid for pid, row in processes.items() if row.calls
     }
+    check_bonds(spaces, processes)
     counters = {key.decode(): codec.decode_number(value) for key, value in spaces[META] if key != b"about"}
     assert counters.get("counter:ready", 0) == sum(
         1 for row in processes.values() if row.mark and row.status == codec.LIVE
@@ -290,6 +312,32 @@ def check_indexes(spaces: dict[str, list[tuple[bytes, bytes]]]) -> None:
     for code in range(5):
         assert counters.get(f"counter:status:{code}", 0) == sum(1 for row in processes.values() if row.status == code)
     assert len(spaces[PARTITIONS]) in (0, 64)
+
+
+def check_bonds(spaces: dict[str, list[tuple[bytes, bytes]]], processes: dict[int, rows.ProcessRow]) -> None:
+    """Each tie is there from both ends, and only living processes have some."""
+    tied = {(layout.read_pid(key), key[5], key[6:]): value for key, value in spaces[layout.BONDS]}
+    for pid, row in processes.items():
+        counts = {kind: count for kind, count in (row.bonds or {}).items() if kind}
+        assert counts == {kind: n for kind in range(1, 8) if (n := sum(one[:2] == (pid, kind) for one in tied))}
+        assert not counts or row.status <= codec.PAUSED
+    assert {pid for pid, _, _ in tied} <= set(processes)
+    names = {(layout.read_pid(value), bonds.NAME, key) for key, value in spaces[layout.NAMES]}
+    members = {(layout.read_pid(key[-5:]), bonds.GROUP, key[:-6]) for key, _ in spaces[layout.GROUPS] if b"\0" in key}
+    others: set[tuple[int, int, bytes]] = set()
+    for (pid, kind, rest), value in tied.items():
+        own = layout.pid_key(pid)
+        if kind == bonds.WATCHES:
+            others.add((layout.read_pid(value), bonds.WATCHED, own + rest))
+        elif kind == bonds.WATCHED:
+            others.add((layout.read_pid(rest), bonds.WATCHES, rest[5:]))
+        elif kind > bonds.GROUP:
+            back = {bonds.LINK: bonds.LINK, bonds.LEASHES: bonds.LEASHED, bonds.LEASHED: bonds.LEASHES}[kind]
+            others.add((layout.read_pid(rest), back, own))
+    assert set(tied) == names | members | others
+    for key, value in spaces[layout.GROUPS]:
+        if b"\0" not in key:
+            assert layout.read_pid(value) == sum(one[2] == key for one in members) > 0
 
 
 @given(st.lists(commands, max_size=5))
