@@ -40,6 +40,7 @@ class Client(ABC):
         priority: int = 0,
         delay: float = 0,
         dedup: str | None = None,
+        register: str | None = None,
     ) -> int:
         """Starts `function` ("module/function") with `arguments` -> pid, once the start is durable.
 
@@ -49,6 +50,9 @@ class Client(ABC):
         In a `queue` it begins when that admits it: `key` is what its limits of keys and its turns go by, a greater
         `priority` (-9 to 9) goes first, `delay` is in seconds, and within the queue's window a second start with the
         same `dedup` key gives the pid of the first.  NotFound for an unknown queue, Refused where too many wait.
+
+        With `register` it gets this name for as long as it lives; where a living process has it, its pid is the answer,
+        whatever it runs.
         """
 
     def call(

@@ -54,16 +54,18 @@ class HttpClient(Client):
         priority: int = 0,
         delay: float = 0,
         dedup: str | None = None,
+        register: str | None = None,
     ) -> int:
         """See Client."""
         place = queue_place(queue, key, priority, delay, dedup)
-        start_command(function, (), program, id, queue=place)  # raises for what no server takes
+        start_command(function, (), program, id, queue=place, register=register)  # raises for what no server takes
         document: dict[str, Any] = {
             "function": function,
             "args": [_sendable(argument, f"argument {number}") for number, argument in enumerate(arguments, 1)],
         }
         document |= {} if program is None else {"program": program}
         document |= {} if id is None else {"id": id}
+        document |= {} if register is None else {"register": register}
         document |= {} if attributes is None else {"attributes": _sendable(dict(attributes), "attributes")}
         if queue is not None:
             named = {"queue": queue, "key": key, "priority": priority, "delay": delay, "dedup": dedup}

@@ -56,10 +56,11 @@ class StoreClient(Client):
         priority: int = 0,
         delay: float = 0,
         dedup: str | None = None,
+        register: str | None = None,
     ) -> int:
         """See Client."""
         place = queue_place(queue, key, priority, delay, dedup)
-        command = start_command(function, arguments, program, id, attributes, place)
+        command = start_command(function, arguments, program, id, attributes, place, register)
         command = self._exports.check(command, len(arguments))
         try:
             (started,) = self._submit(command)

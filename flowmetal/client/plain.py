@@ -217,6 +217,7 @@ def start_command(
     id: str | None = None,
     attributes: Mapping[str, Any] | None = None,
     queue: QueuePlace | None = None,
+    register: str | None = None,
 ) -> Start:
     """The command that starts `function` ("module/function") of `program` (the module, where there is none)."""
     module, slash, name = function.partition("/")
@@ -226,6 +227,8 @@ def start_command(
         raise Refused("H513", what="a program's name", expected="text that is not empty")
     if id is not None and not id:
         raise Refused("H513", what="an id", expected="text that is not empty, or none")
+    if register is not None and not register:
+        raise Refused("H513", what="the name of a process", expected="text that is not empty, or none")
     return Start(
         function=function,
         arguments=encoded_arguments(arguments),
@@ -233,6 +236,7 @@ def start_command(
         id=id,
         attributes=dict(attributes or {}),
         queue=queue,
+        register=register,
     )
 
 

@@ -125,7 +125,9 @@ class Api:
     # ---- processes -------------------------------------------------------------------------------------------------
 
     async def _start(self, request: Request) -> Response:
-        fields = await self._document(request, "program", "function", "args", "id", "attributes", *QUEUE_FIELDS)
+        fields = await self._document(
+            request, "program", "function", "args", "id", "attributes", "register", *QUEUE_FIELDS
+        )
         arguments = fields.items("args")
         place = queue_place(
             fields.text_or_none("queue"),
@@ -143,6 +145,7 @@ class Api:
                 fields.text_or_none("id"),
                 fields.table("attributes"),
                 place,
+                fields.text_or_none("register"),
             ),
         )
         command = await asyncio.to_thread(self._exports.check, command, len(arguments))

@@ -217,6 +217,21 @@ def test_operate(world: World) -> None:
         world.client.operate("kv/put", ["color", object()])
 
 
+def test_starts_and_messages_by_name(world: World) -> None:
+    cart = world.client.start("deploy/main", register="cart")
+    assert world.client.start("deploy/main", register="cart") == cart
+    assert world.client.operate("process/whereis", ["cart"]) == cart
+    assert world.client.operate("send", ["cart", {"add": "pen"}]) is None
+    with pytest.raises(FlowmetalError) as raised:
+        world.client.operate("send", ["nobody", 1])
+    assert "S211" in f"{raised.value.code} {raised.value}" and "no process is registered as nobody" in str(raised.value)
+    world.driver.finish(cart, "done", None)
+    assert world.client.start("deploy/main", register="cart") != cart
+    for name in ("", "x" * 300):
+        with pytest.raises(FlowmetalError):
+            world.client.start("deploy/main", register=name)
+
+
 def test_a_client_is_a_context_and_serves_several_threads(world: World) -> None:
     pids: list[int] = []
     threads = [threading.Thread(target=lambda: pids.append(world.client.start("deploy/main"))) for _ in range(16)]
