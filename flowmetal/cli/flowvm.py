@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowmetal.cli import common, evaluating, keeping, prompting, queueing, schedules
+from flowmetal.cli import common, evaluating, keeping, prompting, queueing, schedules, steering
 
 if TYPE_CHECKING:
     from flowmetal.client.base import Client
-    from flowmetal.client.plain import ProcessInfo
     from flowmetal.store.interface import Store
 
 app = typer.Typer(
@@ -41,6 +40,7 @@ prompting.register(app)
 schedules.register(app)
 keeping.register(app)
 queueing.register(app)
+steering.register(app)
 
 DEFAULT_STORE = "./flowmetal-store"
 
@@ -54,6 +54,10 @@ StoreOption = Annotated[
 Pid = Annotated[str, typer.Argument(help="Number of the process, or the id it was started with.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of internal errors.", hidden=True)]
+Attributes = Annotated[
+    list[str] | None,
+    typer.Option(help="An attribute, as name=value; the value is JSON, or else text.  Repeat for more."),
+]
 Arguments = Annotated[list[str] | None, typer.Option("--arg", "-a", help="An argument, as JSON; repeat for more.")]
 
 
@@ -150,6 +154,7 @@ def start(
     arg: Arguments = None,
     id: Annotated[str | None, typer.Option(help="An id: starting it again with the same id changes nothing.")] = None,
     program: Annotated[str | None, typer.Option(help="The deployed name; default: the module.")] = None,
+    attribute: Attributes = None,
     store: StoreOption = DEFAULT_STORE,
     wait: Annotated[float | None, typer.Option(help="Wait this many seconds for the result.")] = None,
     queue: Annotated[str | None, typer.Option(help="The queue that it waits in.")] = None,
@@ -161,19 +166,54 @@ def start(
     debug: Debug = False,
 ) -> None:
     """Starts a process and prints its number."""
-    from flowmetal.values import to_python
-
-    values = [to_python(common.parse_json(text, f"argument {index + 1}")) for index, text in enumerate(arg or [])]
     seconds = 0.0 if delay is None else queueing.seconds_of("--delay", delay)
     place: dict[str, Any] = {"queue": queue, "key": key, "priority": priority, "delay": seconds, "dedup": dedup}
     with open_client(store) as client:
-        pid = client.start(function, *values, program=program, id=id, **place)
+        pid = _start(client, function, arg, id, program, attribute, **place)
         if wait is None:
             common.emit({"pid": pid}, as_json, lambda: str(pid))
             return
         if not as_json:
             typer.echo(f"process {pid}", err=True)
         raise typer.Exit(_show_result(client, pid, wait, as_json))
+
+
+@app.command()
+def call(
+    function: Annotated[str, typer.Argument(help='What to run: "module/function".')],
+    arg: Arguments = None,
+    id: Annotated[str | None, typer.Option(help="An id: the same call again gives the same result.")] = None,
+    program: Annotated[str | None, typer.Option(help="The deployed name; default: the module.")] = None,
+    attribute: Attributes = None,
+    store: StoreOption = DEFAULT_STORE,
+    wait: Annotated[float, typer.Option(help="Wait at most this many seconds.", min=0)] = 3600,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Starts a process, waits for it and prints its result; 7 while it runs, 8 if it failed or was cancelled."""
+    with open_client(store) as client:
+        pid = _start(client, function, arg, id, program, attribute)
+        raise typer.Exit(_show_result(client, pid, wait, as_json))
+
+
+def _start(
+    client: Client,
+    function: str,
+    arg: list[str] | None,
+    id: str | None,
+    program: str | None,
+    attribute: list[str] | None,
+    **place: Any,
+) -> int:
+    from flowmetal.client.where import attribute_of
+    from flowmetal.values import to_python
+
+    values = [to_python(common.parse_json(text, f"argument {index + 1}")) for index, text in enumerate(arg or [])]
+    for text in attribute or []:
+        if not text.partition("=")[0] or "=" not in text:
+            common.usage("U103", what="--attribute", found=text[:80], expected="name=value")
+    attributes = {name: found[-1] for name, found in map(attribute_of, attribute or [])}
+    return client.start(function, *values, program=program, id=id, attributes=attributes or None, **place)
 
 
 # ---- looking -----------------------------------------------------------------------------------------------------
@@ -183,39 +223,28 @@ def start(
 def ps(
     store: StoreOption = DEFAULT_STORE,
     status: Annotated[list[str] | None, typer.Option(help="Only these: ready, waiting, paused, done, ...")] = None,
+    program: Annotated[str | None, typer.Option(help="Only those of the program of this name.")] = None,
+    function: Annotated[str | None, typer.Option(help='Only those that run this: "module/function".')] = None,
+    waits: Annotated[str | None, typer.Option(help="Only those with this text in what they wait for.")] = None,
+    error: Annotated[str | None, typer.Option(help="Only those with this text in their error.")] = None,
+    attribute: Annotated[list[str] | None, typer.Option(help="Only those with this, as name=value.")] = None,
+    id_prefix: Annotated[str | None, typer.Option(help="Only those whose id begins so.")] = None,
+    parent: Annotated[str | None, typer.Option(help="Only those that this process has spawned.")] = None,
+    older: Annotated[str | None, typer.Option(help="Only those started longer ago, as 30s, 5m, 2h, 7d.")] = None,
+    younger: Annotated[str | None, typer.Option(help="Only those started since then.")] = None,
     after: Annotated[int, typer.Option(help="Only processes beyond this number.")] = 0,
     limit: Annotated[int, typer.Option(help="At most this many.", min=1, max=10_000)] = 100,
     newest: Annotated[bool, typer.Option("--newest", help="The newest first.")] = False,
+    count: Annotated[bool, typer.Option("--count", help="Only how many there are.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Lists processes."""
-    from dataclasses import asdict
+    """Lists processes, by number."""
+    from flowmetal.cli.listing import Filters, Listing, list_through
 
-    from flowmetal.store.interface import STATUSES
-
-    for one in status or []:
-        if one not in STATUSES:
-            common.usage("U103", what="--status", found=one, expected="one of " + ", ".join(STATUSES))
+    filters = Filters(status or [], program, function, waits, error, attribute or [], id_prefix, parent, older, younger)
     with open_client(store) as client:
-        found = client.list(after=after, limit=limit, statuses=status or (), newest_first=newest)
-    rows = [
-        [str(one.pid), _named(one), one.function, one.status, one.updated_at[:19], one.error or one.waits or "-"]
-        for one in found
-    ]
-    more = f"\nmore: {'--newest ' if newest else ''}--after {found[-1].pid}" if len(found) == limit else ""
-    common.emit(
-        {"processes": [asdict(one) for one in found]},
-        as_json,
-        lambda: common.table(rows, ["PID", "ID", "FUNCTION", "STATUS", "SINCE", "WAITS FOR"]) + more,
-    )
-
-
-def _named(process: ProcessInfo) -> str:
-    """What stands in the column of ids: the id, or else who spawned the process."""
-    if process.id:
-        return process.id
-    return "-" if process.parent is None else f"child of {process.parent}"
+        raise typer.Exit(list_through(client, Listing(store, filters, after, limit, newest, count, as_json)))
 
 
 @app.command()
@@ -315,67 +344,6 @@ def programs(store: StoreOption = DEFAULT_STORE, as_json: Json = False, debug: D
         found = client.programs()
     rows = [[name, hash[:16]] for name, hash in sorted(found.items())]
     common.emit({"programs": found}, as_json, lambda: common.table(rows, ["NAME", "ARTIFACT"]))
-
-
-# ---- steering ----------------------------------------------------------------------------------------------------
-
-
-@app.command()
-def cancel(
-    pid: Pid,
-    reason: Annotated[str | None, typer.Option(help="Why; kept in the log.")] = None,
-    store: StoreOption = DEFAULT_STORE,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Asks a process to end: its `finally` blocks run, then it is cancelled."""
-    _post(store, pid, "cancel", reason, "asked to end", as_json)
-
-
-@app.command()
-def send(
-    pid: Pid,
-    message: Annotated[str, typer.Argument(help="The message, as JSON.")],
-    store: StoreOption = DEFAULT_STORE,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Sends a message to a process."""
-    from flowmetal.values import to_python
-
-    _post(store, pid, "message", to_python(common.parse_json(message, "the message")), "got the message", as_json)
-
-
-@app.command()
-def pause(pid: Pid, store: StoreOption = DEFAULT_STORE, as_json: Json = False, debug: Debug = False) -> None:
-    """Lets a process stand still: what arrives is kept."""
-    _post(store, pid, "pause", None, "paused", as_json)
-
-
-@app.command()
-def resume(pid: Pid, store: StoreOption = DEFAULT_STORE, as_json: Json = False, debug: Debug = False) -> None:
-    """Lets a paused process go on; what has used up its retries is tried again."""
-    _post(store, pid, "resume", None, "goes on", as_json)
-
-
-@app.command()
-def retry(
-    pid: Pid,
-    request: Annotated[int, typer.Option(help="Only the request of this number; 0: all of them.", min=0)] = 0,
-    store: StoreOption = DEFAULT_STORE,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Tries requests again that have used up their retries; a paused process goes on."""
-    _post(store, pid, "retry", None, "tries again", as_json, request)
-
-
-def _post(store: str, pid: str, kind: str, value: Any, said: str, as_json: bool, request: int = 0) -> None:
-    with open_client(store) as client:
-        number = find_pid(client, pid)
-        if not client.post(number, kind, value, request):
-            common.usage("U106", pid=number, status=client.get(number).status)
-    common.emit({"pid": number, "posted": kind}, as_json, lambda: f"process {number} {said}")
 
 
 def _find_in_store(store: Store, text: str) -> int:

@@ -1,8 +1,8 @@
 """Where the commands begin.
 
-`flowvm run`, `flowvm eval` and `flowc check` of a file are what is typed most while a program is written, and what they
-cost is mostly Python's imports.  Where their arguments are plain they start here, without the parser of arguments; all
-else goes the common way.
+`flowvm run`, `flowvm eval`, `flowvm ps` and `flowc check` of a file are what is typed most, and what they cost is
+mostly Python's imports.  Where their arguments are plain they start here, without the parser of arguments; all else
+goes the common way.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def flowvm() -> None:
     evaluated = plain_eval(arguments)
     if evaluated is not None:
         _do(lambda: _evaluate(*evaluated))
+    if arguments[:1] == ["ps"] and not _completes():
+        _list(arguments)
     from flowmetal.cli.flowvm import main
 
     _imported()
@@ -117,6 +119,15 @@ def plain_check(arguments: list[str]) -> list[str] | None:
 def _completes() -> bool:
     """Whether a shell asks for completions."""
     return any(name.endswith("_COMPLETE") for name in os.environ)
+
+
+def _list(arguments: list[str]) -> None:
+    """`ps` of a folder; returns where the parser of arguments has to look at it."""
+    from flowmetal.cli.listing import list_folder, plain_ps
+
+    asked = plain_ps(arguments)
+    if asked is not None:
+        _do(lambda: list_folder(asked))
 
 
 def _evaluate(text: str, is_file: bool) -> int:

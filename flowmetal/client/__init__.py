@@ -25,7 +25,10 @@ if TYPE_CHECKING:
         Refused,
         Unreachable,
     )
-    from flowmetal.client.plain import Outcome, ProcessInfo, Step
+    from flowmetal.client.info import ProcessInfo
+    from flowmetal.client.plain import Outcome, Step
+    from flowmetal.client.steering import Report
+    from flowmetal.client.where import Where
     from flowmetal.client.worker import Context, Worker, WorkerError
 
 __all__ = [
@@ -43,8 +46,10 @@ __all__ = [
     "ProcessFailed",
     "ProcessInfo",
     "Refused",
+    "Report",
     "Step",
     "Unreachable",
+    "Where",
     "Worker",
     "WorkerError",
     "connect",
@@ -63,10 +68,12 @@ _WHERE = {
     "Outcome": "flowmetal.client.plain",
     "ProcessCancelled": "flowmetal.client.errors",
     "ProcessFailed": "flowmetal.client.errors",
-    "ProcessInfo": "flowmetal.client.plain",
+    "ProcessInfo": "flowmetal.client.info",
     "Refused": "flowmetal.client.errors",
+    "Report": "flowmetal.client.steering",
     "Step": "flowmetal.client.plain",
     "Unreachable": "flowmetal.client.errors",
+    "Where": "flowmetal.client.where",
     "Worker": "flowmetal.client.worker",
     "WorkerError": "flowmetal.client.worker",
     "connect": "flowmetal.client.connecting",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from flowmetal.client.errors import NotFinished, ProcessCancelled, ProcessFailed, Refused
-from flowmetal.client.plain import Outcome, ProcessInfo, Step
+from flowmetal.client.info import ProcessInfo
+from flowmetal.client.plain import Outcome, Step
 from flowmetal.client.serving import Source
+from flowmetal.client.steering import REASONS, Order, Report, check, user_name
+from flowmetal.client.where import Where
 
 #: Lists as methods give them; a client has a method called `list`.
 Processes = list[ProcessInfo]
@@ -96,36 +99,132 @@ class Client(ABC):
 
     @abstractmethod
     def list(
-        self, *, after: int = 0, limit: int = 100, statuses: Iterable[str] = (), newest_first: bool = False
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        statuses: Iterable[str] = (),
+        newest_first: bool = False,
+        where: Where | None = None,
     ) -> Processes:
-        """At most `limit` processes in order of pid, those beyond pid `after`, of these statuses (none given: all)."""
+        """At most `limit` processes in order of pid, those beyond pid `after`, of these statuses (none given: all).
+
+        `where`: only those that fit it.
+        """
+
+    @abstractmethod
+    def count(self, where: Where | None = None) -> int:
+        """How many processes fit."""
 
     @abstractmethod
     def history(self, pid: int, start: int = 0, limit: int = 1000) -> Steps:
         """Entries of the process's log from sequence number `start` on.  NotFound."""
 
-    def cancel(self, pid: int, reason: str | None = None) -> bool:
-        """Asks the process to end -> False if it has ended already.  NotFound."""
-        return self.post(pid, "cancel", reason)
+    def cancel(self, pid: int, reason: str | None = None, *, by: str = "") -> bool:
+        """Asks the process to end -> False if it has ended already.  NotFound.
+
+        `by`, here and below: who wants it; it is in the log of the process.
+        """
+        return self._one("cancel", pid, reason=reason, by=by) if by else self.post(pid, "cancel", reason)
+
+    def kill(self, pid: int, reason: str | None = None, *, by: str | None = None) -> bool:
+        """Ends the process at once: nothing of it runs any more, no `finally` either -> False if it has ended already.
+
+        NotFound.  Its status is "cancelled", its error of kind :flowmetal/killed.
+        """
+        return self._one("kill", pid, reason=reason, by=by)
 
     def send(self, pid: int, message: Any) -> bool:
         """Sends a message -> False if the process has ended.  NotFound, NotPlain."""
         return self.post(pid, "message", message)
 
-    def pause(self, pid: int) -> bool:
+    def pause(self, pid: int, *, by: str = "") -> bool:
         """Lets the process stand still -> False if it has ended.  NotFound."""
-        return self.post(pid, "pause", None)
+        return self._one("pause", pid, by=by) if by else self.post(pid, "pause", None)
 
-    def resume(self, pid: int) -> bool:
+    def resume(self, pid: int, *, by: str = "") -> bool:
         """Lets a paused process go on -> False if it has ended.  NotFound."""
-        return self.post(pid, "resume", None)
+        return self._one("resume", pid, by=by) if by else self.post(pid, "resume", None)
 
-    def retry(self, pid: int, number: int = 0) -> bool:
+    def retry(self, pid: int, number: int = 0, *, by: str = "") -> bool:
         """Tries a request again that has used up its retries (0: all of them), and lets the process go on.
 
         False if the process has ended.  NotFound.
         """
+        if by:
+            return self._one("retry", pid, request=number or None, by=by)
         return self.post(pid, "retry", None, number)
+
+    def answer(self, pid: int, value: Any, request: int | str | None = None, *, by: str | None = None) -> bool:
+        """Answers a request by hand -> False if the process has ended.  NotFound, NotPlain.
+
+        `request` is its number or the name of its effect; None: the one whose retries are used up, which lets the
+        process go on.  Refused (H516) where there is no such request, or it has its answer.
+        """
+        return self._one("answer", pid, value=value, request=request, by=by)
+
+    def fail(
+        self,
+        pid: int,
+        kind: str,
+        message: str,
+        data: Any = None,
+        request: int | str | None = None,
+        *,
+        by: str | None = None,
+    ) -> bool:
+        """answer() with an error of this kind ("billing/declined"), which the program can catch."""
+        return self._one("fail", pid, kind=kind, message=message, value=data, request=request, by=by)
+
+    def restart(self, pid: int, *, latest: bool = False, id: str | None = None) -> int:
+        """Starts the function of an ended process again with the same arguments -> the new pid.  NotFound.
+
+        It runs the same program, or with `latest` the one that is deployed under its name now.  The new process has
+        the attributes of the old one, `restarted-from`, and `id`, not that of the old one.  Refused (H515) where the
+        process has not ended, or what it was started with is not kept any more.
+        """
+        report = self.steer("restart", Where(pids=(pid,)), latest=latest, id=id)
+        if report.started:
+            return report.started[0][1]
+        self._refused(report, "H515", pid)
+        raise Refused("H515", pid=pid, reason="nothing was started")
+
+    def steer(
+        self,
+        action: str,
+        where: Where,
+        *,
+        dry_run: bool = False,
+        name: str = "",
+        told: Callable[[Report], None] | None = None,
+        **order: Any,
+    ) -> Report:
+        """Does something to all processes that fit -> what came of it.
+
+        `action` is one of ACTIONS, and what goes with it is that of the method of its name: `reason`, `value`,
+        `request`, `kind` and `message`, `latest`, `by`.  It is done in small transactions, in order of pid; `told` is
+        called after each with the report so far.  With a `name` the store remembers how far it is: the same again goes
+        on where it stopped, and does nothing twice.  `dry_run` only counts.  Conflict (H517) where the name stands for
+        something else.
+        """
+        return steer(self, Order(action, where, **order), dry_run=dry_run, name=name, told=told)
+
+    def _one(self, action: str, pid: int, *, by: str | None, **order: Any) -> bool:
+        report = self.steer(action, Where(pids=(pid,)), by=user_name() if by is None else by, **order)
+        self._refused(report, "H516", pid)
+        return report.done > 0
+
+    def _refused(self, report: Report, code: str, pid: int) -> None:
+        """Raises what a report of one process says, but for one that has ended."""
+        reason = report.refusals[0][1] if report.refusals else "ended"
+        if reason == "unknown":
+            self.get(pid)  # says why
+        if reason != "ended":
+            raise Refused(code, pid=pid, reason=REASONS.get(reason, reason))
+
+    @abstractmethod
+    def _piece(self, order: Order, after: int, dry_run: bool, name: str, end: int) -> Report:
+        """The next piece of an operation."""
 
     @abstractmethod
     def post(self, pid: int, kind: str, value: Any, number: int = 0) -> bool:
@@ -172,6 +271,26 @@ class Client(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def steer(
+    client: Client,
+    order: Order,
+    *,
+    dry_run: bool = False,
+    name: str = "",
+    told: Callable[[Report], None] | None = None,
+) -> Report:
+    """Client.steer for an order."""
+    check(order)
+    report = Report(order.action, dry_run=dry_run)
+    while True:
+        piece = client._piece(order, report.after, dry_run, name, report.end)
+        report.add(piece)
+        if told is not None:
+            told(report)
+        if not piece.more:
+            return report
 
 
 #: Kinds of inbox events that come from outside.

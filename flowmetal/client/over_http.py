@@ -21,13 +21,20 @@ from flowmetal.client.errors import (
     Refused,
     Unreachable,
 )
-from flowmetal.client.plain import Outcome, ProcessInfo, Step, encoded, from_json, plain, queue_place, start_command
+from flowmetal.client.info import ProcessInfo
+from flowmetal.client.plain import Outcome, Step, encoded, from_json, plain, queue_place, start_command
 from flowmetal.client.serving import Answer, Source
+from flowmetal.client.steering import Order, Report, document_of
+from flowmetal.client.where import Where
+from flowmetal.dataclass import replace
 from flowmetal.store.interface import Request
 from flowmetal.values import ErrorValue, LanguageError, decode_value, from_python, to_python
 
 #: Longest wait that one call asks the server for; longer waits are several calls.
 LONG_POLL_SECONDS = 50.0
+
+#: How much longer counting may take.
+COUNT_SECONDS = 60.0
 
 #: How long a call may take beyond the wait it asks for.
 CALL_SECONDS = 30.0
@@ -95,15 +102,25 @@ class HttpClient(Client):
         return from_json(ProcessInfo, found[0]) if found else None
 
     def list(
-        self, *, after: int = 0, limit: int = 100, statuses: Iterable[str] = (), newest_first: bool = False
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        statuses: Iterable[str] = (),
+        newest_first: bool = False,
+        where: Where | None = None,
     ) -> Processes:
         """See Client."""
+        where = where or Where()
         query: dict[str, str | int | bool] = {
             "after": after,
             "limit": limit,
-            "status": ",".join(statuses),
+            "status": ",".join(tuple(statuses) or where.statuses),
             "newest_first": newest_first,
         }
+        said = replace(where, statuses=())
+        if not said.is_everything:
+            query["where"] = json.dumps(_sendable(said.document(), "where"))
         found = self._call("GET", f"/v1/processes?{httpx2.QueryParams(query)}")["processes"]
         return [from_json(ProcessInfo, info) for info in found]
 
@@ -121,6 +138,19 @@ class HttpClient(Client):
         """See Client."""
         document = {"payload": _sendable(payload, "payload")}
         return self._call("POST", f"/v1/operations/{quote(name, safe='/')}", document)["value"]
+
+    def count(self, where: Where | None = None) -> int:
+        """See Client."""
+        query = {"where": json.dumps(_sendable((where or Where()).document(), "where"))}
+        return int(
+            self._call("GET", f"/v1/processes/count?{httpx2.QueryParams(query)}", seconds=COUNT_SECONDS)["count"]
+        )
+
+    def _piece(self, order: Order, after: int, dry_run: bool, name: str, end: int) -> Report:
+        document = document_of(order) | {"after": after, "dry_run": dry_run, "name": name, "end": end}
+        answer = self._call("POST", "/v1/processes/steer", _sendable(document, "order"))
+        report: Report = from_json(Report, answer)
+        return report
 
     def put_program(self, name: str, data: bytes) -> str:
         """See Client."""
@@ -262,6 +292,8 @@ def _error(status: int, error: Any, url: str, pid: int | None) -> ClientError:
         return NotFound("S220", **facts)
     if error.get("code") in ("B016", "S221", "S222", "S223"):
         return Refused(error["code"], **facts)
+    if error.get("code") == "H517":
+        return Conflict("H517", **{"name": "", **facts})
     if error.get("code") == "H309":
         return NotPlain("H510", what=f"result of process {pid}", reason=error["message"], printed=error.get("printed"))
     code = error.get("code")

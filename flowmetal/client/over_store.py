@@ -11,11 +11,10 @@ from flowmetal.client.base import POSTED, Client, Processes, Steps
 from flowmetal.client.errors import Conflict, NotFound, Refused
 from flowmetal.client.exports import Exports
 from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints
+from flowmetal.client.info import ProcessInfo, info_of
 from flowmetal.client.plain import (
     Outcome,
-    ProcessInfo,
     encoded,
-    info_of,
     missing_code,
     outcome_of,
     plain,
@@ -24,6 +23,8 @@ from flowmetal.client.plain import (
     step_of,
 )
 from flowmetal.client.serving import Source, StoreSource
+from flowmetal.client.steering import Order, Report, piece
+from flowmetal.client.where import Where, count
 from flowmetal.diagnostics import FlowmetalError, suggest
 from flowmetal.store.interface import FINAL_STATUSES, Command, Operate, Post, ProcessRecord, Start, Store
 
@@ -97,11 +98,28 @@ class StoreClient(Client):
         return None if record is None else info_of(record)
 
     def list(
-        self, *, after: int = 0, limit: int = 100, statuses: Iterable[str] = (), newest_first: bool = False
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        statuses: Iterable[str] = (),
+        newest_first: bool = False,
+        where: Where | None = None,
     ) -> Processes:
         """See Client."""
-        records = self.store.processes(after=after, limit=limit, statuses=tuple(statuses), newest_first=newest_first)
+        where = where or Where()
+        records = self.store.processes(
+            after=after,
+            limit=limit,
+            statuses=tuple(statuses) or where.statuses,
+            newest_first=newest_first,
+            where=where.query(self.store.now()),
+        )
         return [info_of(record) for record in records]
+
+    def count(self, where: Where | None = None) -> int:
+        """See Client."""
+        return count(self.store, where or Where())
 
     def history(self, pid: int, start: int = 0, limit: int = 1000) -> Steps:
         """See Client."""
@@ -121,6 +139,9 @@ class StoreClient(Client):
         """See Client."""
         (data,) = self._submit(Operate(name, encoded(payload, "payload")))
         return plain(data, "answer")
+
+    def _piece(self, order: Order, after: int, dry_run: bool, name: str, end: int) -> Report:
+        return piece(self.store, order, after, dry_run=dry_run, name=name, end=end)
 
     def put_program(self, name: str, data: bytes) -> str:
         """See Client."""

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from flowmetal.client.errors import NotPlain, Refused
+from flowmetal.client.info import time_text
 from flowmetal.engine.events import EventError, decode_event, describe, kind_of
 from flowmetal.store.interface import LogEntry, ProcessRecord, Start, Store
 from flowmetal.values import (
     CodecError,
     ErrorValue,
-    Instant,
     LanguageError,
     Vector,
     decode_value,
@@ -44,29 +44,6 @@ _KIND = re.compile(r"[A-Za-z*!_?$%&=<>.+-][\w*!?$%&=<>.+'#/-]{0,199}\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessInfo:
-    """A process as a client sees it.  Times are ISO 8601 in UTC, the artifact is its hash in hex."""
-
-    pid: int
-    function: str
-    status: str
-    id: str | None
-    artifact: str
-    sequence: int
-    created_at: str
-    updated_at: str
-    parent: int | None
-    waits: str
-    error: str
-    attributes: dict[str, Any]
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is done, failed or cancelled."""
-        return self.status in ("done", "failed", "cancelled")
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """One entry of a process's log.  `time` is ISO 8601; sizes in bytes; `text` says in a line what happened."""
 
@@ -88,29 +65,6 @@ class Outcome:
     error: dict[str, Any] | None = None
 
 
-def time_text(nanoseconds: int) -> str:
-    """An instant of the store's clock in ISO 8601."""
-    return str(to_python(Instant(nanoseconds)))
-
-
-def info_of(record: ProcessRecord) -> ProcessInfo:
-    """A record in plain data."""
-    return ProcessInfo(
-        pid=record.pid,
-        function=record.function,
-        status=record.status,
-        id=record.id,
-        artifact=record.artifact.hex(),
-        sequence=record.sequence,
-        created_at=time_text(record.created_at),
-        updated_at=time_text(record.updated_at),
-        parent=record.parent,
-        waits=record.waits,
-        error=record.error,
-        attributes=dict(record.attributes),
-    )
-
-
 def missing_code(store: Store, pid: int) -> str:
     """The code for a process that is not there: S308 where it was removed, as its number was given once."""
     return "S308" if 0 < pid <= store.last_pid() else "H504"
@@ -128,8 +82,8 @@ def step_of(entry: LogEntry) -> Step:
     return Step(entry.sequence, entry.part, kind, time, text, len(entry.event), len(entry.segment))
 
 
-def as_json(data: ProcessInfo | Step | Outcome) -> dict[str, Any]:
-    """One of the above as a dictionary."""
+def as_json(data: Any) -> dict[str, Any]:
+    """One of the above, or another data class, as a dictionary."""
     return asdict(data)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from typing import Any
 
 from flowmetal.dataclass import replace
 from flowmetal.engine import events
@@ -10,14 +12,16 @@ from flowmetal.engine.deciding import ask_program
 from flowmetal.engine.draft import Draft
 from flowmetal.engine.effects import MORE_TIME, PERSON
 from flowmetal.engine.lines import LINE_MAX, error_line, plain_error
-from flowmetal.engine.live import NEVER, Open, exhausted, start_process
+from flowmetal.engine.live import Open, exhausted, start_process
 from flowmetal.engine.policies import SECOND, Again, AskProgram, Decision, Throw, after_error, after_lost
 from flowmetal.store.interface import InboxEvent, Timer
+from flowmetal.store.limits import NEVER
 from flowmetal.values import (
     CodecError,
     ErrorValue,
     LanguageError,
     Pid,
+    Vector,
     decode_value,
     encode_value,
     keyword,
@@ -25,8 +29,10 @@ from flowmetal.values import (
 )
 from flowmetal.vm import FINALLY, KIND_CANCELLED, Process, cancel
 
+logger = logging.getLogger("flowmetal.engine")
+
 #: What is taken from the inbox of a paused process; everything else waits there until it goes on.
-CONTROL_KINDS = frozenset({"pause", "resume", "retry", "cancel", "linked"})
+CONTROL_KINDS = frozenset({"pause", "resume", "retry", "cancel", "linked", "decided"})
 
 #: How long the `finally` blocks of a cancelled process may take.
 CANCEL_DEADLINE = 30 * SECOND
@@ -63,9 +69,12 @@ def apply(draft: Draft, item: InboxEvent, go_on: Callable[[], None]) -> None:
             _linked(draft, item.data, go_on)
         case "pause":
             if draft.live.status != "paused":
+                _note(draft, "pause", 0, _text(item.data))
                 draft.pause(0, b"", "")
         case "resume" | "retry":
-            _resume(draft, item.number, go_on)
+            _resume(draft, item.kind, item.number, _text(item.data), go_on)
+        case "settled" | "decided":
+            _settled(draft, item, go_on)
         case _:
             raise AssertionError(f"unknown kind of inbox event {item.kind}")
 
@@ -221,18 +230,60 @@ def _time_out(draft: Draft, opened: Open) -> None:
     draft.settle_error(number, error, events.TimedOut(draft.now, number, encode_value(error)))
 
 
-def _reason(data: bytes) -> str | None:
+def _read(data: bytes) -> Any:
+    """A value that came with a person's command; None where there is none, or none that can be read."""
     try:
-        value = decode_value(data) if data else None
+        return decode_value(data) if data else None
     except CodecError:
         return None
+
+
+def _text(data: bytes) -> str | None:
+    value = _read(data)
     return value if value.__class__ is str else None
+
+
+def _note(draft: Draft, what: str, number: int, by: str | None) -> None:
+    """Puts into the log who did something by hand, where that is known."""
+    if by:
+        draft.entry(events.Steered(draft.now, what, number, by[:LINE_MAX]))
+
+
+def _settled(draft: Draft, item: InboxEvent, go_on: Callable[[], None]) -> None:
+    """A person answered a request.  One that had used up its retries held up the process, which goes on."""
+    number = item.number
+    try:
+        value = draft.decode(item.data)
+    except CodecError as problem:
+        value = None
+        logger.warning("an answer by hand for process %d cannot be read: %s", draft.live.pid, problem)
+    by, is_answer, answer = value if value.__class__ is Vector and len(value) == 3 else ("somebody", False, None)
+    opened = draft.live.open.get(number)
+    what = "answer" if is_answer else "fail"
+    if opened is None:
+        draft.late(number, what)
+        return
+    _note(draft, what, number, by if by.__class__ is str else None)
+    if item.kind == "decided" and draft.live.status == "paused":
+        draft.entry(events.Resumed(draft.now, 0))
+        go_on()
+    if is_answer:
+        draft.answer(number, answer, draft.encode(answer))
+        return
+    if answer.__class__ is not ErrorValue:
+        answer = ErrorValue(KIND_UNREADABLE, "the answer that was given by hand cannot be read", None)
+    draft.settle_error(number, answer, events.AnsweredError(draft.now, number, encode_value(plain_error(answer))))
 
 
 def _cancel(draft: Draft, reason: bytes, go_on: Callable[[], None]) -> None:
     live = draft.live
+    value = _read(reason)
+    if value.__class__ is Vector and len(value) == 2:  # by a person, whose name stands behind the reason
+        value, by = value
+        _note(draft, "cancel", 0, by if by.__class__ is str else None)
+        reason = encode_value(value)
+    text = value if value.__class__ is str else None
     draft.entry(events.CancelAsked(draft.now, reason or _NIL))
-    text = _reason(reason)
     go_on()
     if live.process is None:
         error = ErrorValue(KIND_CANCELLED, "the process was cancelled before it began", text)
@@ -266,7 +317,7 @@ def _stop(draft: Draft, process: Process, reason: str | None, cause: ErrorValue 
     draft.unsaved = True
 
 
-def _resume(draft: Draft, number: int, go_on: Callable[[], None]) -> None:
+def _resume(draft: Draft, what: str, number: int, by: str | None, go_on: Callable[[], None]) -> None:
     """Lets a paused process go on; requests whose retries were used up get one more attempt each."""
     live = draft.live
     again = [
@@ -274,6 +325,7 @@ def _resume(draft: Draft, number: int, go_on: Callable[[], None]) -> None:
     ]
     if live.status != "paused" and not again:
         return
+    _note(draft, what, number, by)
     draft.entry(events.Resumed(draft.now, again[0].request.number if again else 0))
     for opened in again:
         if opened.request.effect == PERSON:  # there is nobody to try again; the program is told

@@ -16,9 +16,10 @@ from flowmetal.engine import events
 from flowmetal.engine.draft import Draft
 from flowmetal.engine.effects import ATTEMPTS
 from flowmetal.engine.lines import plain_error
-from flowmetal.engine.live import NEVER, Open
+from flowmetal.engine.live import Open
 from flowmetal.engine.policies import K_DECIDER, AskProgram, Decision, Throw, again
 from flowmetal.store.interface import Request, Timer
+from flowmetal.store.limits import NEVER
 from flowmetal.values import ErrorValue, Map, Vector, decode_value, encode_value, fail, keyword
 
 #: `Request.not_before` of a held request whose last attempt the program has not decided on yet.

@@ -201,10 +201,23 @@ class Linked:
     error: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """A person did something to the process by hand: `what` in a word ("answer", "pause"), and who it was.
+
+    The event that follows says what came of it.  `number`: the request that it is about, or 0.
+    """
+
+    time: int
+    what: str
+    number: int
+    by: str
+
+
 Event = (
     Started | Requested | AttemptFailed | RetryPlanned | Answered | AnsweredError | LocalDone | TimerFired | TimedOut
     | CancelAsked | RequestCancelled | MessageReceived | CameLate | Paused | Resumed | Finished | Failed | Cancelled
-    | Linked
+    | Linked | Steered
 )  # fmt: skip
 
 #: Permanent numbers and names of the kinds.  A number is never reused; a new field makes a new kind.
@@ -228,6 +241,7 @@ KINDS: dict[int, tuple[str, type[Any]]] = {
     17: ("failed", Failed),
     18: ("cancelled", Cancelled),
     19: ("linked", Linked),
+    30: ("by", Steered),
 }
 
 
@@ -368,6 +382,8 @@ def describe(event: Event, limit: int | None = TEXT_MAX) -> str:
             return f"paused{what}: {shown(error)}" if error else f"paused{what}"
         case Resumed(_, number):
             return f"resumed, #{number} tried again" if number else "resumed"
+        case Steered(_, what, number, by):
+            return f"{what} #{number} by {by}" if number else f"{what} by {by}"
         case Finished(_, value):
             return f"done {shown(value)}"
         case Failed(_, error) | Cancelled(_, error) | Linked(_, error):

@@ -31,6 +31,7 @@ from flowmetal.engine.lines import error_of
 from flowmetal.engine.live import INBOX_PAGE, Live, Loaded, exhausted, in_process, let_go, load
 from flowmetal.engine.retention import Sweeper
 from flowmetal.engine.signals import Signals
+from flowmetal.engine.stopped import Stopped
 from flowmetal.engine.trouble import Trouble
 from flowmetal.engine.turns import Outcome, pause_turn, take_turn
 from flowmetal.engine.watchdog import Watchdog
@@ -55,10 +56,9 @@ READY_PAGE = 1024
 READY_LOW = 256
 
 DEATHS_MAX = 3  # a process in whose turns this many interpreters ended, one after the other, is paused
-
 DAMAGED = "S306"  # a record cannot be read
 
-#: What cannot be read, and cannot be paused either since it cannot be read, is looked at again after this long.
+#: What cannot be read, and so cannot be paused either, is looked at again after this long.
 UNREADABLE_SECONDS = 60.0
 
 #: Processes looked at in one round when requests of in-process functions are found again after a start.
@@ -101,6 +101,7 @@ class Interpreter:
         self._hot: OrderedDict[int, Live] = OrderedDict()
         self._queue = Waiting(self._hot)  # pids that are to have a turn
         self._flying: set[int] = set()  # pids in a commit
+        self._stopped = Stopped(store, self._hot, self._flying, self._signals.wake)
         self._seen_flying = False  # whether a look found a process in a commit, whose mark that may take away
         self._again: dict[int, bool] = {}  # as _queue, of pids that became ready while they were in a commit
         self._unreadable: dict[int, float] = {}  # pid -> when to look at it again
@@ -195,6 +196,7 @@ class Interpreter:
 
     def _hinted(self, hints: frozenset[Hint]) -> None:
         self._signals.hinted(hints, self._claims.epochs)
+        self._stopped.hinted(hints)
 
     # ---- one round
 
@@ -214,6 +216,8 @@ class Interpreter:
         progress |= self._find_requests()
         progress |= self.functions.call_due(now, self._claims.holds)
         self._look_for_ready()
+        for pid in self._stopped.take():
+            self._drop(pid)
         return self._run_batch() or progress
 
     def look_now(self) -> None:
@@ -256,9 +260,8 @@ class Interpreter:
             if self.functions:
                 self._recover.append((0, new))
         if new or len(before) != len(epochs):
-            # What was in memory under another epoch may have been run by somebody else since.
             for pid in [pid for pid in self._hot if lost(before, epochs, pid)]:
-                self._drop(pid)
+                self._drop(pid)  # somebody else may have run it since
 
     def _drop(self, pid: int) -> None:
         self._hot.pop(pid, None)

@@ -19,6 +19,7 @@ from flowmetal.engine.events import (
     Answered,
     AnsweredError,
     CancelAsked,
+    Cancelled,
     Event,
     EventError,
     Linked,
@@ -26,6 +27,7 @@ from flowmetal.engine.events import (
     Paused,
     Resumed,
     Started,
+    Steered,
     TimedOut,
     TimerFired,
     decode_event,
@@ -33,6 +35,7 @@ from flowmetal.engine.events import (
 from flowmetal.engine.policies import NO_POLICY, Policy, read_options
 from flowmetal.engine.starting import Begin, begin_of
 from flowmetal.store.interface import LogEntry, ProcessRecord, Request, Store
+from flowmetal.store.limits import NEVER
 from flowmetal.values import LanguageError, decode_value
 from flowmetal.vm import Limits, Process, cancel, new_process, restore, settle, settle_error, start
 
@@ -44,9 +47,6 @@ LOG_PAGE = 512
 
 #: Entries asked for where a page brought nothing new: more than an entry has cuts.
 LOG_PAGE_MAX = 10_000
-
-#: `Request.not_before` of a held request whose retries are used up; a person decides.
-NEVER = (1 << 63) - 1
 
 
 def exhausted(request: Request) -> bool:
@@ -250,11 +250,11 @@ def _call_of_start(store: Store, pid: int, program: Loaded) -> Begin | None:
     try:
         for entry in entries_from(store, pid, 0):
             event = decode_event(entry.event)
-            if not isinstance(event, Paused | Resumed):
+            if not isinstance(event, Paused | Resumed | Steered):
                 break
     except EventError as error:
         raise FlowmetalError("V301", pid=pid, reason=str(error)) from None
-    if isinstance(event, Paused | Resumed):
+    if isinstance(event, Paused | Resumed | Steered | Cancelled):  # it ended before it began, or has not yet
         return None
     if not isinstance(event, Started):
         raise FlowmetalError("V301", pid=pid, reason="its first event is not a start")

@@ -10,10 +10,11 @@ from flowmetal.engine.arrivals import decide
 from flowmetal.engine.deciding import check_decision, decided
 from flowmetal.engine.draft import NIL, Call, Draft
 from flowmetal.engine.lines import LINE_MAX, error_line, plain_error
-from flowmetal.engine.live import NEVER, Open
+from flowmetal.engine.live import Open
 from flowmetal.engine.policies import NO_POLICY, read_options, with_deadline
 from flowmetal.engine.starting import child_of
 from flowmetal.store.interface import Ask, Request, Timer
+from flowmetal.store.limits import NEVER
 from flowmetal.store.operations import OPERATIONS
 from flowmetal.values import ErrorValue, LanguageError, encode_value, fail, print_string
 from flowmetal.vm import Performed, Process, answer_now, answer_now_error, trace_of

@@ -20,13 +20,13 @@ from flowmetal.client.base import POSTED
 from flowmetal.client.errors import ClientError, Conflict, NotFound, NotPlain, Refused
 from flowmetal.client.exports import Exports
 from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints, in_loop
+from flowmetal.client.info import info_of
 from flowmetal.client.over_store import Deployer, start_error
 from flowmetal.client.plain import (
     DELAY_SECONDS_MAX,
     as_json,
     encoded,
     encoded_error,
-    info_of,
     missing_code,
     outcome_of,
     plain,
@@ -35,8 +35,11 @@ from flowmetal.client.plain import (
     step_of,
 )
 from flowmetal.client.serving import wait_first
+from flowmetal.client.steering import NAMED_ACTIONS, ORDER_FIELDS, PIECE_MAX, order_of, piece
+from flowmetal.client.where import Where, count, where_of
 from flowmetal.connectors.http_callback.app import guarded
 from flowmetal.connectors.http_callback.body import HttpError, error_response, parse_json, read_body
+from flowmetal.dataclass import replace
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.server.access import Access, check_json, is_bare
 from flowmetal.server.config import ServeSettings
@@ -92,6 +95,8 @@ class Api:
         table: list[tuple[str, str, Handler]] = [
             ("POST", "/v1/processes", self._start),
             ("GET", "/v1/processes", self._list),
+            ("GET", "/v1/processes/count", self._count),
+            ("POST", "/v1/processes/steer", self._steer),
             ("GET", "/v1/processes/{pid:int}", self._get),
             ("GET", "/v1/processes/{pid:int}/result", self._result),
             ("GET", "/v1/processes/{pid:int}/history", self._history),
@@ -156,7 +161,7 @@ class Api:
         return JSONResponse({"pid": pid, "created": created}, status_code=201 if created else 200)
 
     async def _list(self, request: Request) -> Response:
-        fields = Fields(request.query_params, ("after", "limit", "status", "newest_first", "id"))
+        fields = Fields(request.query_params, ("after", "limit", "status", "newest_first", "id", "where"))
         id = fields.text_or_none("id")
         if id is not None:
             record = await asyncio.to_thread(self._store.process_by_id, id)
@@ -167,10 +172,43 @@ class Api:
                 raise HttpError(400, "H305", field="status", expected="of " + ", ".join(STATUSES))
             after, limit = fields.integer("after", 0, NUMBER_MAX, 0), fields.integer("limit", 1, PAGE_MAX, 100)
             newest_first = fields.flag("newest_first")
+            where = _where(fields)
+            query = where.query(self._store.now())
             found = await asyncio.to_thread(
-                lambda: self._store.processes(after=after, limit=limit, statuses=statuses, newest_first=newest_first)
+                lambda: self._store.processes(
+                    after=after,
+                    limit=limit,
+                    statuses=statuses or where.statuses,
+                    newest_first=newest_first,
+                    where=query,
+                )
             )
         return JSONResponse({"processes": [as_json(info_of(record)) for record in found]})
+
+    async def _count(self, request: Request) -> Response:
+        where = _where(Fields(request.query_params, ("where",)))
+        return JSONResponse({"count": await asyncio.to_thread(count, self._store, where)})
+
+    async def _steer(self, request: Request) -> Response:
+        fields = await self._document(
+            request, "action", "where", "value", "request", "kind", "message", "reason", "by", "latest", "id",
+            "after", "limit", "dry_run", "name", "end",
+        )  # fmt: skip
+        document = {name: fields.any(name) for name in ORDER_FIELDS if fields.has(name)}
+        order = await self._aside(request, lambda: order_of(document))
+        if not order.by and order.action in NAMED_ACTIONS:
+            order = replace(order, by="somebody over HTTP")
+        after, size = fields.integer("after", 0, NUMBER_MAX, 0), fields.integer("limit", 1, PIECE_MAX, 200)
+        end, name = fields.integer("end", 0, NUMBER_MAX, 0), fields.any("name") or ""
+        dry_run = fields.any("dry_run") or False
+        if dry_run.__class__ is not bool:
+            raise HttpError(400, "H305", field="dry_run", expected="true or false")
+        if name.__class__ is not str:
+            raise HttpError(400, "H305", field="name", expected="a string")
+        report = await asyncio.to_thread(
+            lambda: piece(self._store, order, after, size=size, dry_run=dry_run, name=name, end=end)
+        )
+        return JSONResponse(as_json(report))
 
     async def _get(self, request: Request) -> Response:
         return JSONResponse(as_json(info_of(await self._record(request))))
@@ -372,6 +410,18 @@ class Api:
                 await wait_first(woken, self._stopping, seconds=min(left, SLOW_POLL_SECONDS))
         finally:
             end()
+
+
+def _where(fields: Fields) -> Where:
+    """The filter of a query, a JSON object."""
+    text = fields.text_or_none("where")
+    if text is None:
+        return Where()
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise HttpError(400, "H305", field="where", expected="a JSON object") from None
+    return where_of(document)
 
 
 def _plain_request(item: StoreRequest) -> tuple[Any, Any]:

@@ -102,7 +102,7 @@ from flowmetal.store.transaction import WriteTransaction
 TOMBSTONE_NS = 72 * 3600 * 1_000_000_000
 
 #: Events that a paused process is woken for.
-WAKING_KINDS = frozenset({"cancel", "linked", "resume", "retry"})
+WAKING_KINDS = frozenset({"cancel", "linked", "resume", "retry", "decided"})
 #: Events that may end a process which has not begun.
 ENDING_KINDS = frozenset({"cancel", "linked"})
 WAKING_CODES = frozenset(KIND_CODES[kind] for kind in WAKING_KINDS)

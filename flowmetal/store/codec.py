@@ -27,7 +27,7 @@ KIND_NAMES = dict(enumerate(INBOX_KINDS, 1))
 #: or resumes a process is read before answers and timers, and messages, of which there may be many, come last.
 ANSWERS = 1 << 61
 MESSAGES = 1 << 62
-_CLASSES = {"message": MESSAGES, **dict.fromkeys(("answer", "error", "lost", "timer", "spawned"), ANSWERS)}
+_CLASSES = {"message": MESSAGES, **dict.fromkeys(("answer", "error", "lost", "timer", "spawned", "settled"), ANSWERS)}
 
 
 def inbox_number(kind: str, arrival: int) -> int:

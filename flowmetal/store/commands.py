@@ -15,6 +15,7 @@ from flowmetal.store.changes import Changes
 from flowmetal.store.claims import join, leave
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import (
+    Bulk,
     Command,
     Complete,
     Deliver,
@@ -22,12 +23,14 @@ from flowmetal.store.interface import (
     Fire,
     ForgetArtifacts,
     Join,
+    Kill,
     Leave,
     Operate,
     Post,
     PruneLog,
     PutArtifact,
     Remove,
+    Settle,
     Start,
     Take,
     Turn,
@@ -38,6 +41,7 @@ from flowmetal.store.queues import settle
 from flowmetal.store.removing import forget_artifacts, prune_log, remove
 from flowmetal.store.requests import complete, deliver, extend, take
 from flowmetal.store.starting import put_artifact, start
+from flowmetal.store.steering import bulk, kill, settle_request
 from flowmetal.store.timers import fire
 
 #: Commands in one list: it is one transaction, and all others wait for it.
@@ -59,6 +63,9 @@ _APPLY: dict[type, Callable[[Changes, Any], Any]] = {
     PruneLog: prune_log,
     ForgetArtifacts: forget_artifacts,
     Operate: operate,
+    Kill: kill,
+    Settle: settle_request,
+    Bulk: bulk,
 }
 
 

@@ -17,10 +17,13 @@ the whole list.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flowmetal.dataclass import dataclass, field
+from flowmetal.store.query import Query
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 #: Process status.  "ready": has something to do; "waiting": for events; the last three are final.
 STATUSES = ("ready", "waiting", "paused", "done", "failed", "cancelled")
@@ -112,8 +115,13 @@ class InboxEvent:
 #:   "retry"     number: a person wants the paused request tried again
 #:   "spawned"   number; data: a pid as decimal digits: an answer, as stores of format 2 have it
 #:   "linked"    a process that it is linked to has ended badly; data: encoded error value, which it is to end with
+#:   "settled"   number: a person answers the open request; data: the encoded vector [who, is an answer, value or error]
+#:   "decided"   the same, for a request that has used up its retries; it ends the pause, and so comes first
+#: The data of a "pause", "resume" or "retry" says who wants it: an encoded string, or nothing.  That of a "cancel" may
+#: be the encoded vector [reason, who].
 INBOX_KINDS = (
     "start", "answer", "error", "lost", "timer", "message", "cancel", "pause", "resume", "retry", "spawned", "linked",
+    "settled", "decided",
 )  # fmt: skip
 
 
@@ -174,6 +182,54 @@ class Post:
     kind: str
     data: bytes = b""
     number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Ends a process at once, whatever it does, as "cancelled" -> True, or False where there is none or it has ended.
+
+    Nothing of it runs any more, no `finally` either; its requests are withdrawn, and a turn under way is stale.
+    `events` become the last entries of its log, after `start` where it has had no event yet.  `result` is what it
+    returned, `error` the line that says why it stopped.
+    """
+
+    pid: int
+    events: Sequence[bytes]
+    result: bytes  # an encoded error value
+    error: str
+    start: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """A person answers a request -> "done", or why not: "unknown" or "ended" (the process), "no-request", "answered".
+
+    The request is that of `number`; without one, the oldest open one of `effect`; without that as well, the oldest that
+    has used up its retries.  Whoever works on it finds its lease gone.
+    """
+
+    pid: int
+    data: bytes  # see "settled"
+    number: int = 0
+    effect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """A piece of an operation on many processes -> (done up to, end, results); a refused command changes nothing.
+
+    With a `name` the store remembers how far the operation is, in the same transaction, for a week: a piece that does
+    not begin where the last one ended (`after`) changes nothing, its results are None, and the answer says where to go
+    on.  `end` is where the operation ends; what is remembered counts.  A name that stands for something else (another
+    `digest`) answers with -1.  A result is that of the command, or (code, facts) of the StoreError that refused it.
+    """
+
+    commands: Sequence[Start | Post | Kill | Settle]
+    name: str = ""
+    digest: bytes = b""
+    after: int = 0
+    upto: int = 0
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +446,9 @@ Command = (
     | PruneLog
     | ForgetArtifacts
     | Operate
+    | Kill
+    | Settle
+    | Bulk
 )
 
 # ---- the store -------------------------------------------------------------------------------------------------
@@ -435,9 +494,18 @@ class Store(Protocol):
     def process(self, pid: int) -> ProcessRecord | None: ...
     def process_by_id(self, id: str) -> ProcessRecord | None: ...
     def processes(
-        self, *, after: int = 0, limit: int = 100, statuses: Iterable[str] = (), newest_first: bool = False
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        statuses: Iterable[str] = (),
+        newest_first: bool = False,
+        where: Query | None = None,
     ) -> list[ProcessRecord]:
-        """By pid, those beyond `after` in the order of the answer; at most 10,000.  S206 for an unknown status."""
+        """By pid, those beyond `after` in the order of the answer; at most 10,000.  S206 for an unknown status.
+
+        `where`: only those that fit it.  Few of very many are found in some hundredths of a second; no index is kept.
+        """
 
     def result(self, pid: int) -> bytes | None: ...
     def log(self, pid: int, start: int = 0, limit: int = 1000) -> list[LogEntry]:

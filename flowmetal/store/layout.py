@@ -52,7 +52,7 @@ META: Final = _space(
     "name, text",
     "msgpack",
     "`about`: [format, engine, store id, made at]. `counter:NAME`: the last pid, the last number of the order of "
-    "arrival, processes by status.",
+    "arrival, processes by status. `bulk:NAME`: [digest, done up to, end, at] of an operation on many processes.",
     of="store",
 )
 ARTIFACTS: Final = _space(

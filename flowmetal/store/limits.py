@@ -17,6 +17,8 @@ MAX_IMAGE_BYTES: Final = 512 << 20
 MAX_ATTRIBUTE_BYTES: Final = 64 << 10
 #: The latest time there is, in nanoseconds since 1970: in the year 2262.
 MAX_TIME: Final = (1 << 63) - 1
+#: `not_before` of a held request that waits for a person, its retries used up.
+NEVER: Final = MAX_TIME
 #: Messages that wait in the inbox of one process.
 MAX_MESSAGES: Final = 10_000
 #: Items in one answer of a read: no read holds a state of the store for long.

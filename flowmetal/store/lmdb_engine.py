@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ SPARE_READERS = 16
 NEARLY_FULL_PERCENT = 90
 #: Puts for which a cursor does not pay.
 FEW_PUTS = 3
+#: Items read at once at the beginning of a scan; most scans find few.
+FIRST_ITEMS = 8
 #: Keys of LMDB.
 MAX_KEY_BYTES = 511
 
@@ -103,6 +106,24 @@ class TransactionFull(Exception):
     """A transaction has changed more pages than LMDB can keep in one."""
 
 
+def _forward(items: Iterable[tuple[bytes, bytes]], prefix: bytes, stop: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+    """The first items below `stop` whose keys begin with `prefix`.  Taken by the hundred: a scan may be long."""
+    found: list[tuple[bytes, bytes]] = []
+    items = iter(items)
+    size = FIRST_ITEMS
+    while len(found) < limit:
+        some = list(islice(items, min(size, limit - len(found))))
+        if not some:
+            break
+        last = some[-1][0]
+        if not last.startswith(prefix) or (stop and last >= stop):
+            found += takewhile(lambda item: item[0].startswith(prefix) and not (stop and item[0] >= stop), some)
+            break
+        found += some
+        size = 512
+    return found
+
+
 class LmdbTransaction:
     """A read or write transaction over the key spaces."""
 
@@ -139,6 +160,8 @@ class LmdbTransaction:
             first = max(prefix, start)
             found_any = not first or cursor.set_range(first)
             items = cursor.iternext(True, values) if found_any else ()
+            if values:
+                return _forward(items, prefix, stop, limit)
         else:
             last = start or (prefix + b"\xff" * 64 if prefix else b"")
             if not last or not cursor.set_range(last):

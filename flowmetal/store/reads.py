@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flowmetal import lazily
 from flowmetal.store.codec import (
     LIVE,
     MESSAGES,
@@ -58,6 +59,7 @@ from flowmetal.store.layout import (
 )
 from flowmetal.store.limits import MAX_ITEMS
 from flowmetal.store.log_records import read_entries
+from flowmetal.store.query import EVERYTHING, Query
 from flowmetal.store.queue_rows import DELAYED, WAITING, decode_queue
 from flowmetal.store.rows import (
     Origin,
@@ -70,10 +72,15 @@ from flowmetal.store.rows import (
     process_record,
     request_record,
 )
+from flowmetal.store.selection import select
 from flowmetal.store.texts import whole
 from flowmetal.store.transaction import ReadTransaction
-from flowmetal.values import Instant
-from flowmetal.values.time_text import instant_text
+
+if TYPE_CHECKING:
+    from flowmetal import values
+    from flowmetal.values import time_text
+else:  # a command that lists processes does without
+    values, time_text = lazily.module("flowmetal.values"), lazily.module("flowmetal.values.time_text")
 
 #: Bytes of log entries in one answer.
 MAX_LOG_BYTES = 64 << 20
@@ -127,7 +134,9 @@ def _queue_line(transaction: ReadTransaction, place: Place) -> str:
     queue = decode_queue(place.queue, data)
     if place.state != DELAYED:
         return f"queue {queue.name}, place ~{max(1, place.order - queue.served)}"
-    return f"queue {queue.name}, not before {instant_text(Instant(place.order // 1_000_000 * 1_000_000))}"
+    return (
+        f"queue {queue.name}, not before {time_text.instant_text(values.Instant(place.order // 1_000_000 * 1_000_000))}"
+    )
 
 
 def process_by_id(transaction: ReadTransaction, id: str, origins: Origins) -> ProcessRecord | None:
@@ -145,6 +154,7 @@ def processes(
     limit: int,
     statuses: Iterable[str],
     newest_first: bool,
+    where: Query | None = None,
 ) -> list[ProcessRecord]:
     """Processes by pid.  `after` leaves out it and what comes before it in the order of the answer; 0 nothing."""
     wanted = frozenset((statuses,) if isinstance(statuses, str) else statuses)
@@ -152,6 +162,11 @@ def processes(
     if unknown:
         raise StoreError("S206", reason=f"there is no status {min(unknown)!r}")
     limit = max(0, min(limit, MAX_ITEMS))
+    if where is not None and where != EVERYTHING:
+        return select(
+            transaction, where, lambda pid: process(transaction, pid, origins),
+            after=after, limit=limit, statuses=wanted, newest_first=newest_first,
+        )  # fmt: skip
     found: list[ProcessRecord] = []
     for pid in _candidates(transaction, after, wanted, newest_first) if limit else ():
         record = process(transaction, pid, origins)

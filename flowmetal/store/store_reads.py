@@ -9,6 +9,7 @@ from typing import Any
 
 from flowmetal.store import kept_reads, reads
 from flowmetal.store.interface import InboxEvent, LogEntry, ProcessRecord, Request
+from flowmetal.store.query import Query
 from flowmetal.store.transaction import ReadTransaction
 
 
@@ -36,13 +37,20 @@ class StoreReads(ABC):
             return reads.process_by_id(transaction, id, self.origins)
 
     def processes(
-        self, *, after: int = 0, limit: int = 100, statuses: Iterable[str] = (), newest_first: bool = False
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        statuses: Iterable[str] = (),
+        newest_first: bool = False,
+        where: Query | None = None,
     ) -> list[ProcessRecord]:
         """Processes in order of pid, those beyond `after`; at most 10,000 at a time."""
         with self._reading() as transaction:
             return reads.processes(
-                transaction, self.origins, after=after, limit=limit, statuses=statuses, newest_first=newest_first
-            )
+                transaction, self.origins, after=after, limit=limit, statuses=statuses, newest_first=newest_first,
+                where=where,
+            )  # fmt: skip
 
     def result(self, pid: int) -> bytes | None:
         """The encoded result, or error, of a process that has ended."""

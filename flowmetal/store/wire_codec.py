@@ -16,6 +16,7 @@ from flowmetal.dataclass import fields
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import (
     Ask,
+    Bulk,
     Claim,
     Command,
     Complete,
@@ -25,6 +26,7 @@ from flowmetal.store.interface import (
     ForgetArtifacts,
     Hint,
     Join,
+    Kill,
     Leave,
     Operate,
     Post,
@@ -32,6 +34,7 @@ from flowmetal.store.interface import (
     PutArtifact,
     Remove,
     Request,
+    Settle,
     Start,
     Take,
     Timer,
@@ -57,7 +60,7 @@ GOODBYE = 15  # reason: the owner does not talk to this client
 
 _COMMANDS: tuple[type, ...] = (
     PutArtifact, Start, Post, Deliver, Take, Extend, Complete, Join, Leave, Fire, Turn,
-    Remove, PruneLog, ForgetArtifacts, Operate,
+    Remove, PruneLog, ForgetArtifacts, Operate, Kill, Settle, Bulk,
 )  # fmt: skip
 _TAGS = {kind: tag for tag, kind in enumerate(_COMMANDS, 1)}
 _KINDS = dict(enumerate(_COMMANDS, 1))
@@ -128,6 +131,8 @@ def _encode_fields(kind: type, value: Any) -> list[Any]:
             values[index] = [_encode_fields(nested, part) for part in values[index]]
     elif kind is Ask and values[_ASK_START] is not None:
         values[_ASK_START] = _encode_fields(Start, values[_ASK_START])
+    elif kind is Bulk:
+        values[0] = [_encode_command(part) for part in values[0]]
     place = _ATTRIBUTES.get(kind)
     if place is not None and values[place]:
         values[place] = msgpack.packb(values[place])  # apart, since lists in it stay lists
@@ -154,6 +159,8 @@ def _decode_fields(kind: type, wire: Sequence[Any]) -> Any:
             values[index] = tuple(_decode_fields(nested, part) for part in values[index])
     elif kind is Ask and values[_ASK_START] is not None:
         values[_ASK_START] = _decode_fields(Start, values[_ASK_START])
+    elif kind is Bulk:
+        values[0] = tuple(_decode_command(part) for part in values[0])
     place = _ATTRIBUTES.get(kind)
     if place is not None and values[place]:
         values[place] = msgpack.unpackb(values[place], strict_map_key=False)

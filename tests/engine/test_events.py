@@ -87,7 +87,7 @@ def test_numbers_of_kinds_are_permanent() -> None:
     assert {number: name for number, (name, _) in KINDS.items()} == {
         1: "start", 2: "request", 3: "attempt", 4: "retry", 5: "answer", 6: "answer-error", 7: "local", 8: "timer",
         9: "timeout", 10: "cancel", 11: "cancel-request", 12: "message", 13: "late", 14: "paused", 15: "resumed",
-        16: "done", 17: "failed", 18: "cancelled",
+        16: "done", 17: "failed", 18: "cancelled", 19: "linked", 30: "by",
     }  # fmt: skip
 
 

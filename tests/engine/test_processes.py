@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from flowmetal.engine import events
-from flowmetal.engine.live import NEVER
 from flowmetal.engine.simulate import BEGIN
 from flowmetal.store.interface import Complete, Deliver, Request, Take
+from flowmetal.store.limits import NEVER
 from flowmetal.values import ErrorValue, Instant, LanguageError, Pid, Vector, decode_value, encode_value
 
 from .kit import CAUGHT, CHAIN, ONCE, SECOND, World, k, kinds, m, seconds

@@ -120,6 +120,24 @@ CODES: dict[str, Entry] = {
         "",
         "",
     ),
+    "U116": Entry(
+        "not confirmed",
+        "`flowvm {command}` would steer {number} processes, and nobody is there to be asked.",
+        "Look at them with --dry-run, and go on with --yes.",
+        "Where filters select the processes, a person is asked first; a script says --yes.",
+    ),
+    "U117": Entry(
+        "no process named",
+        "`flowvm {command}` was not told which processes.",
+        "Give their numbers or ids, or filters such as --program NAME, or --all.",
+        "",
+    ),
+    "U119": Entry(
+        "named and filtered",
+        "`flowvm {command}` takes processes by number or id, or by filters, and not both.",
+        "",
+        "Filters select among all processes of the store.",
+    ),
     # The prompt: U120 to U139.
     "U130": Entry(
         "limits without a definition",

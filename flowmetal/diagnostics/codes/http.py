@@ -237,4 +237,24 @@ CODES: dict[str, Entry] = {
         'Register at least one: `@worker.function("name/of-effect")`.',
         "",
     ),
+    "H515": Entry(
+        "not restarted",
+        "Process {pid} cannot be started again: {reason}.",
+        "",
+        "A restart starts the function of an ended process once more, with the arguments that are in its log.",
+    ),
+    "H516": Entry(
+        "not answered",
+        "Process {pid} cannot be steered so: {reason}.",
+        "`flowvm inspect {pid}` shows its open requests.",
+        "A person may answer a request that is open, by its number or its effect, or the one whose retries are used\n"
+        "up.  Of several answers the first counts.",
+    ),
+    "H517": Entry(
+        "another operation",
+        "The name {name} stands for another operation.",
+        "Give this one another name.",
+        "The store remembers for a week how far an operation with a name is, so that the same one can go on where it\n"
+        "stopped.",
+    ),
 }

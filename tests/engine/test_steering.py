@@ -1,0 +1,200 @@
+"""What people do to running processes by hand, end to end: it takes effect once, and the log says who it was."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from flowmetal.client.over_store import StoreClient
+from flowmetal.client.where import Where
+from flowmetal.engine.events import describe
+from flowmetal.engine.interpreter import Interpreter
+from flowmetal.store.interface import Take
+from flowmetal.values import ErrorValue, LanguageError
+
+from .kit import CAUGHT, CHAIN, ONCE, World, k, m, seconds
+from .test_interpreter import DEADLINE_SECONDS, ENDLESS, Running
+
+RETRY = m(retry=m(max=1, backoff=seconds(1), jitter=0))
+
+
+def busy(payload: Any) -> Any:
+    raise LanguageError(ErrorValue(k("http/status"), "503", None))
+
+
+def client_of(world: World) -> StoreClient:
+    return StoreClient(world.store, lambda store, name, data: b"")
+
+
+def stuck(body: str = CAUGHT, **options: Any) -> tuple[World, int, StoreClient]:
+    """A process whose request has used up its retries."""
+    world = World(body, [k("charge"), 1, RETRY], answers={"charge": busy}, **options)
+    pid = world.begin()
+    world.run(pid)
+    assert world.status(pid) == "paused"
+    return world, pid, client_of(world)
+
+
+def lines(world: World, pid: int) -> list[str]:
+    return [describe(event) for event in world.outcome(pid).log]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_person_answers_what_used_up_its_retries(crash: bool) -> None:
+    world, pid, client = stuck()
+    if crash:
+        world.crash()
+    assert client.answer(pid, {"paid": 5}, by="anna")
+    with pytest.raises(Exception, match="answer already"):
+        client.answer(pid, 6, 1, by="berta")
+    world.run(pid, crash_each_step=crash)
+    ran = world.outcome(pid)
+    assert (ran.status, ran.value) == ("done", m(paid=5))
+    assert lines(world, pid)[-4:] == ["answer #1 by anna", "resumed", "answer #1 {:paid 5}", "done {:paid 5}"]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_person_answers_with_an_error(crash: bool) -> None:
+    world, pid, client = stuck()
+    if crash:
+        world.crash()
+    assert client.fail(pid, "billing/declined", "no money", {"sum": 5}, by="anna")
+    world.run(pid)
+    ran = world.outcome(pid)
+    assert ran.status == "done"
+    assert (ran.value.kind, ran.value.message, ran.value.data) == (k("billing/declined"), "no money", m(sum=5))
+    assert "fail #1 by anna" in lines(world, pid)
+
+
+def test_a_person_has_it_tried_again() -> None:
+    world, pid, client = stuck()
+    world.answers["charge"] = lambda payload: "ok"
+    assert client.retry(pid, by="anna")
+    world.run(pid)
+    assert world.outcome(pid).value == "ok"
+    found = lines(world, pid)
+    assert found[found.index("retry by anna") + 1] == "resumed, #1 tried again"
+
+
+@pytest.mark.parametrize("request_of", [1, "charge"])
+def test_an_open_request_is_answered_before_its_worker(request_of: Any) -> None:
+    world = World(CAUGHT, [k("charge"), 1, None])
+    pid = world.begin()
+    world.run(pid)
+    (taken,) = world.store.submit([Take(("charge",), "w", 1, 60_000)]).result()[0]
+    client = client_of(world)
+    assert client.answer(pid, "by hand", request_of, by="anna")
+    world.run(pid, crash_each_step=True)
+    assert world.outcome(pid).value == "by hand"
+    assert taken.number == 1
+    assert not client.answer(pid, "again", request_of)  # it has ended
+
+
+def test_what_is_answered_while_a_person_paused_it_waits() -> None:
+    world = World(CAUGHT, [k("charge"), 1, None])
+    pid = world.begin()
+    world.run(pid)
+    client = client_of(world)
+    client.pause(pid, by="anna")
+    world.run(pid)
+    assert world.status(pid) == "paused"
+    assert client.answer(pid, 5, 1, by="anna")
+    world.run(pid)
+    assert world.status(pid) == "paused"
+    world.crash()
+    client.resume(pid, by="berta")
+    world.run(pid)
+    assert world.outcome(pid).value == 5
+    assert [line for line in lines(world, pid) if " by " in line] == [
+        "pause by anna",
+        "resume by berta",
+        "answer #1 by anna",
+    ]
+
+
+def test_an_answer_of_a_person_is_not_looked_at_by_the_policy() -> None:
+    options = m(retry=m(max=3, on=503))
+    world = World(CAUGHT, [k("charge"), 1, options])
+    pid = world.begin()
+    world.run(pid)
+    assert client_of(world).answer(pid, {"status": 503}, "charge")
+    world.run(pid)
+    assert world.outcome(pid).value == m(status=503)
+
+
+def test_who_cancelled_it_and_why_is_in_the_log() -> None:
+    world = World(ONCE, [k("charge"), 1, None])
+    pid = world.begin()
+    world.run(pid)
+    assert client_of(world).cancel(pid, "not needed", by="anna")
+    world.run(pid)
+    assert world.status(pid) == "cancelled"
+    assert lines(world, pid)[2:4] == ["cancel by anna", 'cancel asked: "not needed"']
+
+
+def test_a_restart_runs_the_same_again() -> None:
+    world = World(CHAIN, [k("double"), None], answers={"double": lambda number: number * 2})
+    pid = world.begin(3)
+    client = client_of(world)
+    with pytest.raises(Exception, match="has not ended"):
+        client.restart(pid)
+    world.run(pid)
+    new = client.restart(pid, id="again")
+    world.run(new)
+    assert (world.outcome(new).value, client.get(new).attributes) == (4, {"restarted-from": pid})
+    assert client.get(new).id == "again"
+    assert client.kill(client.restart(pid), "no", by="anna")
+    after_kill = client.restart(new + 1)  # one that had not begun has its start all the same
+    world.run(after_kill)
+    assert world.outcome(after_kill).value == 4
+
+
+def test_an_operation_that_is_cut_off_anywhere_goes_on_and_does_nothing_twice() -> None:
+    for cut in range(6):
+        world = World(ONCE, [k("charge"), 1, None])
+        pids = [world.begin() for _ in range(7)]
+        world.run()
+        client = client_of(world)
+        pieces = 0
+
+        class CutOff(Exception):
+            pass
+
+        def told(report: Any, cut: int = cut) -> None:
+            nonlocal pieces
+            pieces += 1
+            if pieces == cut:
+                raise CutOff
+
+        small = {"size": 2}
+        patched = pytest.MonkeyPatch()
+        patched.setattr("flowmetal.client.steering.PIECE_MAX", small["size"])
+        where = Where(statuses=("waiting", "ready", "paused"))
+        try:
+            client.steer("send", where, value="hello", name="once", told=told)
+        except CutOff:
+            pass
+        report = client.steer("send", where, value="hello", name="once")
+        patched.undo()
+        assert [len(world.store.inbox(pid)) for pid in pids] == [1] * 7, cut
+        assert not report.refused
+        with pytest.raises(Exception, match="another operation"):
+            client.steer("send", where, value="else", name="once")
+
+
+def test_a_computing_process_is_killed_and_let_go() -> None:
+    running = Running()
+    interpreter: Interpreter = running.interpreter()
+    pid = running.begin(ENDLESS, [])
+    client = StoreClient(running.store, lambda store, name, data: b"")
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not interpreter._hot and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert client.kill(pid, by="anna")
+    assert running.wait(pid) == "cancelled"
+    while (interpreter._hot or interpreter._queue) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not interpreter._hot
+    interpreter.stop()
