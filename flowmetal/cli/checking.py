@@ -8,7 +8,7 @@ from flowmetal.cli.reading import read_bytes, read_sources
 
 def check_files(paths: list[str], strict: bool, as_json: bool) -> int:
     """Says what is wrong with sources and artifacts; the exit code.  With `strict` warnings fail as errors do."""
-    from flowmetal.diagnostics import CompileFailed
+    from flowmetal.diagnostics import CompileFailed, FlowmetalError
     from flowmetal.engine.build import build_artifact, verify_file
 
     rest = []
@@ -18,13 +18,20 @@ def check_files(paths: list[str], strict: bool, as_json: bool) -> int:
         else:
             rest.append(path)
     found = []
+    unread: list[FlowmetalError] = []
     if rest:
+        sources = read_sources(rest, unread)
         try:
-            found = list(build_artifact(read_sources(rest)).warnings)
+            found = list(build_artifact(sources).warnings) if sources else []
         except CompileFailed as failed:
             found = list(failed.diagnostics)
+    if len(unread) == 1 and not found:
+        raise unread[0]
+    found = [*(problem.diagnostic for problem in unread), *found]
     if found or as_json:
         common.show_diagnostics(found)
+    if unread:
+        return common.exit_code(unread[0].code)
     if any(strict or one.level == "error" for one in found):
         return common.FAILED
     if not as_json:

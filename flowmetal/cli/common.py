@@ -33,7 +33,7 @@ _EXIT_BY_CODE = {
     "U140": USAGE, "U111": USAGE, "U112": USAGE, "U114": USAGE, "U115": TIMED_OUT,
     "S220": NOT_FOUND, "S222": USAGE, "U130": USAGE, "U131": USAGE,
     "S225": USAGE, "S226": USAGE, "S227": USAGE, "S228": NOT_FOUND, "U135": USAGE, "U136": USAGE,
-    "U116": USAGE, "U117": USAGE, "U119": USAGE, "H515": FAILED, "H516": FAILED, "H517": CONFLICT,
+    "U116": USAGE, "U117": USAGE, "U118": NOT_FOUND, "U119": USAGE, "H515": FAILED, "H516": FAILED, "H517": CONFLICT,
 }  # fmt: skip
 _EXIT_BY_PREFIX = {"U18": USAGE, "U17": USAGE, "S1": NO_STORE, "S3": NO_STORE, "H2": USAGE, "H50": NO_STORE}
 
@@ -234,7 +234,7 @@ def counted(number: int, thing: str) -> str:
 def number(option: str, text: str, least: int, most: int = (1 << 63) - 1) -> int:
     """The number of an option; typer would load a library of a tenth of a second for it."""
     if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
-        limit = f"to {most}" if most < 1 << 62 else "on"
+        limit = f"to {most}"
         usage("U103", what=option, found=text[:80], expected=f"a number from {least} {limit}")
     return int(text)
 

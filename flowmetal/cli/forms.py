@@ -23,6 +23,8 @@ MEMORY_MAX = 3 << 30
 #: Bytes of one line of --jsonl, and characters of what one program prints.
 LINE_BYTES_MAX = 1 << 20
 OUT_CHARACTERS_MAX = 1 << 18
+#: Bytes of a line that is too long which are passed over to find its end; beyond them the input is no list of lines.
+SKIPPED_BYTES_MAX = 64 << 20
 
 
 def free_bounds(fuel: int = 0, heap: int = HEAP_DEFAULT) -> Bounds:
@@ -130,14 +132,18 @@ def evaluate_lines(source: BinaryIO, to: BinaryIO, bounds: Bounds) -> int:
         if not line:
             return common.OK
         too_long = len(line) > LINE_BYTES_MAX
-        while too_long and line and not line.endswith(b"\n"):
+        skipped = 0
+        while too_long and line and not line.endswith(b"\n") and skipped < SKIPPED_BYTES_MAX:
             line = source.readline(LINE_BYTES_MAX + 1)
+            skipped += len(line)
         out = _Out([])
         answer = _refused(f"it has more than {LINE_BYTES_MAX} bytes") if too_long else _answer(line, bounds, out)
         if out.lines:
             answer["out"] = "\n".join(out.lines) + "\n"
         to.write(json.dumps(answer).encode() + b"\n")
         to.flush()
+        if skipped >= SKIPPED_BYTES_MAX:
+            return common.FAILED  # what comes has no lines
 
 
 def _answer(line: bytes, bounds: Bounds, out: _Out) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowmetal.bytecode.layout import MAGIC
 from flowmetal.cli import common
+from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine import files
 
 if TYPE_CHECKING:
@@ -21,23 +22,37 @@ STANDARD_INPUT = "-"
 STDIN_NAME = "<stdin>"
 
 
-def read_sources(paths: Sequence[str | os.PathLike[str]]) -> dict[str, bytes]:
-    """The text of source files by path, folders searched for .fm files in order of name; - is standard input."""
+def read_sources(
+    paths: Sequence[str | os.PathLike[str]], unread: list[FlowmetalError] | None = None
+) -> dict[str, bytes]:
+    """The text of source files by path, folders searched for .fm files in order of name; - is standard input.
+
+    Where `unread` is given, it takes the errors of files that cannot be read; without it the first is raised.
+    """
     found: dict[str, bytes] = {}
     for path in paths:
         text = os.fspath(path)
         if text == STANDARD_INPUT:
             found[STDIN_NAME] = read_standard_input()
         elif not os.path.isdir(path):
-            found[text] = read_bytes(path)
+            _add(found, text, unread)
         else:
             from pathlib import Path
 
             for file in sorted(Path(path).rglob("*.fm")):
-                found[str(file)] = read_bytes(file)
-    if not found:
+                _add(found, str(file), unread)
+    if not found and not unread:
         common.usage("U101", path=str(paths[0]), problem="no .fm file is in it")
     return found
+
+
+def _add(found: dict[str, bytes], path: str, unread: list[FlowmetalError] | None) -> None:
+    try:
+        found[path] = read_bytes(path)
+    except FlowmetalError as problem:
+        if unread is None:
+            raise
+        unread.append(problem)
 
 
 def read_program(path: str | os.PathLike[str]) -> Built:
@@ -69,7 +84,7 @@ def read_program(path: str | os.PathLike[str]) -> Built:
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file; U101, U111, U112."""
+    """The bytes of a regular file; U101, U111, U112, U118."""
     return files.read_file(path)
 
 

@@ -21,6 +21,10 @@ else:
     json = lazily.module("json")
 
 
+#: Characters of an error's data, where it is printed.
+DATA_CHARACTERS = 2000
+
+
 def run_once(program: str | PathLike[str], function: str | None, arguments: list[Any], as_json: bool) -> int:
     """Runs `function` of a program and prints its result; the exit code."""
     built = read_program(program)
@@ -44,6 +48,8 @@ def run_once(program: str | PathLike[str], function: str | None, arguments: list
         common.say(json.dumps({"status": ended.status, "error": _plain_error(ended.error), **more}))
     else:
         common.say(f"{ended.status}: {print_string(ended.error.kind)} {ended.error.message}", error=True)
+        if ended.error.data is not None:
+            common.say(f"  data: {print_string(ended.error.data, limit=DATA_CHARACTERS)}", error=True)
         if ended.trace_text():
             common.say(ended.trace_text(), error=True)
     return common.PROGRAM_FAILED
@@ -62,7 +68,7 @@ def _plain_error(error: ErrorValue) -> dict[str, Any]:
     try:
         data = to_python(error.data)
     except LanguageError:
-        data = print_string(error.data, limit=2000)
+        data = print_string(error.data, limit=DATA_CHARACTERS)
     return {"kind": error.kind.text, "message": error.message, "data": data}
 
 

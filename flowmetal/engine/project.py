@@ -213,7 +213,7 @@ def _expected(files: Iterable[str], folders: Iterable[str]) -> dict[str, str]:
 def _reason(problem: FlowmetalError) -> str:
     """Why a file cannot be used, as a part of a sentence that has named the file already."""
     facts = problem.facts
-    if problem.code == "U101":
+    if problem.code in ("U101", "U118"):
         return str(facts["problem"])
     if problem.code == "U111":
         return f"it is {facts['kind']}, and not a file"

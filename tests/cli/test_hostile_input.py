@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from flowmetal.diagnostics import FlowmetalError
+from flowmetal.cli import common
+from flowmetal.cli.checking import check_files
+from flowmetal.cli.forms import evaluate_lines, free_bounds
+from flowmetal.diagnostics import FlowmetalError, render
 from flowmetal.engine import files
 from flowmetal.engine.build import build_artifact
 from flowmetal.values import JsonError, json_value
@@ -177,3 +181,37 @@ def test_the_cause_of_an_error_is_told(tmp_path: Path) -> None:
         "  at t/inner t.fm:2",
         "  at t/main t.fm:4",
     ]
+
+
+def test_a_line_without_an_end_is_answered_once() -> None:
+    source, to = EndlessZeros(), io.BytesIO()
+    assert evaluate_lines(source, to, free_bounds()) == common.FAILED  # type: ignore[arg-type]
+    (answer,) = to.getvalue().splitlines()
+    assert json.loads(answer)["error"]["code"] == "U121"
+
+
+class EndlessZeros:
+    def readline(self, size: int) -> bytes:
+        return bytes(size)
+
+
+def test_a_folder_is_checked_beyond_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.fm").write_text("(ns a)\n(defn main [] (nope))")
+    os.mkfifo(tmp_path / "b.fm")
+    (tmp_path / "c.fm").symlink_to("/proc/self/mem")
+    assert check_files([str(tmp_path)], strict=False, as_json=False) == common.USAGE
+    told = capsys.readouterr().err
+    assert [code for code in ("[U111]", "[U118]", "[A101]") if code in told] == ["[U111]", "[U118]", "[A101]"]
+    with pytest.raises(FlowmetalError) as raised:
+        check_files(["/proc/self/mem"], strict=False, as_json=False)
+    assert raised.value.code == "U118"
+
+
+def test_the_hint_for_a_pipe_and_none_for_a_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FlowmetalError) as raised:
+        files.read_file(tmp_path / "pipe")
+    assert "read as `-`" in render(raised.value.diagnostic, {}, False)
+    with pytest.raises(FlowmetalError) as raised:
+        files.read_file(tmp_path)
+    assert "read as" not in render(raised.value.diagnostic, {}, False)

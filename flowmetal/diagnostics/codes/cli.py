@@ -68,7 +68,8 @@ CODES: dict[str, Entry] = {
     "U111": Entry(
         "no regular file",
         "{path} is {kind}, and not a file.",
-        "What comes through a pipe is read as `-`: `... | flowc check -`.",
+        "What gives its bytes through a pipe is read as `{instead}`: put that in its place, and the pipe before the "
+        "command.",
         "Only regular files are read by name.  A pipe might never be written to, and a device might never end.",
     ),
     "U112": Entry(
@@ -131,6 +132,12 @@ CODES: dict[str, Entry] = {
         "`flowvm {command}` was not told which processes.",
         "Give their numbers or ids, or filters such as --program NAME, or --all.",
         "",
+    ),
+    "U118": Entry(
+        "file not readable",
+        "{path} cannot be read: {problem}.",
+        "",
+        "The file is there, and the system does not give its bytes: it belongs to somebody else, or the disk fails.",
     ),
     "U119": Entry(
         "named and filtered",

@@ -207,7 +207,7 @@ CODES: dict[str, Entry] = {
     ),
     "H508": Entry(
         "process failed",
-        "Process {pid} failed with {kind}: {message}.",
+        "Process {pid} failed with :{kind}: {message}.",
         "`flowvm inspect {pid}` shows where.",
         "The program ended with an error that nothing in it caught.",
     ),
