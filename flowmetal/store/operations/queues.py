@@ -14,7 +14,6 @@ from flowmetal.dataclass import fields
 from flowmetal.store.changes import Changes
 from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.layout import QUEUE_STARTS, QUEUES, pid_key, read_pid
-from flowmetal.store.operations.starts import spawn
 from flowmetal.store.operations.table import Operation
 from flowmetal.store.queue_rows import QueueLimits, QueueRow
 from flowmetal.store.queues import find_queue
@@ -111,7 +110,6 @@ OPERATIONS = {
     "queue/pause": Operation(pause),
     "queue/resume": Operation(resume),
     "queue/remove": Operation(remove),
-    "queue/start": Operation(spawn, outside=False, starts=True),
 }
 
 
