@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from flowmetal.store.changes import Changes
-from flowmetal.store.codec import CANCELLED, DONE, PAUSED, STATUS_NAMES
+from flowmetal.store.codec import DONE, PAUSED, STATUS_NAMES
 from flowmetal.store.layout import BONDS, GROUPS, NAMES, PID_BYTES, RESULTS, pid_key, read_pid
 from flowmetal.store.limits import (
     MAX_CHILDREN_ON_LEASH,
@@ -24,6 +24,7 @@ from flowmetal.store.rows import ProcessRow
 from flowmetal.values import (
     CodecError,
     ErrorValue,
+    Keyword,
     LanguageError,
     Map,
     Pid,
@@ -57,6 +58,10 @@ KIND_KILLED = keyword("flowmetal/killed")
 KIND_LINKED = keyword("flowmetal/linked")
 _KILLED = keyword("killed")
 _TYPE, _DOWN, _REF, _PID, _STATUS, _ERROR = map(keyword, ("type", "down", "ref", "pid", "status", "error"))
+
+#: How a process has ended: a keyword, and the error that others get to see.
+Ending = tuple[Keyword, ErrorValue | None]
+NOT_THERE: Final[Ending] = (keyword("none"), None)
 
 
 def limit_error(text: str, name: str, most: int) -> LanguageError:
@@ -195,7 +200,8 @@ def watch(changes: Changes, pid: int, row: ProcessRow, target: int, name: str | 
     ref = row.bonds[LAST_MONITOR] = row.bonds.get(LAST_MONITOR, 0) + 1
     target_row = changes.load_process(target)
     if target_row is None or target_row.status > PAUSED:
-        tell_down(changes, pid, ref, target or name, target_row)
+        ending = NOT_THERE if target_row is None else ending_of(changes, target, target_row)
+        tell_down(changes, pid, ref, target or name, ending)
         return ref
     add(changes, pid, row, WATCHES, pid_key(ref), pid_key(target))
     add(changes, target, target_row, WATCHED, pid_key(pid) + pid_key(ref))
@@ -217,9 +223,9 @@ def leash(changes: Changes, pid: int, row: ProcessRow, child: int, child_row: Pr
     add(changes, child, child_row, LEASHED, pid_key(pid))
 
 
-def tell_down(changes: Changes, pid: int, ref: int, target: Any, row: ProcessRow | None) -> None:
-    """Tells a process that another one has ended (`row`), or is not there (None; `target` may be a name then)."""
-    status, error = (keyword("none"), None) if row is None else _ending(changes, target, row)
+def tell_down(changes: Changes, pid: int, ref: int, target: Any, ending: Ending) -> None:
+    """Tells a process how another one has ended; `target` may be a name that nobody has."""
+    status, error = ending
     message = Map.of(
         [
             (_TYPE, _DOWN),
@@ -234,16 +240,16 @@ def tell_down(changes: Changes, pid: int, ref: int, target: Any, row: ProcessRow
         changes.put_inbox(pid, watcher, "message", encode_value(message), anyhow=True)
 
 
-def linked_error(changes: Changes, pid: int, row: ProcessRow) -> ErrorValue:
+def linked_error(pid: int, ending: Ending) -> ErrorValue:
     """The error that a process ends with because another one, which it is linked to, has ended badly."""
-    status, error = _ending(changes, pid, row)
-    text = f"process {pid}, which it is linked to, {'was ' if row.status == CANCELLED else ''}{status.text}"
+    status, error = ending
+    text = f"process {pid}, which it is linked to, {'' if status.text == 'failed' else 'was '}{status.text}"
     if error is not None:
         text += f": :{error.kind.text} {error.message}"[:ERROR_CHARACTERS]
     return ErrorValue(KIND_LINKED, text, Map.of([(_PID, Pid(pid)), (_STATUS, status), (_ERROR, error)]))
 
 
-def _ending(changes: Changes, pid: int, row: ProcessRow) -> tuple[Any, ErrorValue | None]:
+def ending_of(changes: Changes, pid: int, row: ProcessRow) -> Ending:
     """How a process has ended: a keyword, and the error that others get to see of its."""
     if row.status == DONE:
         return keyword("done"), None
@@ -275,7 +281,8 @@ def release(changes: Changes, pid: int, row: ProcessRow) -> None:
         return
     row.bonds = None
     own = pid_key(pid)
-    linked: bytes | None = None
+    ending = ending_of(changes, pid, row)
+    linked = b"" if row.status == DONE else encode_value(linked_error(pid, ending))
     for key, value in changes.transaction.scan(BONDS, own):
         changes.transaction.delete(BONDS, key)
         kind, rest = key[PID_BYTES], key[PID_BYTES + 1 :]
@@ -286,15 +293,14 @@ def release(changes: Changes, pid: int, row: ProcessRow) -> None:
         elif kind == LINK:
             other = read_pid(rest)
             drop(changes, other, LINK, own)
-            if row.status != DONE:
-                linked = linked or encode_value(linked_error(changes, pid, row))
+            if linked:
                 changes.deliver(other, "linked", 0, 0, linked)
         elif kind == WATCHES:
             drop(changes, read_pid(value), WATCHED, own + rest)
         elif kind == WATCHED:
             watcher, ref = read_pid(rest), read_pid(rest, PID_BYTES)
             drop(changes, watcher, WATCHES, rest[PID_BYTES:])
-            tell_down(changes, watcher, ref, pid, row)
+            tell_down(changes, watcher, ref, pid, ending)
         elif kind == LEASHES:
             child = read_pid(rest)
             drop(changes, child, LEASHED, own)

@@ -36,7 +36,9 @@ def linked(changes: Changes, asker: int, pid: int) -> bool:
         raise no_process(f"there is no process {pid}")
     if bonds.living(changes, pid) is None:
         if other.status != DONE:
-            changes.deliver(asker, "linked", 0, 0, encode_value(bonds.linked_error(changes, pid, other)))
+            changes.deliver(
+                asker, "linked", 0, 0, encode_value(bonds.linked_error(pid, bonds.ending_of(changes, pid, other)))
+            )
         return False
     if pid != asker and not bonds.has(changes, asker, bonds.LINK, pid_key(pid)):
         bonds.check_room(asker, row, bonds.LINK)
