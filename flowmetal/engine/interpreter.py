@@ -61,6 +61,9 @@ DAMAGED = "S306"  # a record cannot be read
 #: What cannot be read, and so cannot be paused either, is looked at again after this long.
 UNREADABLE_SECONDS = 60.0
 
+#: While something is due later, the clock is looked at this often: one that is set forward tells nobody.
+CLOCK_SECONDS = 0.25
+
 #: Processes looked at in one round when requests of in-process functions are found again after a start.
 RECOVER_PAGE = 500
 

@@ -49,6 +49,8 @@ PROGRAM = """
 BEGINNING_RATE = 900
 #: The time of day and the monotonic clock are read one after the other.
 READING_NS = 2_000_000
+#: Timers that are due in a second.  Each is two turns of a process that has to be loaded from the store.
+RATE = 500
 #: Of the timers, those that the jump by a day makes due at once.
 JUMPED_SHARE = 0.01
 
@@ -86,6 +88,7 @@ class Report:
     set_late: int = 0  # timers whose process began after their instant; they do not count as late
     late: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    cpu: float = 0.0  # of the interpreters
 
     def percentile(self, share: float) -> float:
         """The lateness that this share of the timers does not exceed."""
@@ -94,7 +97,8 @@ class Report:
     def text(self) -> str:
         p50, p99, p999 = (self.percentile(share) for share in (0.5, 0.99, 0.999))
         return (
-            f"{self.timers} timers, {self.kills} kills, {self.steps} steps of the clock, {self.seconds:.0f} s: "
+            f"{self.timers} timers, {self.kills} kills, {self.steps} steps of the clock, {self.seconds:.0f} s, "
+            f"{self.cpu:.0f} s of processors: "
             f"{self.done} done, {len(self.wrong)} wrong, {self.early} early, {self.set_late} set too late to count; "
             f"late by p50 {p50:.3f} s, p99 {p99:.3f} s, p99.9 {p999:.3f} s, at most {self.percentile(1.0):.3f} s"
         )
@@ -111,6 +115,7 @@ class Machine:
         #: (monotonic time, time of day at it), from each step to the next.
         self.steps = [self._clocks()]
         self.living: list[int] = []
+        self.cpu = 0.0  # seconds that interpreters have used
 
     def step(self, nanoseconds: int) -> None:
         self.time_of_day.step(nanoseconds)
@@ -160,7 +165,8 @@ class Machine:
     def kill(self, index: int, by: int = signal.SIGKILL) -> None:
         pid = self.living.pop(index)
         os.kill(pid, by)
-        os.waitpid(pid, 0)
+        _, _, used = os.wait4(pid, 0)
+        self.cpu += used.ru_utime + used.ru_stime
 
     def due_at(self, instant: int) -> int:
         """The monotonic time at which the store's clock reaches an instant.
@@ -180,11 +186,13 @@ def _now(call: Call) -> int:
     return time.monotonic_ns()
 
 
-def run(timers: int, kills: int, seed: int, folder: Path, say: Callable[[str], None] = print) -> Report:
-    """One run; what was seen of it."""
+def run(
+    timers: int, kills: int, seed: int, folder: Path, rate: int = RATE, say: Callable[[str], None] = print
+) -> Report:
+    """One run, with `rate` timers in a second; what was seen of it."""
     chance = random.Random(seed)
     machine = Machine(folder)
-    window = max(3.0, timers / 1000)
+    window = max(3.0, timers / rate)
     begun = time.monotonic()
     setup = timers / BEGINNING_RATE + 2.0
     first = machine.time_of_day() + int(setup * SECOND)
@@ -217,7 +225,7 @@ def run(timers: int, kills: int, seed: int, folder: Path, say: Callable[[str], N
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     _look(store, machine, dues, report)
     store.close()
-    report.seconds = time.monotonic() - begun
+    report.seconds, report.cpu = time.monotonic() - begun, machine.cpu
     return report
 
 
@@ -284,9 +292,10 @@ def main() -> int:
     parser.add_argument("--timers", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=int, default=RATE, help="timers that are due in a second")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        report = run(given.timers, given.kills, given.seed, Path(folder))
+        report = run(given.timers, given.kills, given.seed, Path(folder), given.rate)
         log = Path(folder, "log")
         if log.exists() and log.stat().st_size:
             print(log.read_text()[-3000:])
