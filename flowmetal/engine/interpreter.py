@@ -191,6 +191,8 @@ class Interpreter:
         for due in (self._next_due, self.functions.next_due, self._claims.renew_at):
             if due is not None:
                 seconds = min(seconds, (due - now) / 1e9)
+        if self._next_due is not None:
+            seconds = min(seconds, CLOCK_SECONDS)
         if self._recover:
             seconds = 0.0
         if self._queue.was_cut:
