@@ -11,7 +11,7 @@ import pytest
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.events import LocalDone, kind_of
 from flowmetal.engine.simulate import Ran, Simulation
-from flowmetal.values import decode_value, print_string
+from flowmetal.values import Map, Vector, decode_value, fail, keyword, print_string
 
 PROGRAMS = Path(__file__).parent / "programs"
 SECOND = 10**9
@@ -105,3 +105,117 @@ def test_a_shared_breaker_opens_for_all(crash: bool) -> None:
     world, pid = begin("shared.fm", "broken")
     world.run(crash_each_step=crash)
     assert print_string(world.outcome(pid).value) == "[{:down 3} {:breaker/open 4} {:fine 1} {:fine 5} :closed]"
+
+
+# ---- locks ------------------------------------------------------------------------------------------------------------
+
+#: Function, arguments, what comes of it, and what that shows.
+LOCKS = [
+    ("counts", (5,), "[[0 1 2 3 4] true 5]", "one at a time, in the order of asking, with growing tokens"),
+    ("rooms", (), "[[:in 0] [:in 1] [:out 0] [:in 2] [:out 1] [:in 3] [:out 2] [:out 3]]", "two at a time"),
+    ("released-by-an-end", (), "true", "a holder that ends gives back"),
+    ("lease-over", (), "[1 2 [[false false]] true]", "a lease ends, and who held it is told"),
+    ("renewed", (), "[[:done] 32]", "renewing holds it"),
+    ("lost", (), "[:lost 1 2]", "a body that goes on beyond the lease is cancelled"),
+    ("impatient", (), '["stock" 2]', "who stops waiting is forgotten"),
+    ("fibers", (), "[[:in 0] [:out 0] [:in 1] [:out 1] [:in 2] [:out 2]]", "fibers of a process wait for each other"),
+    ("door", (), "[[:in 0] [:out 0] [:in 1] [:out 1] [:in 2] [:out 2] [:in 4] [:out 4]]", "cancelled ones leave"),
+    ("restarted", (), "[false 60 2]", "a new process of the lock waits for the last lease"),
+    ("waiting-through-a-restart", (), "2", "who waits asks the new process"),
+]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize(("function", "arguments", "result"), [row[:3] for row in LOCKS], ids=[row[0] for row in LOCKS])
+def test_locks(function: str, arguments: tuple[Any, ...], result: str, crash: bool) -> None:
+    world, pid = begin("locks.fm", function, *arguments)
+    world.run(pid, crash_each_step=crash)
+    ran = world.outcome(pid)
+    assert (ran.error, print_string(ran.value)) == (None, result)
+
+
+def test_mistakes_with_locks_are_errors_at_the_call() -> None:
+    world, pid = begin("locks.fm", "mistakes")
+    world.run(pid)
+    assert print_string(world.outcome(pid).value) == (
+        '["the name of a lock must be a string, not :stock" "a lock has no option :leas; there are :lease, :wait,'
+        ' :permits" ":permits must be a positive integer, not 0" ":wait must be a duration such as 10s, not 1"'
+        ' "a lease must be a duration such as 1m, not #duration \\"PT0S\\""]'
+    )
+
+
+# ---- supervisors ------------------------------------------------------------------------------------------------------
+
+_STOPPED = ":stopping [:stop :c] [:stop :b] [:stop :a]]"
+
+SUPERVISORS = [
+    ("run", ("one-for-one",), f"[[:stop :b] [:start :b] {_STOPPED}"),
+    ("run", ("rest-for-one",), f"[[:stop :b] [:stop :c] [:start :b] [:start :c] {_STOPPED}"),
+    (
+        "run",
+        ("one-for-all",),
+        f"[[:stop :b] [:stop :c] [:stop :a] [:start :a] [:start :b] [:start :c] {_STOPPED}",
+    ),
+    ("kinds", (), "[[:p true] [:t false] [:u true]]"),
+    ("too-often", (), "[:failed :supervisor/too-many-restarts :crashed [:stop :a]]"),
+    ("slowly-enough", (), "5"),
+    ("killed", (), "true"),
+    ("changes", (), "[true true true true false [:a] :there]"),
+    ("nested", (), "[[:x :y] [[:stop :y] [:stop :x] [:stop :a]]]"),
+    ("parent-ends", (), "[[:start :a] [:stop :a]]"),
+]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize(
+    ("function", "arguments", "result"), SUPERVISORS, ids=["-".join((row[0], *row[1])) for row in SUPERVISORS]
+)
+def test_supervisors(function: str, arguments: tuple[str, ...], result: str, crash: bool) -> None:
+    world, pid = begin("trees.fm", function, *map(keyword, arguments))
+    world.run(pid, crash_each_step=crash)
+    ran = world.outcome(pid)
+    assert (ran.error, print_string(ran.value)) == (None, result)
+
+
+# ---- the example of all of it -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_the_agency_books_trips(crash: bool) -> None:
+    asked: list[str] = []
+
+    def room(trip: Any) -> Any:
+        asked.append(f"room {trip.get(keyword('id'))}")
+        return Map.of([(keyword("id"), f"room-{trip.get(keyword('id'))}")])
+
+    def flight(trip: Any) -> Any:
+        asked.append(f"flight {trip.get(keyword('id'))}")
+        if trip.get(keyword("id")) == 2:
+            fail("airline/full", "no seat")
+        return Map.of([(keyword("id"), f"flight-{trip.get(keyword('id'))}")])
+
+    answers = {"hotel/book": room, "airline/book": flight, "hotel/cancel": asked.append, "airline/cancel": asked.append}
+    world = Simulation(answers, seed=1)
+    source = (Path(__file__).parents[2] / "examples" / "trips" / "trips.fm").read_text(encoding="utf-8")
+    trips = Vector.of([Map.of([(keyword("id"), n)]) for n in (1, 2, 3)])
+    pid = world.start(world.deploy(build_artifact({"trips.fm": source}).data), "trips/main", [trips])
+    world.run(pid, crash_each_step=crash)
+    ran = world.outcome(pid)
+    assert ran.error is None
+    assert print_string(ran.value) == (
+        '{1 {:trip 1, :room "room-1", :flight "flight-1"}, 2 {:failed :airline/full},'
+        ' 3 {:trip 3, :room "room-3", :flight "flight-3"}}'
+    )
+    assert sorted(asked) == ["flight 1", "flight 2", "flight 3", "room 1", "room 2", "room 3", "room-2"]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_cancelled_supervisor_has_time_to_stop_its_children_in_order(crash: bool) -> None:
+    """Each takes 20 seconds to end, all together longer than a cancelled process has without asking for more."""
+    world, pid = begin("trees.fm", "alone")
+    world.run(until=world.clock.now + 5 * SECOND, crash_each_step=crash)
+    asked = world.clock.now
+    world.post(pid, "cancel")
+    world.run(crash_each_step=crash)
+    ended = {one.pid: (one.status, (one.updated_at - asked) // SECOND) for one in world.store.processes()}
+    assert ended == {pid: ("cancelled", 60), 2: ("cancelled", 60), 3: ("cancelled", 40), 4: ("cancelled", 20)}

@@ -1,4 +1,4 @@
-"""The language's own tests, in the language: those of the library, and those of the example, in one process."""
+"""The language's own tests, in the language: those of the library, and those of the examples, in one process."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from flowmetal.engine.project import find_manifest, open_project
 from flowmetal.engine.testing import Suite, build_suite, judge
 
 HERE = Path(__file__).parent
-EXAMPLE = HERE.parents[1] / "examples" / "deploy"
+EXAMPLES = HERE.parents[1] / "examples"
 
 
-def example() -> Suite:
-    manifest = find_manifest(EXAMPLE)
+def example(name: str) -> Suite:
+    manifest = find_manifest(EXAMPLES / name)
     assert manifest is not None
     return build_suite(open_project(manifest).inputs(with_tests=True))
 
 
-SUITES = [build_suite({path.name: path.read_bytes() for path in sorted(HERE.glob("*.fm"))}), example()]
+SUITES = [build_suite({path.name: path.read_bytes() for path in sorted(HERE.glob("*.fm"))})]
+SUITES += [example("deploy"), example("trips")]
 TESTS = [(suite, test) for suite in SUITES for test in suite.tests]
 
 
