@@ -59,6 +59,7 @@ RECEIVE = "receive"
 SEND = "send"
 ATTEMPTS = "flowmetal/attempts"  # hears of the failed attempts of another request; see deciding.py
 MORE_TIME = "flowmetal/more-time"  # while it is open a cancelled process is not ended for being late
+KILL = "process/kill"
 PERSON = "flowmetal/person"  # a person is asked; the process is paused until then
 #: What no worker takes.
 HELD = frozenset({SLEEP, CALLBACK, RECEIVE, ATTEMPTS, MORE_TIME, PERSON, FINALLY, *OPERATIONS})

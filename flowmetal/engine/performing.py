@@ -16,9 +16,11 @@ from flowmetal.engine.starting import child_of
 from flowmetal.store.interface import Ask, Request, Timer
 from flowmetal.store.limits import NEVER
 from flowmetal.store.operations import OPERATIONS
-from flowmetal.values import ErrorValue, LanguageError, encode_value, fail, print_string
+from flowmetal.values import ErrorValue, LanguageError, Vector, encode_value, fail, keyword, print_string
 from flowmetal.vm import Performed, Process, answer_now, answer_now_error, trace_of
 from flowmetal.vm.image import LONG_TEXT
+
+KIND_KILLED = keyword("flowmetal/killed")
 
 
 def perform(draft: Draft, process: Process, performed: Performed) -> None:
@@ -41,6 +43,20 @@ def perform(draft: Draft, process: Process, performed: Performed) -> None:
     answer_now(process, number, value)
     event = events.LocalDone(draft.now, number, performed.effect, payload, encoded)
     draft.entry(event, draft.segment(process))
+
+
+def _killing(draft: Draft, payload: Any) -> bytes:
+    """What the store is asked for that is to kill a process: with the entry that ends its log."""
+    if payload.__class__ is not Vector or not 1 <= len(payload) <= 2:
+        fail("argument", f"kill takes a process and if wanted a reason, not {print_string(payload, limit=80)}")
+    reason = payload.get(1) if len(payload) == 2 else None
+    if reason is not None and reason.__class__ is not str:
+        fail("argument", f"the reason of kill is a string, not {print_string(reason, limit=80)}")
+    text = None if reason is None else reason[:LINE_MAX]
+    error = ErrorValue(KIND_KILLED, f"the process was killed by process {draft.live.pid}", text)
+    result = encode_value(error)
+    event = events.encode_event(events.Cancelled(draft.now, result))
+    return encode_value(Vector.of([payload.get(0), Vector.of([event, result, error_line(error)])]))
 
 
 def _recorded(draft: Draft, payload: Any) -> bytes:
@@ -103,7 +119,7 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
             effects.checked_size(child.arguments)
             ask = Ask(number, effect, encode_value(bonds), child)
         elif operation is not None:
-            ask = Ask(number, effect, payload)
+            ask = Ask(number, effect, payload if effect != effects.KILL else _killing(draft, performed.payload))
         elif effect == effects.ATTEMPTS:
             decision = check_decision(performed.payload)
         elif effect == effects.PERSON:

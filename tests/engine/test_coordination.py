@@ -219,3 +219,28 @@ def test_a_cancelled_supervisor_has_time_to_stop_its_children_in_order(crash: bo
     world.run(crash_each_step=crash)
     ended = {one.pid: (one.status, (one.updated_at - asked) // SECOND) for one in world.store.processes()}
     assert ended == {pid: ("cancelled", 60), 2: ("cancelled", 60), 3: ("cancelled", 40), 4: ("cancelled", 20)}
+
+
+# ---- killing ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize(
+    ("function", "result"),
+    [
+        ("running", '[true [:killed :flowmetal/killed "enough"] false]'),
+        ("not-begun", "[true :cancelled false]"),
+        ("stubborn", "[true :killed]"),
+        ("by-name", "[true nil :nobody]"),
+        ("mistakes", "[:refused :refused :refused :refused]"),
+    ],
+)
+def test_a_process_kills_another(function: str, result: str, crash: bool) -> None:
+    world, pid = begin("kills.fm", function)
+    world.run(pid, crash_each_step=crash)
+    ran = world.outcome(pid)
+    assert (ran.error, print_string(ran.value)) == (None, result)
+    if function == "running":
+        killed = world.outcome(2)
+        assert (killed.status, kind_of(killed.log[-1]), logged(killed)) == ("cancelled", "cancelled", [])
+        assert list(world.store.open_requests(2)) == []

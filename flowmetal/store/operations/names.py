@@ -6,8 +6,11 @@ from typing import Any
 
 from flowmetal.store import bonds
 from flowmetal.store.changes import Changes
-from flowmetal.store.layout import MAX_NUMBER
+from flowmetal.store.codec import CANCELLED
+from flowmetal.store.ending import end_process
+from flowmetal.store.layout import LOG, MAX_NUMBER, RESULTS, pid_key
 from flowmetal.store.limits import MAX_MESSAGES
+from flowmetal.store.log_records import log_records
 from flowmetal.store.operations.table import Operation, arguments_of, data_of, name_of
 from flowmetal.values import ErrorValue, LanguageError, Pid, encode_value, fail, keyword, print_string
 
@@ -102,10 +105,38 @@ def cancel(changes: Changes, asker: int, payload: Any) -> Any:
     return changes.deliver(pid, "cancel", 0, 0, encode_value(None if reason is None else reason[:1000]))
 
 
+def kill(changes: Changes, asker: int, payload: Any) -> Any:
+    """process/kill [pid-or-name entry]: whether it was there; for programs
+
+    What the log says of an end is the engine's to write: it puts [event error line] in the place of the entry.
+    """
+    target, entry = arguments_of("kill", payload, 2, 2)
+    event, result, line = arguments_of("kill", entry, 3, 3)
+    pid = found_target(changes, "kill", asker, target)
+    if pid == asker:
+        fail("argument", "a process does not kill itself: it returns, or throws an error")
+    row = bonds.living(changes, pid)
+    if row is None:
+        return False
+    if not row.sequence:  # nothing of it has run, and nothing of it will
+        return changes.deliver(pid, "cancel", 0, 0, encode_value(None))
+    changes.touch(pid, row)
+    for key, value in log_records(pid, ((row.sequence, 0, event, b""),)):
+        changes.append(LOG, key, value)
+    changes.transaction.put(RESULTS, pid_key(pid), result)
+    row.status = CANCELLED
+    row.sequence += 1
+    row.updated_at = changes.now
+    row.waits, row.error, row.receives, row.deaths = "", line, False, 0
+    end_process(changes, pid, row)
+    return True
+
+
 OPERATIONS = {
     "process/register": Operation(register),
     "process/unregister": Operation(unregister),
     "process/whereis": Operation(whereis),
     "process/cancel": Operation(cancel),
+    "process/kill": Operation(kill, outside=False),
     "send": Operation(send),
 }
