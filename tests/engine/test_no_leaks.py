@@ -58,7 +58,7 @@ class Maker:
         one = self.make(depth - 1)
         time = self.time()
         return self.random.choice((
-            lambda: self.leaf(),
+            self.leaf,
             lambda: f"(do {' '.join(self.some(depth))})",
             lambda: f"(quiet (fn [] {one}))",
             lambda: f"(quiet (fn [] (scope {self.fibers(depth)} {one})))",
