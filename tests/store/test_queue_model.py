@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from flowmetal.store import open_store
+from flowmetal.store.codec import DELAY, WAKE
 from flowmetal.store.interface import Fire, Join, Post, Start
+from flowmetal.store.layout import DUE, read_due_key, u64
 from tests.store.queue_kit import check_queues, operate
 from tests.store.support import SECOND, Rig
 
@@ -247,16 +249,19 @@ class Queues(RuleBasedStateMachine):
         while True:
             due = self.rig.store.next_due()
             self.clock.now = max(self.clock.now, min(until, due)) if due is not None else until
-            over = sorted((at, pid) for pid, (at, _, _) in self.delayed.items() if at <= self.clock.now)
-            woken = [key or "" for key in KEYS]
+            with self.rig.store._reading() as transaction:  # type: ignore[attr-defined]
+                entries = transaction.scan(DUE, stop=u64(self.clock.now + 1))
             self.rig.one(Fire())
-            for _, pid in over:
-                _, key, priority = self.delayed.pop(pid)
-                self.model.ticket += 1
-                self.waiting[pid] = (key, priority, self.model.ticket)
-                self.model.enter(pid, key, priority, self.clock.now, self.model.ticket)
-            for key in woken:
-                self.model.refresh(key, self.clock.now)
+            # Of what is due at one time, the store says what comes first.
+            for stored, value in entries:
+                _, pid, order, kind = read_due_key(stored)
+                if kind == DELAY:
+                    _, key, priority = self.delayed.pop(pid)
+                    self.model.ticket += 1
+                    self.waiting[pid] = (key, priority, self.model.ticket)
+                    self.model.enter(pid, key, priority, self.clock.now, self.model.ticket)
+                elif kind == WAKE and order:
+                    self.model.refresh(value.decode(), self.clock.now)
             self.settled()
             if self.clock.now >= until:
                 return
