@@ -8,7 +8,7 @@ import pytest
 
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.simulate import Simulation
-from flowmetal.values import EMPTY_MAP, from_python, keyword, print_string
+from flowmetal.values import EMPTY_MAP, Map, from_python, keyword, print_string
 from tests.store.queue_kit import check_queues, operate
 
 SOURCE = """
@@ -46,6 +46,15 @@ SOURCE = """
         b (queue/start "once" {:dedup :d} work 2)]
     (sleep 11m)
     [(= a b) (= a (queue/start "once" {:dedup "d"} work 1))]))
+
+(defn idle [] (sleep 1h))
+
+(defn tied [options fails]
+  (queue/define "q" {:concurrency 1})
+  (queue/start "q" {} idle)
+  (queue/start "q" options idle)
+  (sleep 1m)
+  (if fails (throw (error :jobs/tied "no more")) :fine))
 
 (defn wrong [options] (try (queue/start "q" options work 1) (catch :argument e (:message e))))
 """
@@ -154,3 +163,18 @@ def test_refusals_are_errors_of_the_call() -> None:
 def test_bad_options(option: str, value: Any, words: str) -> None:
     world = World()
     assert words in world.value("jobs/wrong", from_python({option: value}))
+
+
+@pytest.mark.parametrize("crash_each_step", [False, True])
+@pytest.mark.parametrize(
+    ("options", "fails", "status"),
+    [("link", True, "failed"), ("link", False, "waiting"), ("leash", False, "cancelled"), ("monitor", True, "waiting")],
+)
+def test_ties_to_one_that_waits(options: str, fails: bool, status: str, crash_each_step: bool) -> None:
+    world = World()
+    pid = world.begin("jobs/tied", Map.of([(keyword(options), True)]), fails)
+    world.run(pid, crash_each_step=crash_each_step)
+    world.settle(crash_each_step)
+    assert world.status(pid + 2) == status
+    assert operate(world.store, "queue/stats", "q")["waiting"] == (status == "waiting")
+    check_queues(world.store)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowmetal.store.interface import Ask, Fire, InboxEvent, Operate, Post, Start
+from flowmetal.store.interface import Ask, Fire, InboxEvent, Kill, Operate, Post, Start
 from flowmetal.values import ErrorValue, decode_value, encode_value
 from tests.store.queue_kit import check_queues, define, operate, put, running
 from tests.store.support import HASH, Rig, code_of, request
@@ -410,6 +410,18 @@ def test_a_process_that_waits_can_be_cancelled(rig: Rig) -> None:
     assert running(rig) == [third]
     entries = rig.store.stats()["entries"]
     assert (entries["queue_items"], entries["queue_heads"], entries["queue_arguments"]) == (0, 0, 0)
+
+
+def test_killing_one_that_waits_and_one_that_runs(rig: Rig) -> None:
+    define(rig, concurrency=1)
+    first, second, third, late = put(rig), put(rig), put(rig), put(rig, delay=60)
+    for pid in (second, late):
+        assert rig.one(Kill(pid, (b"killed",), b"result", "killed"))
+    assert running(rig) == [first]
+    check_queues(rig.store)
+    assert rig.one(Kill(first, (b"killed",), b"result", "killed"))
+    assert running(rig) == [third]
+    assert rig.store.next_due() is None
 
 
 def test_a_message_does_not_begin_a_process_that_waits(rig: Rig) -> None:
