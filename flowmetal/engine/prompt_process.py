@@ -19,6 +19,7 @@ from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine import effects
 from flowmetal.engine.effects import LOCAL, SLEEP, Local, Surroundings, sleep_until
 from flowmetal.engine.policies import read_options
+from flowmetal.store.operations import FAMILIES
 from flowmetal.values import Closure, ErrorValue, LanguageError, fail, keyword, print_string
 from flowmetal.vm import (
     FINALLY,
@@ -57,7 +58,11 @@ KIND_PROMPT = keyword("flowmetal/not-at-the-prompt")
 TOLD = frozenset({"log", "progress", "print", "println"})
 
 #: What hangs on being a process of a store, which a session is not.
-NOT_HERE = frozenset({"self", "send", "receive", "spawn", "http/callback", "http/callback-url"})
+NOT_HERE = frozenset(
+    {"self", "send", "receive", "http/callback", "http/callback-url"}.union(
+        *(FAMILIES[name] for name in ("starts", "names", "links", "groups"))
+    )
+)
 
 
 class Outside(Protocol):
