@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from flowmetal.engine.events import decode_event, describe
 from tests.scenarios.data import named, scenarios
 from tests.scenarios.ways import UNDISTURBED, Way, all_ways, compare, line, run, unmet
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """0 if everything held."""
     parser = argparse.ArgumentParser(prog="python -m tests.scenarios", description=__doc__)
     parser.add_argument("name", nargs="?", help="a scenario; without one all are run in all ways")
     parser.add_argument("--kill", type=int, default=0, help="the interpreter dies after this commit")
     parser.add_argument("--kill-every", type=int, default=0, help="it dies after every n-th commit")
     parser.add_argument("--kill-call", type=int, default=0, help="it dies in this call of an in-process function")
-    parser.add_argument(
-        "--restore", action="store_true", help="each turn is one step and loads what the last one saved"
-    )
+    parser.add_argument("--forget", action="store_true", help="each turn loads what the last one saved")
+    parser.add_argument("--restore", action="store_true", help="the same, and each turn is one step")
     parser.add_argument("--interpreters", type=int, default=1, help="so many share the store")
     parser.add_argument("--cut", action="store_true", help="the same, and turns end after a few calls")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     if asked.name is None:
         return everything()
     scenario = named(asked.name)

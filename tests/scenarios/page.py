@@ -33,8 +33,8 @@ Status, result, attributes and the log of every process have to be equal to the 
 outside has to be equal by idempotency key, with payload and answer; and so has what callers and people were told.
 A service of a scenario has its effect once for a key. A call that was made again with its key, since its answer was not
 saved when the interpreter died, is counted apart: that is the [at-least-once](architecture.md) of effects outside. Where processes contend for one thing
-(`contended`), a turn that ends earlier lets another process go first; there logs are compared under deaths and restores between
-turns, and all else always. Also compared is what the store holds besides: the key-value table, names, queues, schedules, open
+(`contended`), a turn that ends earlier, or another interpreter, lets another process go first. There, in those ways, only
+what must come of it in any order is compared: how the first process ended, how many others ended how, and the effects. Also compared is what the store holds besides: the key-value table, names, queues, schedules, open
 requests, timers.
 
 ```console

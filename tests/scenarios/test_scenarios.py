@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from itertools import count
 
@@ -13,6 +14,7 @@ from flowmetal.engine.draft import Draft
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.values import LanguageError
 from tests.scenarios import outside
+from tests.scenarios.__main__ import main
 from tests.scenarios.data import Scenario, named, scenarios
 from tests.scenarios.outside import Service
 from tests.scenarios.page import PAGE, page
@@ -47,6 +49,20 @@ def test_there_are_many_and_each_says_whose_promise_it_shows() -> None:
         assert scenario.shows.endswith(".") and scenario.promised, scenario.name
         expected = (scenario.result, scenario.error, scenario.log, scenario.effects)
         assert scenario.status != "done" or any(expected), scenario.name
+
+
+@pytest.mark.parametrize(
+    "way",
+    [Way(), Way(kill=3), Way(kill_every=2, forget=True), Way(kill_call=2), Way(cut=True, interpreters=2)],
+    ids=str,
+)
+def test_the_line_of_a_run_repeats_it(way: Way, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = named("a step done by a function of the interpreter")
+    words = shlex.split(line(scenario, way))
+    assert words[:3] == ["python", "-m", "tests.scenarios"]
+    assert main(words[3:]) == 0
+    seen = run(scenario, way)
+    assert f"{seen.commits} commits, {seen.crashes} deaths" in capsys.readouterr().out
 
 
 def test_the_page_is_current() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flowmetal.engine.events import LocalDone, decode_event, describe, duration_text, kind_of, value_text
@@ -180,8 +180,8 @@ def _seen(world: World) -> Seen:
     )
 
 
-def differences(one: Seen, other: Seen, logs: bool = True) -> list[str]:
-    """Where two runs differ: result, log, and effects outside must be equal.  `logs`: whether logs are looked at."""
+def differences(one: Seen, other: Seen) -> list[str]:
+    """Where two runs differ: result, log, and effects outside must be equal."""
     found: list[str] = []
     if one.processes.keys() != other.processes.keys():
         found.append(f"processes {sorted(one.processes)} and {sorted(other.processes)}")
@@ -192,7 +192,7 @@ def differences(one: Seen, other: Seen, logs: bool = True) -> list[str]:
         if a.result != b.result:
             texts = [value_text(data) if data is not None else "none" for data in (a.result, b.result)]
             found.append(f"{pid}: result {texts[0]}; {texts[1]}")
-        if logs and a.log != b.log:
+        if a.log != b.log:
             found.append(_of_logs(pid, a.log, b.log))
     if one.effects != other.effects:
         found.append(
@@ -209,11 +209,21 @@ def differences(one: Seen, other: Seen, logs: bool = True) -> list[str]:
 def compare(scenario: Scenario, way: Way, whole: Seen, seen: Seen) -> list[str]:
     """Where a disturbed run differs from the undisturbed one.
 
-    Where processes contend for one thing, a turn that ends earlier lets another process go first; who wins is then in the
-    logs, and only what must come of it in any order is compared.
+    Where processes contend for one thing, a turn that ends earlier, or another interpreter, lets another process go first;
+    then only what must come of it in any order is compared.
     """
-    contended = bool(scenario.config.get("contended")) and (way.restore or way.cut or way.interpreters > 1)
-    return differences(whole, seen, logs=not contended)
+    if scenario.config.get("contended") and (way.restore or way.cut or way.interpreters > 1):
+        return differences(_without_order(whole), _without_order(seen))
+    return differences(whole, seen)
+
+
+def _without_order(seen: Seen) -> Seen:
+    """What must be the same whoever of several processes was first: the first process's end, and all else as a bag."""
+    first = seen.processes[1]
+    others = sorted((process.about.split()[0], process.status) for process in seen.processes.values())
+    processes = {1: Process(str(others), first.status, first.result, ())}
+    effects = tuple(sorted((effect, "", payload, answer) for effect, _, payload, answer in seen.effects))
+    return replace(seen, processes=processes, effects=effects, spaces={})
 
 
 def _first_of(one: list[tuple[bytes, bytes]], other: list[tuple[bytes, bytes]]) -> str:
