@@ -87,7 +87,7 @@ class SimulatedStore(MemoryStore):
 
 
 class _InOrder(Waiting):
-    """Who gets a turn when, by the store's order alone: what is in memory, which a crash changes, goes before nobody."""
+    """Who gets a turn when, by the store's order alone: what is in memory, which a crash changes, goes not first."""
 
     def found(self, pid: int) -> None:
         """See Waiting."""
