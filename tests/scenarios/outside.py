@@ -7,6 +7,7 @@ counted as a doubled call.  What it does with an attempt is a word of the scenar
 from __future__ import annotations
 
 import heapq
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from flowmetal.client.steering import order_of, piece
 from flowmetal.dataclass import replace
 from flowmetal.engine.artifacts import Programs, deploy
 from flowmetal.engine.build import build_artifact
@@ -381,6 +383,11 @@ class World(Simulation):
         call = read_call(text, self.scenario.start[0].function.partition("/")[0])
         pid, created = self._start(call.function, call.arguments, call.id)
         return f"{'started' if created else 'is'} {pid}"
+
+    def _do_steer(self, text: str) -> str:
+        """What a person does by hand, as the commands and the API give it to the store: `steer ORDER`, in JSON."""
+        report = piece(self.store, order_of(json.loads(text)), 0)
+        return ", ".join([f"{report.done} done", *sorted(report.refused)])
 
     def _do_away(self, text: str) -> None:
         """Nobody runs anything for a time."""

@@ -81,7 +81,8 @@ Words of an answer, before the value or `!kind message`: `after TIME`; `twice`; 
 its lease has run out); `failing` (it has its effect and answers with an error). `payload` in a value is what was asked.
 
 Verbs of the outside: `message` `cancel` `pause` `resume` `retry` with a pid or id; `deliver N VALUE` to the n-th callback;
-`start CALL`; `operate NAME PAYLOAD`; `serve` and `close` a worker; `mend EFFECT WORDS`;
+`start CALL`; `operate NAME PAYLOAD`;
+`steer ORDER`, what a person does by hand, in JSON; `serve` and `close` a worker; `mend EFFECT WORDS`;
 `away TIME`, for which nobody runs anything.
 """
 
