@@ -81,7 +81,7 @@ def define_queues(store: Store, settings: ServerConfig) -> None:
 
 def interpreter(store: Store, base_url: str, settings: ServerConfig) -> Interpreter:
     """An interpreter whose callback URLs begin with `base_url`."""
-    return Interpreter(store, Config(base_url=base_url, retention=settings.retention))
+    return Interpreter(store, Config(base_url=base_url, retention=settings.retention, program_limits=settings.limits))
 
 
 def announce(server: HttpServer) -> None:

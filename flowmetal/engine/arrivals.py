@@ -85,7 +85,7 @@ def _start(draft: Draft, arguments: bytes) -> None:
         return
     draft.entry(events.Started(draft.now, live.function, arguments))
     try:
-        start_process(live, arguments, draft.setting.limits)
+        start_process(live, arguments, live.limits.vm)
     except LanguageError as failed:
         draft.end("failed", events.Failed(draft.now, encode_value(failed.error)), failed.error)
     except CodecError as problem:

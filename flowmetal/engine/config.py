@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from flowmetal.dataclass import dataclass, field
 from flowmetal.engine.draft import FUEL
+from flowmetal.engine.limits import AllLimits, ProgramLimits
 from flowmetal.engine.retention import Retention
 from flowmetal.vm import Limits
 
@@ -53,6 +54,12 @@ class Config:
     function_threads: int = 4
     fuel: int = FUEL
     turn_seconds: float = 0.0015
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits | None = None  # of all programs; None: as `program_limits` says
+    program_limits: AllLimits = field(default_factory=AllLimits)
     retention: Retention = field(default_factory=Retention)
     entropy: Callable[[int], bytes] = secrets.token_bytes
+
+    def limits_of(self, program: str) -> ProgramLimits:
+        """The limits of a program's processes."""
+        found = self.program_limits.of(program)
+        return found if self.limits is None else ProgramLimits(self.limits, found.engine)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flowmetal.bytecode.link import ProgramTable
-from flowmetal.dataclass import dataclass, field, replace
+from flowmetal.dataclass import dataclass, replace
 from flowmetal.engine import effects, events
 from flowmetal.engine.events import Event
 from flowmetal.engine.lines import error_line, plain_error
@@ -18,7 +18,7 @@ from flowmetal.engine.live import Live, Open, in_process
 from flowmetal.store.interface import Ask, InboxEvent, Request, Timer
 from flowmetal.values import ErrorValue, decode_value, encode_value
 from flowmetal.values.children import long_texts
-from flowmetal.vm import Limits, Process, settle, settle_error
+from flowmetal.vm import Process, settle, settle_error
 from flowmetal.vm import run as run_machine
 from flowmetal.vm.image import LONG_TEXT
 
@@ -49,7 +49,6 @@ class Setting:
     surroundings: effects.Surroundings
     functions: frozenset[str] = frozenset()  # effects that this interpreter answers itself
     fuel: int = FUEL
-    limits: Limits = field(default_factory=Limits)
     run: Callable[[Process, int], Any] = run_machine
     entries_max: int = ENTRIES_MAX
     cut_slices: int = 0
@@ -146,7 +145,9 @@ class Draft:
         local = self._local
         if local is None:
             live = self.live
-            local = self._local = effects.Local(live.pid, self.setting.surroundings, live.attributes, self._token)
+            local = self._local = effects.Local(
+                live.pid, self.setting.surroundings, live.attributes, self._token, live.limits.engine
+            )
         return local
 
     @property
@@ -159,7 +160,7 @@ class Draft:
 
         LanguageError for what cannot leave, or is too large to be kept.
         """
-        return effects.checked_size(encode_value(value, self.live.program.table))
+        return effects.checked_size(encode_value(value, self.live.program.table), self.live.limits.engine)
 
     def decode(self, data: bytes) -> Any:
         """The value of bytes that have arrived."""

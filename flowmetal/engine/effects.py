@@ -14,13 +14,15 @@ import base64
 import uuid
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 from flowmetal.dataclass import dataclass, field
+from flowmetal.engine.limits import EngineLimits, Rooms
+from flowmetal.store.bonds import limit_error
 from flowmetal.store.codec import encode_attributes
 from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.interface import Post
-from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_ITEMS, MAX_NAME_BYTES, MAX_TIME, MAX_VALUE_BYTES
+from flowmetal.store.limits import MAX_NAME_BYTES, MAX_TIME, MAX_VALUE_BYTES
 from flowmetal.store.operations import OPERATIONS
 from flowmetal.values import (
     Duration,
@@ -43,15 +45,12 @@ TOKEN_BYTES = 24
 #: Upper bound of `(random n)`: larger numbers have no use and cost entropy.
 RANDOM_BITS_MAX = 4096
 
-#: Attributes are for searching, not for storing: this many of a process, and this many characters of a key.
-ATTRIBUTES_MAX = 64
+#: Attributes are for searching, not for storing: this many characters of a key.
 ATTRIBUTE_KEY_CHARACTERS_MAX = 128
 
 #: One value that leaves a process: an event of the log holds up to two of them, and some text.
 VALUE_BYTES_MAX = MAX_VALUE_BYTES // 2 - (64 << 10)
 
-#: Requests of one process that are open at once; a load reads them all.
-OPEN_MAX = MAX_ITEMS
 
 SLEEP = "sleep"
 CALLBACK = "http/callback"
@@ -67,6 +66,9 @@ HELD = frozenset({SLEEP, CALLBACK, RECEIVE, ATTEMPTS, MORE_TIME, PERSON, FINALLY
 TIMED = frozenset({SLEEP, MORE_TIME, FINALLY})
 
 
+USUAL = EngineLimits()
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a turn may know of the world: the store's name and clock, entropy, and where callbacks arrive."""
@@ -75,6 +77,7 @@ class Surroundings:
     now: Callable[[], int]  # nanoseconds since 1970
     entropy: Callable[[int], bytes]
     base_url: str = "http://127.0.0.1:8080"
+    rooms: Rooms | None = None
 
 
 @dataclass(slots=True)
@@ -85,6 +88,7 @@ class Local:
     surroundings: Surroundings
     attributes: dict[str, Any]  # of the process
     tokens: Callable[[int], str | None]  # request number -> its callback token
+    limits: EngineLimits = USUAL
     annotated: bool = False
     posts: list[Post] = field(default_factory=list)
 
@@ -117,12 +121,12 @@ def _self(payload: Any, local: Local) -> Any:
 
 
 def _annotate(payload: Any, local: Local) -> Any:
-    local.attributes = merged_attributes("annotate!", local.attributes, payload)
+    local.attributes = merged_attributes("annotate!", local.attributes, payload, local.limits)
     local.annotated = True
     return None
 
 
-def merged_attributes(who: str, old: dict[str, Any], given: Any) -> dict[str, Any]:
+def merged_attributes(who: str, old: dict[str, Any], given: Any, limits: EngineLimits = USUAL) -> dict[str, Any]:
     """Attributes with those of a map added; LanguageError for what cannot be one, or too many."""
     if given.__class__ is not Map:
         fail("argument", f"{who} takes a map, not {print_string(given, limit=80)}")
@@ -135,21 +139,27 @@ def merged_attributes(who: str, old: dict[str, Any], given: Any) -> dict[str, An
             merged.pop(name, None)
         else:
             merged[name] = to_python(value)
-    if len(merged) > ATTRIBUTES_MAX:
-        fail("limit", f"a process has at most {ATTRIBUTES_MAX} attributes")
+    most = limits.attributes
+    if len(merged) > most:
+        refuse("attributes", most, f"a process has at most {most} attributes")
     try:
         size = len(encode_attributes(merged))
     except StoreError:
         fail("argument", "attributes are text, numbers of 64 bits, booleans, nil, and vectors and maps of such")
-    if size > MAX_ATTRIBUTE_BYTES:
-        fail("limit", f"the attributes of a process have at most {MAX_ATTRIBUTE_BYTES} bytes; these have {size}")
+    most = limits.attribute_bytes
+    if size > most:
+        refuse("attribute-bytes", most, f"the attributes of a process have at most {most} bytes; these have {size}")
     return merged
 
 
 def _send(payload: Any, local: Local) -> Any:
     if payload.__class__ is not Vector or len(payload) != 2 or payload.get(0).__class__ is not Pid:
         fail("argument", "send takes a process id and a message")
-    local.posts.append(Post(payload.get(0).number, "message", checked_size(encode_value(payload.get(1)))))
+    data, pid = checked_size(encode_value(payload.get(1)), local.limits), payload.get(0).number
+    rooms, most = local.surroundings.rooms, local.limits.mailbox
+    if rooms is not None and not rooms.mailboxes.take(pid, most):
+        refuse("mailbox", most, f"process {pid} has {most} messages that it has not received, which is the limit")
+    local.posts.append(Post(pid, "message", data))
     return None
 
 
@@ -179,10 +189,16 @@ def is_by_name(effect: str, payload: Any) -> bool:
     return effect == SEND and payload.__class__ is Vector and len(payload) == 2 and payload.get(0).__class__ is not Pid
 
 
-def checked_size(data: bytes) -> bytes:
+def refuse(limit: str, most: int, text: str) -> NoReturn:
+    """Raises the error of a limit that the program may catch."""
+    raise limit_error(text, limit, most)
+
+
+def checked_size(data: bytes, limits: EngineLimits = USUAL) -> bytes:
     """The bytes of a value that leaves a process; LanguageError :limit where there are too many."""
-    if len(data) > VALUE_BYTES_MAX:
-        fail("limit", f"a value that leaves its process has at most {VALUE_BYTES_MAX} bytes; this has {len(data)}")
+    most = limits.value_bytes
+    if len(data) > most:
+        refuse("value", most, f"a value that leaves its process has at most {most} bytes; this has {len(data)}")
     return data
 
 

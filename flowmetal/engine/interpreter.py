@@ -27,6 +27,7 @@ from flowmetal.engine.draft import Setting, call_of
 from flowmetal.engine.effects import Surroundings
 from flowmetal.engine.fairness import BATCHES_IN_FLIGHT, COMMIT_HERE_AGAIN_SECONDS, LATER_SECONDS, Waiting
 from flowmetal.engine.functions import Function, Functions
+from flowmetal.engine.limits import Rooms
 from flowmetal.engine.lines import error_of
 from flowmetal.engine.live import INBOX_PAGE, Live, Loaded, exhausted, in_process, let_go, load
 from flowmetal.engine.retention import Sweeper
@@ -57,7 +58,6 @@ READY_LOW = 256
 
 DEATHS_MAX = 3  # a process in whose turns this many interpreters ended, one after the other, is paused
 DAMAGED = "S306"  # a record cannot be read
-
 #: What cannot be read, and so cannot be paused either, is looked at again after this long.
 UNREADABLE_SECONDS = 60.0
 
@@ -95,8 +95,8 @@ class Interpreter:
         self.programs = programs or Programs(store).get
         self._signals = Signals()
         self.functions = Functions(functions or {}, self.config.function_threads, self._signals.wake)
-        self.turns = 0  # taken since the start, for figures
-        self.commits = 0  # batches sent
+        self.turns = self.commits = 0  # taken and sent since the start, for figures
+        self._rooms = Rooms(store)
         self._setting = self._make_setting()
         self._claims = Claims(store, self.config, self._signals.wake)
         self._trouble = Trouble()
@@ -327,6 +327,10 @@ class Interpreter:
             self._flying.discard(pid)
             self._again.pop(pid, None)
             self._drop(pid)
+        if error.code == "S208" and pids:
+            self._rooms.mailboxes.forget()  # one filled up meanwhile, which the call that sends will find
+            self._queue.cut(pids[0])
+            return
         if error.whose == "command" and pids:
             self._queue[pids[0]] = True  # until it is paused: a read that fails here must not leave it waiting
             record = self.store.process(pids[0])
@@ -452,6 +456,8 @@ class Interpreter:
             return False
         if self._sent and (self._commits_here or now >= self._commit_here_at):
             return False  # once it is through, the next one can be committed here
+        if not self._sent:
+            self._rooms.committed()
         items: list[tuple[Live, Outcome]] = []
         worked = False
         try:
@@ -519,7 +525,7 @@ class Interpreter:
                 self._pause(record, FlowmetalError("V303", pid=pid, deaths=record.deaths))
                 return None
             try:
-                live = load(self.store, record, self.programs, self.config.limits)
+                live = load(self.store, record, self.programs, self.config.limits_of(record.program))
             except StoreError:
                 raise
             except Exception as error:
@@ -572,9 +578,9 @@ class Interpreter:
 
     def _make_setting(self) -> Setting:
         config = self.config
-        surroundings = Surroundings(self.store.id, self.store.now, config.entropy, config.base_url)
+        surroundings = Surroundings(self.store.id, self.store.now, config.entropy, config.base_url, self._rooms)
         work = config.turn_seconds * 1e6 or None
-        return Setting(surroundings, frozenset(self.functions.functions), config.fuel, config.limits, work=work)
+        return Setting(surroundings, frozenset(self.functions.functions), config.fuel, work=work)
 
     def _keep_hot(self, live: Live) -> None:
         hot = self._hot

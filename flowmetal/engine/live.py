@@ -32,6 +32,7 @@ from flowmetal.engine.events import (
     TimerFired,
     decode_event,
 )
+from flowmetal.engine.limits import ProgramLimits
 from flowmetal.engine.policies import NO_POLICY, Policy, read_options
 from flowmetal.engine.starting import Begin, begin_of
 from flowmetal.store.interface import LogEntry, ProcessRecord, Request, Store
@@ -103,6 +104,7 @@ class Live:
     segments: int = 0  # how many
     slices: int = 0  # fuel used up that no segment holds yet
     inbox_read: bool = False  # whether the turn was handed all messages that had come
+    limits: ProgramLimits = field(default_factory=ProgramLimits)
     share: float = 1.0  # of the fuel and the entries of a turn, see fairness.py
     rests_until: float = 0.0  # by time.monotonic()
     catching_up: bool = False  # restored: what is ready runs up to its wait before anything new arrives
@@ -128,7 +130,7 @@ def let_go(live: Live) -> None:
 
 
 def load(
-    store: Store, record: ProcessRecord, program_of: Callable[[bytes], Loaded], limits: Limits | None = None
+    store: Store, record: ProcessRecord, program_of: Callable[[bytes], Loaded], limits: ProgramLimits | None = None
 ) -> Live:
     """A live process as the store's commits left it.
 
@@ -145,9 +147,10 @@ def load(
         status=record.status,
         attributes=dict(record.attributes),
         error=record.error,
+        limits=limits or ProgramLimits(),
     )
     if record.sequence:
-        _restore(live, store, program, None, limits or Limits())
+        _restore(live, store, program, None, live.limits.vm)
         live.catching_up = live.process is not None
         for request in store.open_requests(record.pid):
             policy = policy_of(request)

@@ -66,7 +66,7 @@ def _recorded(draft: Draft, payload: Any) -> bytes:
     except LanguageError:
         draft.encode(payload)  # raises it again for what may not leave its process at all
         return encode_value(print_string(payload, limit=LINE_MAX))
-    return effects.checked_size(data)
+    return effects.checked_size(data, draft.live.limits.engine)
 
 
 def _open(draft: Draft, process: Process, performed: Performed) -> None:
@@ -77,11 +77,16 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
     live, setting = draft.live, draft.setting
     number, effect = performed.number, performed.effect
     effects.check_effect(effect)
-    if len(live.open) >= effects.OPEN_MAX:
-        fail("limit", f"a process has at most {effects.OPEN_MAX} requests open at once")
+    limits = live.limits.engine
+    if len(live.open) >= limits.requests:
+        most = limits.requests
+        effects.refuse("requests", most, f"a process has at most {most} requests open at once")
     operation = OPERATIONS.get(effect)
     starts = operation is not None and operation.starts
-    payload = _recorded(draft, performed.payload) if starts else effects.checked_size(encode_value(performed.payload))
+    if starts:
+        payload = _recorded(draft, performed.payload)
+    else:
+        payload = effects.checked_size(encode_value(performed.payload), limits)
     if len(payload) >= LONG_TEXT and not starts:
         draft.note_texts(performed.payload)
     surroundings, pid = setting.surroundings, live.pid
@@ -90,7 +95,7 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
     else:
         policy = read_options(performed.options)
         sent, limit = with_deadline(performed.options, policy, draft.now)
-        options = NIL if sent is None else effects.checked_size(encode_value(sent))
+        options = NIL if sent is None else effects.checked_size(encode_value(sent), limits)
         text = print_string(performed.options, limit=LINE_MAX)
     key = policy.key or f"{surroundings.store_id}-{pid}-{number}"
     timers = [Timer(limit, number, "timeout")] if limit else None
@@ -113,10 +118,13 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
             # The token stands in for the idempotency key: it is what a delivery is recognised by.
             key = token = effects.new_token(surroundings)
         elif starts:
+            if surroundings.rooms is not None and not surroundings.rooms.processes.take(0, limits.processes):
+                most = limits.processes
+                effects.refuse("processes", most, f"{most} processes have not ended, which is the limit")
             program = live.program
             trace = trace_of(process, performed.fiber)
             child, bonds = child_of(program.program, program.table, live.artifact, performed.payload, trace, draft.now)
-            effects.checked_size(child.arguments)
+            effects.checked_size(child.arguments, limits)
             ask = Ask(number, effect, encode_value(bonds), child)
         elif operation is not None:
             ask = Ask(number, effect, payload if effect != effects.KILL else _killing(draft, performed.payload))

@@ -12,7 +12,7 @@ from typing import Any
 
 from flowmetal.engine import events
 from flowmetal.engine.draft import NIL, Call, Draft, Setting, bytes_of, checkpoint_due, write_checkpoint
-from flowmetal.engine.effects import HELD, OPEN_MAX, check_effect
+from flowmetal.engine.effects import HELD, check_effect
 from flowmetal.engine.lines import waits_line
 from flowmetal.engine.live import Live, Open
 from flowmetal.engine.policies import NO_POLICY
@@ -56,7 +56,7 @@ def answered(
             and outcome.options is None
             and not (process.ready or process.outbox or process.cleaning)
             and process.end is None
-            and len(live.open) <= OPEN_MAX
+            and len(live.open) <= live.limits.engine.requests
         ):
             try:
                 check_effect(effect)

@@ -47,7 +47,9 @@ from flowmetal.connectors.config import (
 from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.files import read_file
+from flowmetal.engine.limits import AllLimits
 from flowmetal.engine.retention import Retention
+from flowmetal.server.limit_settings import read_limits
 from flowmetal.server.retention_settings import read_retention
 from flowmetal.server.schedule_settings import read_schedules
 
@@ -81,6 +83,7 @@ class ServerConfig:
     endpoints: Mapping[str, EndpointSettings] = field(default_factory=dict)
     schedules: Mapping[str, bytes] = field(default_factory=dict)  # encoded payloads of `schedule/put`
     retention: Retention = field(default_factory=Retention)
+    limits: AllLimits = field(default_factory=AllLimits)
     queues: Mapping[str, QueueSettings] = field(default_factory=dict)
 
     @property
@@ -113,7 +116,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
 
     FlowmetalError H201 (not known), H202 (wrong), H204 (endpoint without signatures).
     """
-    ours = ("serve", "http", "endpoints", "queues", "retention", "schedules")
+    ours = ("serve", "http", "endpoints", "queues", "retention", "limits", "schedules")
     known(document, (*ours, *others), "flowmetal.toml")
     serve = read_table(ServeSettings, document.get("serve", {}), "[serve]")
     if not 0 <= serve.port < 65536:
@@ -127,6 +130,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
         endpoints=read_endpoints(document.get("endpoints", {})),
         schedules=read_schedules(document.get("schedules", {})),
         retention=read_retention(document.get("retention", {})),
+        limits=read_limits(document.get("limits", {})),
         queues=read_queues(document.get("queues", {})),
     )
 

@@ -547,6 +547,12 @@ class Store(Protocol):
         """Whether a callback token is "open" or "over"; None where it is unknown."""
 
     def artifact(self, hash: bytes) -> bytes | None: ...
+    def messages(self, pid: int) -> int:
+        """How many messages wait in the mailbox of a process; 0 where there is none."""
+
+    def living(self) -> int:
+        """How many processes have not ended."""
+
     def artifacts(self) -> list[bytes]:
         """The hashes of all artifacts."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowmetal.store.codec import LIVE, PAUSED
 from flowmetal.store.layout import (
     ARTIFACTS,
     CHECKPOINTS,
@@ -20,6 +21,7 @@ from flowmetal.store.layout import (
 )
 from flowmetal.store.limits import MAX_ITEMS
 from flowmetal.store.log_records import entries_of
+from flowmetal.store.reads import counter
 from flowmetal.store.rows import decode_born, decode_origin, decode_state
 from flowmetal.store.texts import references, whole
 from flowmetal.store.transaction import ReadTransaction
@@ -30,6 +32,17 @@ _PAGE = 256
 
 def _is_pid(pid: int) -> bool:
     return pid.__class__ is int and 0 < pid <= MAX_NUMBER
+
+
+def messages(transaction: ReadTransaction, pid: int) -> int:
+    """How many messages wait in the mailbox of a process; 0 where there is none."""
+    data = transaction.get(STATES, pid_key(pid)) if _is_pid(pid) else None
+    return 0 if data is None else decode_state(pid, data, "").messages
+
+
+def living(transaction: ReadTransaction) -> int:
+    """How many processes have not ended."""
+    return counter(transaction, f"status:{LIVE}") + counter(transaction, f"status:{PAUSED}")
 
 
 def artifacts(transaction: ReadTransaction) -> list[bytes]:

@@ -110,6 +110,16 @@ class StoreReads(ABC):
         with self._reading() as transaction:
             return reads.artifact(transaction, hash)
 
+    def messages(self, pid: int) -> int:
+        """How many messages wait in the mailbox of a process; 0 where there is none."""
+        with self._reading() as transaction:
+            return kept_reads.messages(transaction, pid)
+
+    def living(self) -> int:
+        """How many processes have not ended."""
+        with self._reading() as transaction:
+            return kept_reads.living(transaction)
+
     def artifacts(self) -> list[bytes]:
         """The hashes of all artifacts."""
         with self._reading() as transaction:

@@ -16,13 +16,15 @@ FAULT_CHARACTERS = 300  # of a Python exception's message that an error quotes
 #: The name, which no source can write, under which the first fiber of a spawned process has its spawner's trace bound.
 SPAWNED_BY = Symbol("flowmetal", "spawned by")
 
+_LIMIT, _MAX = keyword("limit"), keyword("max")
 _VIA, _SPAWN = keyword("via"), keyword("spawn")
 _FUNCTION, _FILE, _LINE = keyword("function"), keyword("file"), keyword("line")
 
 
-def limit_error(what: str) -> LanguageError:
-    """The error of a quota that is used up; only `finally` and the process's supervisor see it."""
-    return LanguageError(ErrorValue(KIND_LIMIT, what, None))
+def limit_error(limit: str, most: int, what: str) -> LanguageError:
+    """The error of a quota: more than `most` of `what`.  Only `finally` and the process's supervisor see it."""
+    data = Map.of([(_LIMIT, keyword(limit)), (_MAX, most)])
+    return LanguageError(ErrorValue(KIND_LIMIT, f"more than {most} {what}", data))
 
 
 def fault(problem: BaseException) -> ErrorValue:

@@ -77,7 +77,7 @@ def add_fiber(process: Process, parent: Fiber | None) -> Fiber:
     if parent is not None:
         refuse_in_atomic(parent, "a fiber cannot be started")
     if len(process.fibers) >= process.limits.fibers:
-        raise limit_error(f"more than {process.limits.fibers} fibers")
+        raise limit_error("fibers", process.limits.fibers, "fibers")
     number = process.next_fiber
     process.next_fiber += 1
     fiber = Fiber(number, 0, Promise(fiber=number))

@@ -122,7 +122,7 @@ def _open_request(
     if lazy is not None:
         raise NeedsRealize(lazy, True)
     if len(process.request_waits) + len(process.request_promises) >= process.limits.requests:
-        raise limit_error(f"more than {process.limits.requests} open requests")
+        raise limit_error("requests", process.limits.requests, "open requests")
     check_quotas(process, fiber, frame)
     number = process.next_request
     process.next_request += 1

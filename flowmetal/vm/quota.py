@@ -52,7 +52,7 @@ def check_quotas(process: Process, fiber: Fiber, frame: Frame | None) -> None:
     """
     limits = process.limits
     if len(fiber.frames) >= limits.frames:
-        raise limit_error(f"more than {limits.frames} nested calls")
+        raise limit_error("stack", limits.frames, "nested calls")
     now = process.slices * SLICE_TICKS + process.next_request
     if now < process.heap_due:
         return
@@ -60,7 +60,7 @@ def check_quotas(process: Process, fiber: Fiber, frame: Frame | None) -> None:
     pause = min(max(count // OBJECTS_PER_SLICE, PAUSE_MIN), limits.heap_objects // OBJECTS_MADE)
     process.heap_due = now + SLICE_TICKS * max(pause, 1)
     if count > limits.heap_objects:
-        raise limit_error(f"more than {limits.heap_objects} heap objects")
+        raise limit_error("heap", limits.heap_objects, "heap objects")
 
 
 def pause(process: Process, fiber: Fiber, code: Any, registers: list[Any], index: int, fuel: int) -> int:
@@ -79,6 +79,8 @@ def pause(process: Process, fiber: Fiber, code: Any, registers: list[Any], index
         return -1
     process.slices += 1
     process.slice_end = fuel - SLICE
+    if process.slices * SLICE > process.limits.fuel:
+        raise limit_error("fuel", process.limits.fuel, "calls and loop turns")
     check_quotas(process, fiber, frame)
     return max(process.slice_end, 0)
 

@@ -71,6 +71,7 @@ class Limits:
     """Quotas of one process.  Reaching one is an error of kind :flowmetal/limit."""
 
     fuel_per_turn: int = 2_000_000  # calls and loop turns before others get their turn
+    fuel: int = 10**12  # of its whole life, counted in whole slices: what is short between two effects costs none
     frames: int = 4_000_000  # nested calls of one fiber
     heap_objects: int = 4_000_000  # frames and heap objects that can be reached, counted at intervals
     fibers: int = 100_000

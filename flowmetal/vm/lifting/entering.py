@@ -108,7 +108,8 @@ def _far_floor(process: Process, fiber: Fiber, floor: int) -> int:
     """
     if floor <= 0 or len(fiber.frames) + 2 * sys.getrecursionlimit() >= process.limits.frames:
         return floor
-    free = (process.heap_due - process.next_request - 1) // SLICE_TICKS - process.slices
+    due = (process.heap_due - process.next_request - 1) // SLICE_TICKS
+    free = min(due, process.limits.fuel // SLICE) - process.slices
     return max(floor - min(max(free, 0), SPAN - 1) * (SLICE + 1), 0)
 
 
