@@ -7,8 +7,20 @@ from typing import Any
 import pytest
 
 from flowmetal.store.codec import encode_number
-from flowmetal.store.interface import Deliver, Fire, ForgetArtifacts, Join, Post, PruneLog, PutArtifact, Remove, Start
+from flowmetal.store.interface import (
+    Ask,
+    Deliver,
+    Fire,
+    ForgetArtifacts,
+    Join,
+    Post,
+    PruneLog,
+    PutArtifact,
+    Remove,
+    Start,
+)
 from flowmetal.store.layout import META, SPACES, pid_key
+from flowmetal.values import Vector, encode_value
 from tests.store.support import HASH, Rig, request, timer
 
 #: A pid whose bytes stand nowhere else.
@@ -22,13 +34,19 @@ def begin(rig: Rig, **more: Any) -> int:
     pid = rig.start("the id", attributes={"order": 7}, **more)
     rig.do(Post(pid, "message", b"not received"))
     many = [request(pid, number, "http/request", queued=True) for number in range(1, 9)]
+    asked = [request(pid, number, "process/register", state="held", queued=False) for number in (22, 23)]
+    asks = (
+        Ask(22, "process/register", encode_value(Vector.of(["the name"]))),
+        Ask(23, "group/join", encode_value(Vector.of(["the group"]))),
+    )
     held = [request(pid, 20, "http/callback", state="held", queued=False)]
     called = [request(pid, 21, "inline", state="held", queued=False, called=True)]
     assert rig.turn(
         pid,
         take=False,
         entries=((0, 0, b"event" + LONG, b""), (0, 1, b"", b"cut")),
-        requests=tuple(many + held + called),
+        requests=tuple(many + held + called + asked),
+        asks=asks,
         tokens=(("token", 20),),
         timers=tuple(timer(rig.clock, 50, number) for number in range(1, 15)),
         texts=(LONG,),
