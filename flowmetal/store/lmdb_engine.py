@@ -44,8 +44,8 @@ SPARE_READERS = 16
 NEARLY_FULL_PERCENT = 90
 #: Puts for which a cursor does not pay.
 FEW_PUTS = 3
-#: Items read at once at the beginning of a scan; most scans find few.
-FIRST_ITEMS = 8
+#: Items taken at once by a scan of very many.
+SOME_ITEMS = 512
 #: Keys of LMDB.
 MAX_KEY_BYTES = 511
 
@@ -106,21 +106,18 @@ class TransactionFull(Exception):
     """A transaction has changed more pages than LMDB can keep in one."""
 
 
-def _forward(items: Iterable[tuple[bytes, bytes]], prefix: bytes, stop: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-    """The first items below `stop` whose keys begin with `prefix`.  Taken by the hundred: a scan may be long."""
+def _below(items: Iterable[tuple[bytes, bytes]], stop: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+    """The first items below `stop`.  Taken by the hundred, which is three times as fast where there are very many."""
     found: list[tuple[bytes, bytes]] = []
     items = iter(items)
-    size = FIRST_ITEMS
     while len(found) < limit:
-        some = list(islice(items, min(size, limit - len(found))))
+        some = list(islice(items, min(SOME_ITEMS, limit - len(found))))
         if not some:
             break
-        last = some[-1][0]
-        if not last.startswith(prefix) or (stop and last >= stop):
-            found += takewhile(lambda item: item[0].startswith(prefix) and not (stop and item[0] >= stop), some)
+        if stop and some[-1][0] >= stop:
+            found += takewhile(lambda item: item[0] < stop, some)
             break
         found += some
-        size = 512
     return found
 
 
@@ -160,8 +157,8 @@ class LmdbTransaction:
             first = max(prefix, start)
             found_any = not first or cursor.set_range(first)
             items = cursor.iternext(True, values) if found_any else ()
-            if values:
-                return _forward(items, prefix, stop, limit)
+            if values and not prefix and limit > SOME_ITEMS:  # other scans are short, and read nothing ahead
+                return _below(items, stop, limit)
         else:
             last = start or (prefix + b"\xff" * 64 if prefix else b"")
             if not last or not cursor.set_range(last):
