@@ -69,6 +69,7 @@ def inspect_process(
         created_at=instant_text(record.created_at),
         updated_at=instant_text(record.updated_at),
         attributes=dict(record.attributes),
+        ties=_ties(store, pid) if at is None else (),
         fibers=fibers,
         requests=_open_now(store, pid) if at is None else _open_at(store, pid, at),
         result=result,
@@ -76,6 +77,23 @@ def inspect_process(
         trace=trace,
         problem=problem,
     )
+
+
+#: What a bond is called.
+TIES = {
+    "name": "name {}", "group": "group {}", "link": "link to {}", "watches": "monitor on {}",
+    "watched": "monitored by {}", "leashes": "leash on {}", "leashed": "on the leash of {}",
+}  # fmt: skip
+
+#: Bonds that are shown.
+TIES_SHOWN = 20
+
+
+def _ties(store: Store, pid: int) -> tuple[str, ...]:
+    """What the process is tied to, for people."""
+    found = store.ties(pid, TIES_SHOWN + 1)
+    more = ("...",) if len(found) > TIES_SHOWN else ()
+    return (*(TIES[kind].format(what) for kind, what in found[:TIES_SHOWN]), *more)
 
 
 def _arguments(store: Store, record: ProcessRecord) -> str:

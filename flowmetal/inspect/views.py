@@ -98,6 +98,7 @@ class Inspection:
     created_at: str
     updated_at: str
     attributes: dict[str, Any]
+    ties: tuple[str, ...]  # "name counter", "link 7", "leash on 8": what it is tied to, now
     fibers: tuple[FiberView, ...]
     requests: tuple[RequestView, ...]
     result: str  # what a process that is done gave, printed; "" for others
@@ -123,6 +124,7 @@ class Inspection:
         lines += _fact("data", _cut(self.data))
         lines += _fact("program", self.program[:16])
         lines += _fact("started", f"{self.created_at}, last change {self.updated_at}, {self.sequence} steps")
+        lines += _fact("ties", ", ".join(self.ties))
         for key, value in self.attributes.items():
             lines += _fact(key, str(value))
         lines += _fact("state", self.problem)

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flowmetal.store.bonds import release
 from flowmetal.store.changes import Changes
-from flowmetal.store.layout import INBOX, PID_BYTES, REQUESTS, pid_key, read_pid
+from flowmetal.store.codec import CANCELLED
+from flowmetal.store.layout import INBOX, LOG, PID_BYTES, REQUESTS, RESULTS, pid_key, read_pid
+from flowmetal.store.limits import MAX_LINE
+from flowmetal.store.log_records import log_records
 from flowmetal.store.rows import ProcessRow
+
+
+def kill_process(
+    changes: Changes, pid: int, row: ProcessRow, events: Sequence[bytes], result: bytes, error: str
+) -> None:
+    """Ends a living process from outside, as "cancelled": with these entries at the end of its log, this result, and
+    this line that says why."""
+    changes.touch(pid, row)
+    entries = [(row.sequence + index, 0, event, b"") for index, event in enumerate(events)]
+    for key, value in log_records(pid, entries):
+        changes.append(LOG, key, value)
+    changes.transaction.put(RESULTS, pid_key(pid), result)
+    row.status = CANCELLED
+    row.sequence += len(events)
+    row.updated_at = changes.now
+    row.waits, row.error, row.receives, row.deaths = "", error[:MAX_LINE], False, 0
+    end_process(changes, pid, row)
 
 
 def end_process(changes: Changes, pid: int, row: ProcessRow) -> None:

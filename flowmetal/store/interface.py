@@ -536,6 +536,10 @@ class Store(Protocol):
         """When the earliest timer or lease is due."""
 
     def open_requests(self, pid: int) -> list[Request]: ...
+    def ties(self, pid: int, limit: int = 100) -> list[tuple[str, str | int]]:
+        """What a living process is tied to: "name" and "group" with a text; "link", "watches", "watched", "leashes"
+        (it ends with this one) and "leashed" with a pid."""
+
     def calls(self, after: int = 0, limit: int = 1000) -> list[int]:
         """Pids beyond `after`, in order, of processes with open `called` requests, the paused ones included: what has
         to be called again where an interpreter died.  Its cost does not hang on how many processes there are."""

@@ -17,6 +17,8 @@ MAX_IMAGE_BYTES: Final = 512 << 20
 MAX_ATTRIBUTE_BYTES: Final = 64 << 10
 #: The latest time there is, in nanoseconds since 1970: in the year 2262.
 MAX_TIME: Final = (1 << 63) - 1
+#: Characters of a line for people in the record of a process; a longer one is cut.
+MAX_LINE: Final = 1000
 #: `not_before` of a held request that waits for a person, its retries used up.
 NEVER: Final = MAX_TIME
 #: Messages that wait in the inbox of one process.

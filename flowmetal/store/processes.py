@@ -31,12 +31,7 @@ from flowmetal.store.layout import (
     pair_key,
     pid_key,
 )
-from flowmetal.store.limits import (
-    MAX_EVENT_BYTES,
-    MAX_IMAGE_BYTES,
-    MAX_TIME,
-    MAX_VALUE_BYTES,
-)
+from flowmetal.store.limits import MAX_EVENT_BYTES, MAX_IMAGE_BYTES, MAX_LINE, MAX_TIME, MAX_VALUE_BYTES
 from flowmetal.store.log_records import log_records
 from flowmetal.store.operations import perform
 from flowmetal.store.queues import changed
@@ -44,8 +39,6 @@ from flowmetal.store.rows import ProcessRow, request_row
 from flowmetal.store.starting import encode_checked
 from flowmetal.store.texts import Texts
 
-#: A line for people is cut, not refused.
-MAX_LINE = 1000
 #: Cuts of one entry.
 MAX_PART = (1 << 24) - 1
 

@@ -25,6 +25,7 @@ from flowmetal.store.interface import InboxEvent, LogEntry, ProcessRecord, Reque
 from flowmetal.store.layout import (
     ARTIFACTS,
     ATTRIBUTES,
+    BONDS,
     CALLS,
     CHECKPOINTS,
     DEPLOYED,
@@ -88,6 +89,8 @@ MAX_LOG_BYTES = 64 << 20
 _PAGE = 256
 #: And where few are likely to be wanted.
 _FEW = 16
+#: Kinds of bonds by their numbers, see bonds.py, which listing processes does without.
+BOND_NAMES = dict(enumerate(("name", "group", "link", "watches", "watched", "leashes", "leashed"), 1))
 #: Origins kept in memory by those who read processes.
 MAX_ORIGINS = 1000
 Origins = dict[int, Origin]
@@ -316,6 +319,19 @@ def open_requests(transaction: ReadTransaction, pid: int, store_id: str) -> list
             number = read_pid(key, PID_BYTES)
             found[number] = decode_request(pid, number, value, store_id)
     return [request_record(pid, number, found[number]) for number in sorted(found)[:MAX_ITEMS]]
+
+
+def ties(transaction: ReadTransaction, pid: int, limit: int) -> list[tuple[str, str | int]]:
+    """What a process is tied to: kinds of bonds, each with a name or a pid; the first ones."""
+    found: list[tuple[str, str | int]] = []
+    items = transaction.scan(BONDS, pid_key(pid), limit=max(0, min(limit, MAX_ITEMS))) if _is_pid(pid) else []
+    for key, value in items:
+        kind, rest = BOND_NAMES[key[PID_BYTES]], key[PID_BYTES + 1 :]
+        if kind in ("name", "group"):
+            found.append((kind, rest.decode("utf-8", "replace")))
+        else:
+            found.append((kind, read_pid(value if kind == "watches" else rest)))
+    return found
 
 
 def calls(transaction: ReadTransaction, after: int, limit: int) -> list[int]:

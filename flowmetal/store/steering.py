@@ -8,14 +8,13 @@ from typing import Any
 import msgpack
 
 from flowmetal.store.changes import Changes
-from flowmetal.store.codec import CANCELLED, HELD, PAUSED, QUEUED, TAKEN, unreadable
-from flowmetal.store.ending import end_process
+from flowmetal.store.codec import HELD, PAUSED, QUEUED, TAKEN, unreadable
+from flowmetal.store.ending import kill_process
 from flowmetal.store.errors import StoreError, check_name, check_size
 from flowmetal.store.interface import Bulk, Kill, Post, Settle, Start
-from flowmetal.store.layout import LOG, MAX_NUMBER, META, PID_BYTES, REQUESTS, RESULTS, pid_key, read_pid
+from flowmetal.store.layout import MAX_NUMBER, META, PID_BYTES, REQUESTS, pid_key, read_pid
 from flowmetal.store.limits import MAX_EVENT_BYTES, NEVER
-from flowmetal.store.log_records import log_records
-from flowmetal.store.processes import MAX_LINE, post
+from flowmetal.store.processes import post
 from flowmetal.store.requests import answer
 from flowmetal.store.rows import ProcessRow, decode_request
 from flowmetal.store.starting import start
@@ -39,21 +38,9 @@ def kill(changes: Changes, command: Kill) -> bool:
     row = changes.load_process(pid)
     if row is None or row.status > PAUSED:
         return False
-    changes.touch(pid, row)
     if command.start and not row.sequence:
         events.insert(0, command.start)
-    entries = [(row.sequence + index, 0, event, b"") for index, event in enumerate(events)]
-    for key, value in log_records(pid, entries):
-        changes.append(LOG, key, value)
-    changes.transaction.put(RESULTS, pid_key(pid), command.result)
-    row.status = CANCELLED
-    row.sequence += len(events)
-    row.updated_at = changes.now
-    row.waits = ""
-    row.error = command.error[:MAX_LINE]
-    row.receives = False
-    row.deaths = 0
-    end_process(changes, pid, row)
+    kill_process(changes, pid, row, events, command.result, command.error)
     return True
 
 

@@ -90,6 +90,11 @@ class StoreReads(ABC):
         with self._reading() as transaction:
             return reads.open_requests(transaction, pid, self.id)
 
+    def ties(self, pid: int, limit: int = 100) -> list[tuple[str, str | int]]:
+        """What a living process is tied to."""
+        with self._reading() as transaction:
+            return reads.ties(transaction, pid, limit)
+
     def calls(self, after: int = 0, limit: int = 1000) -> list[int]:
         """Pids beyond `after`, in order, of processes with open requests for functions of an interpreter."""
         with self._reading() as transaction:

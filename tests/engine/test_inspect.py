@@ -236,3 +236,32 @@ def test_what_cannot_be_shown_says_why(artifact: bytes) -> None:
     assert seen.status == "paused"
     assert seen.problem
     assert inspect_process(world.store, 999) is None
+
+
+TIED = """
+(ns tied)
+
+(defn child [] (receive _ 1))
+
+(defn main []
+  (register "boss")
+  (join-group "workers")
+  (let [pid (spawn-link child)]
+    (monitor pid)
+    (receive _ 1)))
+"""
+
+
+def test_what_a_process_is_tied_to() -> None:
+    world = Simulation()
+    hash = world.deploy(build_artifact({"tied.fm": TIED}).data)
+    pid = world.start(hash, "tied/main")
+    world.run()
+    state = inspect_process(world.store, pid)
+    assert state is not None
+    assert state.ties == ("name boss", "group workers", "link to 2", "monitor on 2")
+    assert "  ties       name boss, group workers, link to 2, monitor on 2\n" in state.to_text()
+    child = inspect_process(world.store, 2)
+    assert child is not None
+    assert child.ties == ("link to 1", "monitored by 1")
+    assert world.store.ties(99) == []

@@ -6,11 +6,9 @@ from typing import Any
 
 from flowmetal.store import bonds
 from flowmetal.store.changes import Changes
-from flowmetal.store.codec import CANCELLED
-from flowmetal.store.ending import end_process
-from flowmetal.store.layout import LOG, MAX_NUMBER, RESULTS, pid_key
+from flowmetal.store.ending import kill_process
+from flowmetal.store.layout import MAX_NUMBER
 from flowmetal.store.limits import MAX_MESSAGES
-from flowmetal.store.log_records import log_records
 from flowmetal.store.operations.table import Operation, arguments_of, data_of, name_of
 from flowmetal.values import ErrorValue, LanguageError, Pid, encode_value, fail, keyword, print_string
 
@@ -120,15 +118,7 @@ def kill(changes: Changes, asker: int, payload: Any) -> Any:
         return False
     if not row.sequence:  # nothing of it has run, and nothing of it will
         return changes.deliver(pid, "cancel", 0, 0, encode_value(None))
-    changes.touch(pid, row)
-    for key, value in log_records(pid, ((row.sequence, 0, event, b""),)):
-        changes.append(LOG, key, value)
-    changes.transaction.put(RESULTS, pid_key(pid), result)
-    row.status = CANCELLED
-    row.sequence += 1
-    row.updated_at = changes.now
-    row.waits, row.error, row.receives, row.deaths = "", line, False, 0
-    end_process(changes, pid, row)
+    kill_process(changes, pid, row, (event,), result, line)
     return True
 
 
