@@ -244,3 +244,27 @@ def test_a_process_kills_another(function: str, result: str, crash: bool) -> Non
         killed = world.outcome(2)
         assert (killed.status, kind_of(killed.log[-1]), logged(killed)) == ("cancelled", "cancelled", [])
         assert list(world.store.open_requests(2)) == []
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))])
+def test_a_lock_is_held_by_one_whoever_is_killed(seed: int) -> None:
+    """The interpreter dies after each step, and holders and those that wait are killed at random times."""
+    world, pid = begin("locks.fm", "crowd", seed=seed)
+    world.run(pid, crash_each_step=True)
+    ran = world.outcome(pid)
+    assert ran.error is None
+    entries = [(entry.get(0).text, entry.get(1), entry.get(2)) for entry in ran.value]
+    killed = {n for what, n, _ in entries if what == "killed"}
+    inside, last = None, 0
+    entered = dict.fromkeys(range(8), 0)
+    for what, n, token in entries:
+        if what == "in":
+            assert inside is None or inside in killed
+            assert token > last
+            inside, last = n, token
+            entered[n] += 1
+        elif what == "out":
+            assert (inside, last) == (n, token)
+            inside = None
+    assert killed
+    assert {n for n, times in entered.items() if times < 3} <= killed
