@@ -34,6 +34,11 @@ SOURCE = """
     (sleep 1m)
     (cancel! p)
     (try (await p) (catch :flowmetal/cancelled _ :cancelled))))
+(defn withdrawn []
+  (let [p (async (perform :never 1 {:retry {:on busy?}}))]
+    (sleep 1m)
+    (cancel! p)
+    (sleep 1h)))
 (defn at-once []
   (all (async (ask {:retry {:max 9 :on busy?}})) (async (ask {:retry {:max 9 :on (fn [_] true)}}))))
 
@@ -110,6 +115,13 @@ def test_a_function_decides(function: str, times: int, result: str, asked: int, 
     if log is not None:
         assert ", ".join(f"{name} {attempt}" for name, attempt in attempts(ran)) == log
     assert list(world.store.open_requests(pid)) == []
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_cancelled_one_is_withdrawn(crash: bool) -> None:
+    world, pid, _ = begin("withdrawn", 0)
+    world.run(until=world.clock.now + 90 * 10**9, crash_each_step=crash)
+    assert [request.effect for request in world.store.open_requests(pid)] == ["sleep"]
 
 
 @pytest.mark.parametrize("crash", [False, True])
