@@ -122,6 +122,7 @@ LOCKS = [
     ("door", (), "[[:in 0] [:out 0] [:in 1] [:out 1] [:in 2] [:out 2] [:in 4] [:out 4]]", "cancelled ones leave"),
     ("restarted", (), "[false 60 2]", "a new process of the lock waits for the last lease"),
     ("waiting-through-a-restart", (), "2", "who waits asks the new process"),
+    ("babble", (), "[true true 2]", "messages that are none of its own are dropped"),
 ]
 
 
@@ -163,6 +164,7 @@ SUPERVISORS = [
     ("changes", (), "[true true true true false [:a] :there]"),
     ("nested", (), "[[:x :y] [[:stop :y] [:stop :x] [:stop :a]]]"),
     ("parent-ends", (), "[[:start :a] [:stop :a]]"),
+    ("babble", (), "[:a]"),
 ]
 
 
