@@ -163,7 +163,7 @@ CANCELLATION: dict[str, tuple[str, tuple[str, ...], list[str], str]] = {
         "[:q 7]",
     ),
     "one that waits for any": (
-        "(defn main [] (let [p (async (perform :a 1)) q (async (race [p p]))] (perform :b 2) (cancel! q)"
+        "(defn main [] (let [p (async (perform :a 1)) q (async (select (await [x p] x) (await [y p] y)))] (perform :b 2) (cancel! q)"
         " [(try (await q) (catch :flowmetal/cancelled e :q)) (await p)]))",
         ("1=nil", "2=7"),
         ["b 2", "a 1"],
