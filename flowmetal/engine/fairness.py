@@ -1,6 +1,7 @@
 """Who gets a turn when, and for how long: what is short goes first, and nobody waits for what is long.
 
-Three lines of processes.  First those that are in memory and go on, with an answer or a message: their turns are short.
+Three lines of processes.  First those that are in memory and go on, with an answer or a message: their turns are short,
+and programs take turns, so that one with a thousand processes does not hold up one with a few.
 Then those that have to be loaded or begun, for a bounded time while there are any of the first kind.  Last those that
 were cut, because they compute, or log, without end: they get their turns one after the other when the others have been
 committed, and each of their turns is made so short that whoever comes meanwhile hardly notices.
@@ -33,6 +34,9 @@ COMMIT_HERE_AGAIN_SECONDS = 0.05
 
 #: Time for processes that were cut, between two batches of the others.
 LATER_SECONDS = 0.0015
+
+#: Time for a batch in which several programs have processes: each waits for what the others commit with it.
+SEVERAL_SECONDS = 0.003
 
 #: Time in a batch for processes that are not in memory, if there are any that are.
 COLD_SECONDS = 0.001
@@ -103,34 +107,44 @@ class Waiting:
     def __init__(self, hot: Mapping[int, Live]) -> None:
         self._hot = hot
         self._last = 0  # the last that had a turn before one that rests, and is not one of those
-        self._first: dict[int, bool] = {}
+        self._first: dict[str, dict[int, bool]] = {}  # by program
         self._cold: dict[int, bool] = {}
         self.was_cut: dict[int, bool] = {}
 
     def __len__(self) -> int:
-        return len(self._first) + len(self._cold)
+        return sum(map(len, self._first.values())) + len(self._cold)
 
     def __bool__(self) -> bool:
         return bool(self._first or self._cold or self.was_cut)
 
     def all(self) -> set[int]:
         """All of them."""
-        return {*self._first, *self._cold, *self.was_cut}
+        return {*self._cold, *self.was_cut}.union(*self._first.values())
+
+    def _line(self, pid: int) -> dict[int, bool]:
+        live = self._hot.get(pid)
+        name = "" if live is None else live.name
+        line = self._first.get(name)
+        if line is None:
+            line = self._first[name] = {}
+        return line
 
     def __setitem__(self, pid: int, look: bool) -> None:
-        self._first[pid] = look
+        self._line(pid)[pid] = look
 
     def drop(self, pid: int) -> None:
         """Takes one out of the first."""
-        self._first.pop(pid, None)
+        for name, line in list(self._first.items()):
+            if line.pop(pid, None) is not None and not line:
+                del self._first[name]
 
     def setdefault(self, pid: int, look: bool) -> None:
         """Adds one that is not among the first."""
-        self._first.setdefault(pid, look)
+        self._line(pid).setdefault(pid, look)
 
     def found(self, pid: int) -> None:
         """Adds one that has a ready mark."""
-        (self._first if pid in self._hot else self._cold)[pid] = True
+        (self._line(pid) if pid in self._hot else self._cold)[pid] = True
 
     def cut(self, pid: int, look: bool = True) -> None:
         """Adds one that was cut, or rests.  What arrives for a process that is ready already tells nobody."""
@@ -161,11 +175,12 @@ class Waiting:
                 if time.monotonic() >= deadline:
                     return
             return
-        first, cold = self._first, self._cold
-        any_first = bool(first)
-        now = time.monotonic() if first else 0.0
-        for pid in list(first):
-            look = first.pop(pid)
+        cold = self._cold
+        any_first = bool(self._first)
+        now = time.monotonic() if any_first else 0.0
+        if len(self._first) > 1:
+            deadline = min(deadline, now + SEVERAL_SECONDS)
+        for pid, look in self._in_turn():
             if self._rests_until(pid) > now:
                 self.cut(pid, look)
                 continue
@@ -181,3 +196,15 @@ class Waiting:
                 yield pid, cold.pop(pid)
                 if time.monotonic() >= deadline and idle():
                     return
+
+    def _in_turn(self) -> Iterator[tuple[int, bool]]:
+        """The first of each program, then the second of each, and so on, until none is left."""
+        first = self._first
+        while first:
+            for name in list(first):
+                line = first[name]
+                pid = next(iter(line))
+                look = line.pop(pid)
+                if not line:
+                    del first[name]
+                yield pid, look

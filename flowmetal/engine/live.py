@@ -106,6 +106,7 @@ class Live:
     inbox_read: bool = False  # whether the turn was handed all messages that had come
     limits: ProgramLimits = field(default_factory=ProgramLimits)
     share: float = 1.0  # of the fuel and the entries of a turn, see fairness.py
+    name: str = ""  # of its program
     rests_until: float = 0.0  # by time.monotonic()
     catching_up: bool = False  # restored: what is ready runs up to its wait before anything new arrives
 
@@ -148,6 +149,7 @@ def load(
         attributes=dict(record.attributes),
         error=record.error,
         limits=limits or ProgramLimits(),
+        name=record.program,
     )
     if record.sequence:
         _restore(live, store, program, None, live.limits.vm)

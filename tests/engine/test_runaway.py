@@ -134,3 +134,15 @@ def test_those_in_memory_go_before_those_that_have_to_be_loaded() -> None:
         waiting.found(pid)
     assert [pid for pid, _ in waiting.take(1e18, False, lambda: True)][:3] == [1, 2, 7]
     assert len(waiting) <= 1 and waiting.all() <= {8}
+
+
+def test_programs_take_turns() -> None:
+    hot = {number: live(number) for number in range(1, 8)}
+    for number in (5, 7):
+        hot[number].name = "few"
+    waiting = Waiting(hot)
+    for number in range(1, 8):
+        waiting[number] = False
+    waiting.drop(3)
+    assert [pid for pid, _ in waiting.take(1e18, False, lambda: True)] == [1, 5, 2, 7, 4, 6]
+    assert not waiting

@@ -161,7 +161,7 @@ CODES: dict[str, Entry] = {
         "Process {pid} has {limit} messages that it has not received.",
         "Send again once it has received some, or cancel it if it no longer receives.",
         "Messages wait in the store until the process receives them; without a limit a process that never does would\n"
-        "fill the store.  A process that sends to a full inbox is paused, and sends again when it is resumed.",
+        "fill the store.  A program that sends to a full inbox gets an error of kind :limit at the call.",
     ),
     "S210": Entry(
         "no such operation",

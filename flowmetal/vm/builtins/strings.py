@@ -69,7 +69,14 @@ def subs(whole: Any, start: Any, *end: Any) -> str:
 @builtin(202, "string-join", 2)
 def join(separator: Any, parts: Any) -> str:
     """The texts of a collection's items with a separator between them."""
-    return display(separator).join([display(part) for part in iterate(parts)])
+    between, texts, length = display(separator), [], 0
+    for part in iterate(parts):
+        text = display(part)
+        length += len(text) + len(between)
+        if length > STRING_MAX:
+            _bounded(length, "join")
+        texts.append(text)
+    return between.join(texts)
 
 
 @builtin(203, "upper-case", 1)
