@@ -38,7 +38,7 @@ LATER_SECONDS = 0.0015
 #: Time for a batch in which several programs have processes: each waits for what the others commit with it.
 SEVERAL_SECONDS = 0.003
 
-#: Time in a batch for processes that are not in memory, if there are any that are.
+#: Time in a batch for processes that are not in memory, if there are any that are; twice the time of those, if more.
 COLD_SECONDS = 0.001
 
 #: A process that goes on without a wait, and whose turn held everybody up for longer than this, rests before its next
@@ -190,7 +190,8 @@ class Waiting:
                 break
         if cold:
             if any_first:
-                deadline = min(deadline, time.monotonic() + COLD_SECONDS)
+                until = time.monotonic()
+                deadline = min(deadline, until + max(COLD_SECONDS, 2 * (until - now)))
             for pid in list(cold):
                 self._last = pid
                 yield pid, cold.pop(pid)

@@ -1,0 +1,55 @@
+"""`flowvm prune`, and what the other commands say of what it removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowmetal.client import connect
+from flowmetal.engine.config import Config
+from flowmetal.engine.interpreter import Interpreter
+from flowmetal.store import open_store
+from tests.cli.test_commands import Shell, shell  # noqa: F401 - the fixture
+
+
+@pytest.fixture
+def ended(shell: Shell, tmp_path: Path) -> Path:  # noqa: F811
+    """A store with three processes that have ended, the second with an id."""
+    assert shell("flowvm", "deploy", "hello.fm", "--store", "s").code == 0
+    store = open_store(tmp_path / "s")
+    interpreter = Interpreter(store, Config())
+    interpreter.start()
+    with connect(store) as client:
+        for id in (None, "mine", None):
+            client.result(client.start("hello/main", id=id), 30)
+    interpreter.stop()
+    store.close()
+    return tmp_path / "s"
+
+
+def test_prune(shell: Shell, ended: Path) -> None:  # noqa: F811
+    assert shell("flowvm", "prune", "--store", "s").code == 2  # told nothing
+    assert shell("flowvm", "prune", "--store", "s", "--older-than", "soon").code == 2
+    assert shell("flowvm", "prune", "--store", "s", "--keep", "-1").code == 2
+    found = shell("flowvm", "prune", "--store", "s", "--keep", "1", "--dry-run", "--json").json()
+    assert (found["processes"], found["by_program"], found["pids"]) == (2, {"hello": 2}, [2, 1])
+    assert (
+        shell("flowvm", "prune", "--store", "s", "--keep", "1", "--program", "other", "--json").json()["processes"] == 0
+    )
+    assert shell("flowvm", "prune", "--store", "s", "--older-than", "1d", "--json").json()["processes"] == 0
+    done = shell("flowvm", "prune", "--store", "s", "--keep", "1")
+    assert done.code == 0 and done.out.startswith("2 ended processes removed")
+    for command in ("history", "inspect", "result"):
+        gone = shell("flowvm", command, "1", "--store", "s", "--json")
+        assert gone.code == 3 and gone.error()["code"] == "S308", command
+    assert shell("flowvm", "history", "mine", "--store", "s", "--json").error()["code"] == "U104"
+    assert shell("flowvm", "history", "9", "--store", "s", "--json").error()["code"] == "U104"
+    assert [one["pid"] for one in shell("flowvm", "ps", "--store", "s", "--json").json()["processes"]] == [3]
+
+
+def test_prune_by_the_settings(shell: Shell, ended: Path) -> None:  # noqa: F811
+    (ended.parent / "flowmetal.toml").write_text("[retention.programs.hello]\nkeep = 2\n")
+    assert shell("flowvm", "prune", "--store", "s", "--json").json()["pids"] == [1]
+    (ended.parent / "flowmetal.toml").write_text('[retention]\nolder_than = "x"\n')
+    assert shell("flowvm", "prune", "--store", "s").code == 2
