@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--forget", action="store_true", help="each turn loads what the last one saved")
     parser.add_argument("--restore", action="store_true", help="the same, and each turn is one step")
     parser.add_argument("--interpreters", type=int, default=1, help="so many share the store")
-    parser.add_argument("--cut", action="store_true", help="the same, and turns end after a few calls")
+    parser.add_argument("--cut", type=int, default=0, help="the same, and turns end after so many calls")
     asked = parser.parse_args(arguments)
     if asked.name is None:
         return everything()

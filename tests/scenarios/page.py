@@ -25,8 +25,8 @@ Each is run by the production engine over a store in memory and a clock that onl
    for every commit, one in which it dies after every commit, and one for every call of a function of the interpreter's
    own process, in which it dies when the function is done and its answer is not saved;
 3. with suspension and restore at every step: nothing is kept in memory between two turns, a turn ends at every step, and
-   each loads what the last one saved; also with turns as long as usual, with turns that end after three calls, and with
-   deaths in between;
+   each loads what the last one saved; also with turns as long as usual, with turns that end after one, two, three and seven
+   calls, and with deaths in between;
 4. with two and three interpreters that share the store and its processes, undisturbed and with deaths.
 
 Status, result, attributes and the log of every process have to be equal to the byte, times included; what happened
@@ -71,7 +71,7 @@ calls = {{ charge = 2 }}
 | `answers.EFFECT` | what its service does with the first attempt, the second ...; the last stays. Or a table by payload, with `else` |
 | `inside` | effects answered by functions of the interpreter's own process instead of by a worker |
 | `outside` | what happens when: a time after the beginning, a verb, and more |
-| `config` | `serve-later`: no worker runs until `serve`; `frames`: the quota of nested calls; `contended`; `until`: when a run ends that would go on; `cut`: calls of a turn where turns are cut |
+| `config` | `serve-later`: no worker runs until `serve`; `frames`: the quota of nested calls; `contended`; `until`: when a run ends that would go on; `cut`: the least number of calls of a turn where turns are cut |
 | `result` `error` `status` `log` `logged` `took` | what must come of the first process: its value, error, status, kinds of events, what it logged, how long it took |
 | `effects` `calls` `keys` | effects outside by key, calls that reached the service undisturbed, the keys |
 | `processes` `results` `told` | status and value of other processes, by pid; what callers and people were told |

@@ -53,7 +53,7 @@ def test_there_are_many_and_each_says_whose_promise_it_shows() -> None:
 
 @pytest.mark.parametrize(
     "way",
-    [Way(), Way(kill=3), Way(kill_every=2, forget=True), Way(kill_call=2), Way(cut=True, interpreters=2)],
+    [Way(), Way(kill=3), Way(kill_every=2, forget=True), Way(kill_call=2), Way(cut=5, interpreters=2)],
     ids=str,
 )
 def test_the_line_of_a_run_repeats_it(way: Way, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,6 +63,13 @@ def test_the_line_of_a_run_repeats_it(way: Way, capsys: pytest.CaptureFixture[st
     assert main(words[3:]) == 0
     seen = run(scenario, way)
     assert f"{seen.commits} commits, {seen.crashes} deaths" in capsys.readouterr().out
+
+
+def test_a_message_that_comes_while_a_receive_is_given_up_is_not_lost() -> None:
+    """The turn was cut between looking at the request and withdrawing it."""
+    scenario = named("a lease is over")
+    whole = run(scenario)
+    check(scenario, iter([Way(cut=3)]), whole)
 
 
 def test_the_page_is_current() -> None:

@@ -14,8 +14,8 @@ from flowmetal.values import decode_value, print_string
 from tests.scenarios.data import Scenario
 from tests.scenarios.outside import World
 
-#: Fuel of a turn that is cut short: a call or loop turn or two.
-CUT = 3
+#: Calls and loop turns of turns that are cut short; each cuts elsewhere.
+CUTS = (1, 2, 3, 7)
 
 #: Runs with one death in the default share, spread over all commits; the slow test makes all of them.
 SHARE = 16
@@ -30,16 +30,21 @@ class Way:
     kill_call: int = 0  # ... when this call of an in-process function is done and its answer is not yet saved
     forget: bool = False  # each turn loads what the last one saved
     restore: bool = False  # and each turn is one step
-    cut: bool = False  # and turns end after a few calls
+    cut: int = 0  # and turns end after so many calls and loop turns
     interpreters: int = 1  # that share the store, and die in turn where one dies
 
     def options(self) -> str:
         """The way as options of the command line."""
-        numbers = [("--kill", self.kill), ("--kill-every", self.kill_every), ("--kill-call", self.kill_call)]
+        numbers = [
+            ("--kill", self.kill),
+            ("--kill-every", self.kill_every),
+            ("--kill-call", self.kill_call),
+            ("--cut", self.cut),
+        ]
         if self.interpreters > 1:
             numbers.append(("--interpreters", self.interpreters))
         words = [f"{name} {number}" for name, number in numbers if number]
-        return " ".join(words + ["--forget"] * self.forget + ["--restore"] * self.restore + ["--cut"] * self.cut)
+        return " ".join(words + ["--forget"] * self.forget + ["--restore"] * self.restore)
 
 
 UNDISTURBED = Way()
@@ -101,7 +106,8 @@ def all_ways(whole: Seen) -> Iterator[Way]:
     yield Way(interpreters=2)
     yield Way(kill_every=1, interpreters=2)
     yield Way(kill_every=3, interpreters=3)
-    yield Way(cut=True)
+    for calls in CUTS:
+        yield Way(cut=calls)
     for number in range(1, whole.commits + 1):
         yield Way(kill=number)
     for number in range(1, whole.inside_calls + 1):
@@ -136,8 +142,8 @@ def run(scenario: Scenario, way: Way = UNDISTURBED) -> Seen:
                 return False  # who dies whenever it has joined never does anything
             return number == way.kill or (way.kill_every > 0 and number % way.kill_every == 0)
 
-    short = way.restore or way.cut
-    fuel = scenario.config.get("cut", CUT) if way.cut else None
+    short = way.restore or way.cut > 0
+    fuel = max(way.cut, scenario.config.get("cut", 1)) if way.cut else None
     world = World(scenario, kill, way.kill_call, way.forget or short, short, way.interpreters, fuel)
     world.play()
     return _seen(world)
