@@ -169,6 +169,13 @@ CANCELLATION: dict[str, tuple[str, tuple[str, ...], list[str], str]] = {
         ["b 2", "a 1"],
         "[:q 7]",
     ),
+    "a race": (
+        "(defn main [] (let [p (async (perform :a 1)) q (async (race [p p]))] (perform :b 2) (cancel! q)"
+        " [(try (await q) (catch :flowmetal/cancelled e :q)) (try (await p) (catch :flowmetal/cancelled e :p))]))",
+        ("1=nil",),
+        ["b 2", "a 1", "cancel 2"],
+        "[:q :p]",
+    ),
     "one that realizes a lazy sequence": (
         "(defn main [] (let [s (map (fn [x] (perform :a x)) (iterate inc 1)) q (async (first s))] (perform :b 2) (cancel! q)"
         " [(try (await q) (catch :flowmetal/cancelled e :q)) (first s)]))",
