@@ -25,20 +25,14 @@ from flowmetal.store.clock import CLOCK_FILE, SteadyClock
 from flowmetal.store.committer import Committer, Unit, commands_unit
 from flowmetal.store.errors import StoreError
 from flowmetal.store.futures import make_future, settle
-from flowmetal.store.interface import PARTITIONS, Command, Hint, Join, Leave
+from flowmetal.store.interface import Command, Hint, Join, Leave
 from flowmetal.store.link import Batch, Link
 from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
 from flowmetal.store.owner_lock import InterpreterLocks, OwnerInfo, OwnerLock, process_start_time
 from flowmetal.store.server import OwnerServer, remove_left_socket
 from flowmetal.store.store_reads import StoreReads
 from flowmetal.store.transaction import ReadTransaction
-from flowmetal.store.watchers import Watchers
-
-#: What a watcher is told where hints may have been missed, because another process began to commit.  "everything"
-#: stands for the effects and processes, which cannot be listed: whoever waits for any hint looks.
-EVERYTHING: frozenset[Hint] = frozenset(
-    {("everything", 0), ("claims", 0), ("timer", 0), *(("ready", partition) for partition in range(PARTITIONS))}
-)
+from flowmetal.store.watchers import EVERYTHING, Watchers
 
 #: How long a thread of this process may compute before one that waits for it gets its turn, at most; Python's own 5 ms
 #: are ten commits.  The thread that commits gives way at every call of LMDB and of the socket, so beside a thread that

@@ -21,6 +21,7 @@ from flowmetal.store.commands import apply
 from flowmetal.store.committer import Committer, Unit
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Fire, Hint
+from flowmetal.store.watchers import EVERYTHING
 from flowmetal.store.wire_codec import (
     BYE,
     DONE,
@@ -239,6 +240,8 @@ class OwnerServer:
             self._submit(client, number, arrived, commands)
         elif kind == WATCH:
             client.watches = _typed(message, bool)[1]
+            if client.watches:  # what was committed before this message came, it was not told of
+                client.channel.send(frame(HINTS, encode_hints(EVERYTHING)))
         elif kind == BYE:
             _typed(message)
             client_id = client.id

@@ -6,9 +6,15 @@ import logging
 import threading
 from collections.abc import Callable
 
-from flowmetal.store.interface import Hint
+from flowmetal.store.interface import PARTITIONS, Hint
 
 _log = logging.getLogger(__name__)
+
+#: What a watcher is told where hints may have been missed: when it begins to watch, and when another process begins to
+#: commit.  "everything" stands for the effects and processes, which cannot be listed: whoever waits for any hint looks.
+EVERYTHING: frozenset[Hint] = frozenset(
+    {("everything", 0), ("claims", 0), ("timer", 0), *(("ready", partition) for partition in range(PARTITIONS))}
+)
 
 
 class Watchers:

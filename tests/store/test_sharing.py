@@ -149,6 +149,13 @@ def test_hints_cross_the_socket(owned: Any) -> None:
     eventually(lambda: ("request", "é/x") in hints)
 
 
+def test_who_begins_to_watch_looks_once(owned: Any) -> None:
+    """What was committed before the owner heard of the watcher, it tells nobody of."""
+    rig, _, _ = owned
+    hints = watched(rig.store)
+    eventually(lambda: ("everything", 0) in hints)
+
+
 def test_readers_do_not_become_owners(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store")
     store.submit([PutArtifact(HASH, b"x", "p")]).result(60)
