@@ -533,7 +533,7 @@ class Store(Protocol):
         """
 
     def next_due(self) -> int | None:
-        """When the earliest timer or lease is due."""
+        """When the next Fire has something to do: a timer, a lease, a schedule, or what should be forgotten by now."""
 
     def open_requests(self, pid: int) -> list[Request]: ...
     def ties(self, pid: int, limit: int = 100) -> list[tuple[str, str | int]]:

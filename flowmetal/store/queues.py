@@ -110,7 +110,7 @@ def admissible(changes: Changes, command: Start) -> tuple[QueueRow, Place, int]:
         data = changes.transaction.get(QUEUE_DEDUP, dedup_key(queue.number, dedup))
         if data is not None:
             pid, until = decode_dedup(data)
-            if until > changes.now and changes.load_process(pid) is not None:
+            if until > changes.now:  # also where the process has ended and was removed since
                 return queue, place, pid
     if queue.waiting + queue.delayed + queue.parked >= queue.limits.max_waiting:
         settle(changes)  # what was started before in this list may have begun

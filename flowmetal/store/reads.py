@@ -30,10 +30,12 @@ from flowmetal.store.layout import (
     CHECKPOINTS,
     DEPLOYED,
     DUE,
+    FORGET,
     FORMAT,
     IDS,
     INBOX,
     INTERPRETERS,
+    KV_EXPIRY,
     MAX_NUMBER,
     META,
     ORIGINS,
@@ -57,6 +59,7 @@ from flowmetal.store.layout import (
     read_u64,
     status_key,
     u16,
+    u64,
 )
 from flowmetal.store.limits import MAX_ITEMS
 from flowmetal.store.log_records import read_entries
@@ -301,10 +304,13 @@ def _marks(transaction: ReadTransaction, partition: int, limit: int) -> Iterator
         start = page[-1][0] + b"\x00"
 
 
-def next_due(transaction: ReadTransaction) -> int | None:
-    """When the earliest timer or schedule is due."""
-    first = [*transaction.scan(DUE, limit=1), *transaction.scan(SCHEDULES_DUE, limit=1)]
-    return min((read_u64(key) for key, _ in first), default=None)
+def next_due(transaction: ReadTransaction, now: int) -> int | None:
+    """When the earliest timer or schedule is due, or when something was to be forgotten, if it is time for that: nobody
+    waits for it, so what is still to come does not count."""
+    first = [key for space in (DUE, SCHEDULES_DUE) for key, _ in transaction.scan(space, limit=1)]
+    stop = u64(now + 1)
+    first += [key for space in (KV_EXPIRY, FORGET) for key, _ in transaction.scan(space, stop=stop, limit=1)]
+    return min((read_u64(key) for key in first), default=None)
 
 
 def open_requests(transaction: ReadTransaction, pid: int, store_id: str) -> list[Request]:

@@ -81,9 +81,9 @@ class StoreReads(ABC):
             return reads.ready(transaction, partitions, limit, leave_out)
 
     def next_due(self) -> int | None:
-        """When the earliest timer (leases included) is due, or None."""
+        """When the next Fire has something to do, or None: a timer, a lease, a schedule, what is to be forgotten."""
         with self._reading() as transaction:
-            return reads.next_due(transaction)
+            return reads.next_due(transaction, self.now())
 
     def open_requests(self, pid: int) -> list[Request]:
         """Requests of a process that are not over, by number."""

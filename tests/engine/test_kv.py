@@ -9,7 +9,8 @@ import pytest
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.events import describe
 from flowmetal.engine.simulate import Simulation
-from flowmetal.values import keyword, print_string
+from flowmetal.store.interface import Operate
+from flowmetal.values import Duration, Map, Vector, encode_value, keyword, print_string
 
 SOURCE = """
 (ns shop (:require kv))
@@ -84,3 +85,16 @@ def test_one_that_nobody_waits_for_any_more_is_done_all_the_same() -> None:
     world, outcome = ran("left")
     assert (outcome.status, outcome.value) == ("done", keyword("done"))
     assert world.store.stats()["entries"]["kv"] == 1
+
+
+def test_what_has_expired_goes_where_nothing_else_is_due() -> None:
+    world = Simulation(seed=1)
+    short = Map.of([(keyword("expires"), Duration(10**9))])
+    puts = [Operate("kv/put", encode_value(Vector.of([f"k{number}", number, short]))) for number in range(2500)]
+    world.store.submit(puts).result()
+    world.run()
+    assert world.store.stats()["entries"]["kv"] == 2500
+    world.clock.advance(10**10)
+    world.interpreter.look_now()
+    world.settle()
+    assert world.store.stats()["entries"]["kv"] == 0

@@ -109,6 +109,17 @@ def test_kv_expiry(rig: Rig) -> None:
     assert operate(rig, "kv/list", "") == [["b", "stays"], ["d", 2]]
 
 
+def test_kv_expired_keys_are_something_to_do(rig: Rig) -> None:
+    """Also in a store in which nothing else happens; before, nobody has to wake for them."""
+    operate(rig, "kv/put", "a", 1, Map.of([(keyword("expires"), Duration(SECOND))]))
+    assert rig.store.next_due() is None
+    rig.clock.forward(1)
+    due = rig.store.next_due()
+    assert due is not None and due <= rig.store.now()
+    rig.one(Fire())
+    assert rig.store.next_due() is None and rig.store.stats()["entries"]["kv"] == 0
+
+
 def test_kv_expired_keys_go_in_portions(memory: Rig) -> None:
     soon = Map.of([(keyword("expires"), Duration(SECOND))])
     for number in range(1500):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowmetal.store.interface import Ask, Fire, InboxEvent, Kill, Operate, Post, Start
+from flowmetal.store.interface import Ask, Fire, InboxEvent, Kill, Operate, Post, Remove, Start
 from flowmetal.values import ErrorValue, decode_value, encode_value
 from tests.store.queue_kit import check_queues, define, operate, put, running
 from tests.store.support import HASH, Rig, code_of, request
@@ -381,6 +381,17 @@ def test_a_dedup_key_stands_for_its_first_process_within_the_window(rig: Rig) ->
     rig.clock.forward(301)
     rig.one(Fire())
     assert rig.store.stats()["entries"]["queue_dedup"] == 0
+
+
+def test_a_dedup_key_outlives_the_removal_of_its_process(rig: Rig) -> None:
+    define(rig, window="60s")
+    pid = put(rig, dedup="d")
+    finish(rig, pid)
+    assert rig.one(Remove(pid))[0] == "gone" and rig.store.process(pid) is None
+    command = Start("deploy/main", b"1", name="deploy", queue=("mail", None, 0, 0, "d"))
+    assert rig.one(command) == (pid, False), "its work was done within the window"
+    rig.clock.forward(60)
+    assert rig.one(command)[1]
 
 
 # ---- pausing, cancelling ---------------------------------------------------------------------------------------------
