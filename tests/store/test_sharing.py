@@ -152,8 +152,9 @@ def test_hints_cross_the_socket(owned: Any) -> None:
 def test_who_begins_to_watch_looks_once(owned: Any) -> None:
     """What was committed before the owner heard of the watcher, it tells nobody of."""
     rig, _, _ = owned
+    rig.start()  # it is connected
     hints = watched(rig.store)
-    eventually(lambda: ("everything", 0) in hints)
+    eventually(lambda: ("everything", 0) in hints, 10)
 
 
 def test_readers_do_not_become_owners(tmp_path: Path) -> None:
