@@ -13,7 +13,8 @@ from doc_blocks import ROOT
 
 #: The demo with another story: a child that sleeps.
 SCRIPT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 sys.path.insert(0, "examples/deploy")
 import demo
 demo.PORTS = ()
@@ -33,7 +34,10 @@ def test_an_interrupted_demo_leaves_nothing(number: signal.Signals) -> None:
         assert process.stdout is not None
         child, folder = process.stdout.readline().split()
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + number
     assert "Traceback" not in errors
     assert not Path(folder).exists()
