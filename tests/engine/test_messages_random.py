@@ -7,8 +7,10 @@ import random
 import pytest
 
 from flowmetal.engine.build import build_artifact
+from flowmetal.engine.config import Config
+from flowmetal.engine.events import LocalDone
 from flowmetal.engine.simulate import Simulation
-from flowmetal.values import Duration, Vector, print_string
+from flowmetal.values import Duration, Vector, decode_value, print_string
 
 SECOND = 10**9
 KINDS = 3
@@ -106,3 +108,55 @@ def test_each_is_taken_once(artifact: bytes, seed: int) -> None:
 def test_each_of_many_is_taken_once(artifact: bytes, seed: int) -> None:
     plain = played(artifact, seed, crash=False)
     assert played(artifact, seed, crash=True) == plain
+
+
+CUT = """
+(ns c)
+
+(def taken (atom 0))
+(defn drain [] (loop [found []] (receive ?m (recur (conj found ?m)) (after 0s found))))
+;; Noted by builtins alone, since a turn ends at a call: a bit for each message.
+(defmacro note [n] `(reset! taken (+ (bit-shift-left 1 ~n) (first (reset-vals! taken 0)))))
+(defn often [kind]
+  (loop [n 0]
+    (if (= 0 (mod n 3))
+      (receive [(= kind) ?n] (note ?n) (after 0s nil))
+      (receive [(= kind) ?n] (note ?n)))
+    (recur (inc n))))
+
+(defn main []
+  (try
+    (scope (async (often 0)) (async (often 1)) (sleep 1h))
+    (finally (log [@taken (mapv second (drain))]))))
+"""
+
+
+def cut_off(artifact: bytes, seed: int) -> None:
+    """Cancelled from outside wherever its fuel ran out: what no fiber took is there for the `finally`."""
+    chosen = random.Random(seed)
+    world = Simulation(seed=1, config=Config(fuel=chosen.randint(1, 12)))
+    pid = world.start(world.deploy(artifact), "c/main")
+    for _ in range(chosen.randint(0, 60)):
+        world.interpreter.step()
+    sent = 0
+    for _ in range(chosen.randint(1, 4)):
+        for _ in range(chosen.randint(1, 4)):
+            world.post(pid, "message", Vector.of([chosen.randrange(3), sent]))
+            sent += 1
+        for _ in range(chosen.randint(0, 60)):
+            world.interpreter.step()
+    world.post(pid, "cancel")
+    world.run(crash_each_step=seed % 2 == 0)
+    ran = world.outcome(pid)
+    assert ran.status == "cancelled", ran
+    said = [decode_value(event.payload) for event in ran.log if isinstance(event, LocalDone) and event.effect == "log"]
+    if said:  # else it had not come as far
+        taken, left = said[0]
+        bits = [number for number in range(sent) if taken >> number & 1]
+        assert sorted([*bits, *left]) == list(range(sent)), seed
+
+
+def test_a_turn_that_is_cut_anywhere_loses_nothing() -> None:
+    artifact = build_artifact({"c.fm": CUT}).data
+    for seed in range(150):
+        cut_off(artifact, seed)
