@@ -93,6 +93,9 @@ class _InOrder(Waiting):
         """See Waiting."""
         self[pid] = True
 
+    def _line(self, pid: int) -> dict[int, bool]:
+        return self._first.setdefault("", {})
+
 
 class _SimulatedInterpreter(Interpreter):
     """An interpreter that keeps no process in memory, or ends its turns at every step, as its simulation says."""
