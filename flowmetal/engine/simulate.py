@@ -111,6 +111,8 @@ class _SimulatedInterpreter(Interpreter):
 
     def _make_setting(self) -> Setting:
         setting = super()._make_setting()
+        if self._simulation.forgetful:
+            setting = replace(setting, cut_slices=1)  # what is not saved would be done again for ever
         return replace(setting, entries_max=1, cut_slices=1) if self._simulation.short_turns else setting
 
 

@@ -16,13 +16,14 @@ from functools import partial
 from typing import Any
 
 from flowmetal.client.steering import order_of, piece
-from flowmetal.dataclass import replace
+from flowmetal.dataclass import fields, replace
 from flowmetal.engine.artifacts import Programs, deploy
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.config import Config
 from flowmetal.engine.draft import Call
 from flowmetal.engine.events import LocalDone, decode_event
 from flowmetal.engine.interpreter import Interpreter
+from flowmetal.engine.limits import TABLE, AllLimits, EngineLimits, limits_with
 from flowmetal.engine.live import Live, Loaded, entries_from
 from flowmetal.engine.simulate import Killed, Simulation
 from flowmetal.reading.data import read_all_data, read_data
@@ -54,7 +55,6 @@ from flowmetal.values import (
     keyword,
     print_string,
 )
-from flowmetal.vm import Limits
 from tests.scenarios.data import Action, BadScenario, Scenario, nanoseconds, read_call
 
 #: How long a worker may take before it counts as vanished.
@@ -210,8 +210,13 @@ class World(Simulation):
         functions = {effect: partial(self._inside, effect) for effect in scenario.inside}
         # No clock but the world's may decide anything: a batch is one turn, and the store is always looked at.
         config = Config(batch_turns=1, batch_seconds=0.0, fallback_seconds=0.0, function_threads=1)
-        if "frames" in scenario.config:
-            config = replace(config, limits=Limits(frames=scenario.config["frames"]))
+        rows = {row.name: row.field for row in TABLE}
+        given = {rows[name]: most for name, most in scenario.config.get("limits", {}).items()}
+        if given:
+            engine = {
+                name: given.pop(name) for name in list(given) if name in {one.name for one in fields(EngineLimits)}
+            }
+            config = replace(config, program_limits=AllLimits(limits_with(given, engine)))
         if fuel is not None:
             config = replace(config, fuel=fuel)
         super().__init__(

@@ -71,7 +71,7 @@ calls = {{ charge = 2 }}
 | `answers.EFFECT` | what its service does with the first attempt, the second ...; the last stays. Or a table by payload, with `else` |
 | `inside` | effects answered by functions of the interpreter's own process instead of by a worker |
 | `outside` | what happens when: a time after the beginning, a verb, and more |
-| `config` | `serve-later`: no worker runs until `serve`; `frames`: the quota of nested calls; `contended`; `until`: when a run ends that would go on; `cut`: the least number of calls of a turn where turns are cut |
+| `config` | `serve-later`: no worker runs until `serve`; `limits`: those of the program, as in [limits.md](limits.md); `contended`; `until`: when a run ends that would go on; `cut`: the least number of calls of a turn where turns are cut |
 | `result` `error` `status` `log` `logged` `took` | what must come of the first process: its value, error, status, kinds of events, what it logged, how long it took |
 | `effects` `calls` `keys` | effects outside by key, calls that reached the service undisturbed, the keys |
 | `processes` `results` `told` | status and value of other processes, by pid; what callers and people were told |
