@@ -33,12 +33,14 @@ BATCH_SECONDS_MAX = 0.05
 COMMIT_HERE_AGAIN_SECONDS = 0.05
 
 #: Time for processes that were cut, between two batches of the others.
-LATER_SECONDS = 0.0015
+LATER_SECONDS = 0.001
 
-#: Time for a batch in which several programs have processes: each waits for what the others commit with it.
-SEVERAL_SECONDS = 0.003
+#: Time for a batch when several programs have had processes to run of late: each waits for what the others commit.
+SEVERAL_SECONDS = 0.002
+SEVERAL_FOR_SECONDS = 1.0
 
-#: Time in a batch for processes that are not in memory, if there are any that are; twice the time of those, if more.
+#: Time in a batch for processes that are not in memory, if there are any that are; twice the time of those, if more
+#: and there is one program only.
 COLD_SECONDS = 0.001
 
 #: A process that goes on without a wait, and whose turn held everybody up for longer than this, rests before its next
@@ -52,6 +54,9 @@ REST_SECONDS_MAX = 60.0
 
 #: Bytes of a turn that make a commit take so long.
 LARGE_BYTES = 1 << 20
+
+#: The share of a process that was just loaded or begun: how fast it is nobody knows yet.
+FIRST_SHARE = 1 / 16
 
 #: The least share of its fuel that a process gets.
 SHARE_MIN = 1 / 128
@@ -68,6 +73,7 @@ def adapt(live: Live | None, elapsed: float, wanted: float) -> None:
     """Has a process take less in a turn if the last one was too long, and more again if it was short."""
     if live is None or not wanted:
         return
+    live.computed = live.computed + elapsed if live.slices else 0.0
     if elapsed > (LONG_SECONDS if live.share < SHORTENED else TOO_LONG_SECONDS) and live.status == "ready":
         rest(live, elapsed)
     if elapsed > wanted:
@@ -109,6 +115,7 @@ class Waiting:
         self._last = 0  # the last that had a turn before one that rests, and is not one of those
         self._first: dict[str, dict[int, bool]] = {}  # by program
         self._cold: dict[int, bool] = {}
+        self._several_until = 0.0  # by time.monotonic(): programs have taken turns of late
         self.was_cut: dict[int, bool] = {}
 
     def __len__(self) -> int:
@@ -177,8 +184,11 @@ class Waiting:
             return
         cold = self._cold
         any_first = bool(self._first)
-        now = time.monotonic() if any_first else 0.0
+        now = time.monotonic()
         if len(self._first) > 1:
+            self._several_until = now + SEVERAL_FOR_SECONDS
+        several = now < self._several_until
+        if several:
             deadline = min(deadline, now + SEVERAL_SECONDS)
         for pid, look in self._in_turn():
             if self._rests_until(pid) > now:
@@ -191,7 +201,7 @@ class Waiting:
         if cold:
             if any_first:
                 until = time.monotonic()
-                deadline = min(deadline, until + max(COLD_SECONDS, 2 * (until - now)))
+                deadline = min(deadline, until + max(COLD_SECONDS, 0.0 if several else 2 * (until - now)))
             for pid in list(cold):
                 self._last = pid
                 yield pid, cold.pop(pid)

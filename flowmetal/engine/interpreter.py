@@ -533,6 +533,7 @@ class Interpreter:
                     logger.exception("process %d cannot be loaded", pid)
                 self._pause(record, error)
                 return None
+            live.share = fairness.FIRST_SHARE if self.config.turn_seconds else 1.0
             self._keep_hot(live)
             self._call_open(live)
             look = True

@@ -107,6 +107,7 @@ class Live:
     limits: ProgramLimits = field(default_factory=ProgramLimits)
     share: float = 1.0  # of the fuel and the entries of a turn, see fairness.py
     name: str = ""  # of its program
+    computed: float = 0.0  # seconds of its turns since it was saved, where they are measured
     rests_until: float = 0.0  # by time.monotonic()
     catching_up: bool = False  # restored: what is ready runs up to its wait before anything new arrives
 

@@ -34,6 +34,8 @@ from flowmetal.vm.image import LONG_TEXT
 #: Fuel slices without a step after which the state is saved within the entry, so that a long computation does not begin
 #: again after a crash: some seconds of work, so that saving costs little of it.
 CUT_SLICES = 200
+#: And not before it has worked for so long, where that is measured: fast code has used up the slices in no time.
+CUT_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -216,7 +218,8 @@ def _failed(draft: Draft, error: ErrorValue) -> None:
 def _save_rest(draft: Draft, process: Process) -> None:
     """Puts into a segment what running again would not give: what came from outside, and long computations."""
     live = draft.live
-    cut = live.slices * live.share >= (draft.setting.cut_slices or CUT_SLICES) or (
+    long = not live.computed or live.computed >= CUT_SECONDS
+    cut = (long and live.slices * live.share >= (draft.setting.cut_slices or CUT_SLICES)) or (
         live.slices > 0 and (live.status == "waiting" or bool(draft.entries))
     )
     if draft.unsaved or cut:
