@@ -55,6 +55,9 @@ REST_SECONDS_MAX = 60.0
 #: Bytes of a turn that make a commit take so long.
 LARGE_BYTES = 1 << 20
 
+#: One that rests goes on when nobody else has had a turn for so long.
+ALONE_SECONDS = 0.5
+
 #: The share of a process that was just loaded or begun: how fast it is nobody knows yet.
 FIRST_SHARE = 1 / 16
 
@@ -69,13 +72,27 @@ def batch_seconds(config: Config, commits_here: bool, commit_seconds: float) -> 
     return max(config.batch_seconds, min(TURNS_OVER_COMMIT * commit_seconds, BATCH_SECONDS_MAX))
 
 
-def adapt(live: Live | None, elapsed: float, wanted: float) -> None:
-    """Has a process take less in a turn if the last one was too long, and more again if it was short."""
+def held_up(elapsed: float, since: float | None) -> float:
+    """For how long a turn that took `elapsed` seconds held others up: what it computed, not what a busy machine did.
+
+    `since`: what time.thread_time() was before it.  None: the process was loaded as well, which is not its fault.
+    """
+    if elapsed <= LONG_SECONDS:
+        return elapsed
+    return 0.0 if since is None else time.thread_time() - since
+
+
+def adapt(live: Live | None, elapsed: float, wanted: float, held: float | None = None) -> None:
+    """Has a process take less in a turn if the last one was too long, and more again if it was short.
+
+    `held`: for how long it held others up, where that is not all of it.
+    """
     if live is None or not wanted:
         return
+    held = elapsed if held is None else held
     live.computed = live.computed + elapsed if live.slices else 0.0
-    if elapsed > (LONG_SECONDS if live.share < SHORTENED else TOO_LONG_SECONDS) and live.status == "ready":
-        rest(live, elapsed)
+    if held > (LONG_SECONDS if live.share < SHORTENED else TOO_LONG_SECONDS) and live.status == "ready":
+        rest(live, held)
     if elapsed > wanted:
         live.share = max(SHARE_MIN, live.share * max(wanted / elapsed, 0.1))
     elif live.share < 1.0 and elapsed < wanted / 2:
@@ -113,6 +130,7 @@ class Waiting:
     def __init__(self, hot: Mapping[int, Live]) -> None:
         self._hot = hot
         self._last = 0  # the last that had a turn before one that rests, and is not one of those
+        self._last_at = 0.0  # when that was, by time.monotonic()
         self._first: dict[str, dict[int, bool]] = {}  # by program
         self._cold: dict[int, bool] = {}
         self._several_until = 0.0  # by time.monotonic(): programs have taken turns of late
@@ -164,10 +182,13 @@ class Waiting:
 
     def _rests_until(self, pid: int) -> float:
         live = self._hot.get(pid)
-        return 0.0 if live is None or self._is_alone(pid) else live.rests_until
+        if live is None or self._last == pid:
+            return 0.0
+        return min(live.rests_until, self._last_at + ALONE_SECONDS)
 
-    def _is_alone(self, pid: int) -> bool:
-        return self._last == pid
+    def _had_turn(self, pid: int) -> None:
+        self._last = pid
+        self._last_at = time.monotonic()
 
     def take(self, deadline: float, cut: bool, idle: Callable[[], bool]) -> Iterator[tuple[int, bool]]:
         """Those that are there now, one after the other, until the deadline: what is cut, or the others.
@@ -177,7 +198,7 @@ class Waiting:
         if cut:
             now = time.monotonic()
             for pid in [pid for pid in self.was_cut if self._rests_until(pid) <= now]:
-                self._last = pid
+                self._had_turn(pid)
                 yield pid, self.was_cut.pop(pid)
                 if time.monotonic() >= deadline:
                     return
@@ -194,7 +215,7 @@ class Waiting:
             if self._rests_until(pid) > now:
                 self.cut(pid, look)
                 continue
-            self._last = pid
+            self._had_turn(pid)
             yield pid, look
             if time.monotonic() >= deadline and idle():
                 break
@@ -203,7 +224,7 @@ class Waiting:
                 until = time.monotonic()
                 deadline = min(deadline, until + max(COLD_SECONDS, 0.0 if several else 2 * (until - now)))
             for pid in list(cold):
-                self._last = pid
+                self._had_turn(pid)
                 yield pid, cold.pop(pid)
                 if time.monotonic() >= deadline and idle():
                     return

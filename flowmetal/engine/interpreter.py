@@ -483,10 +483,12 @@ class Interpreter:
     def _try_one(self, pid: int, look: bool) -> tuple[Live, Outcome] | None:
         """_run_one; what cannot be read of one process must not stop the others."""
         began = time.monotonic()
+        since = time.thread_time() if pid in self._hot else None
         self._watchdog.running = (pid, began)
         try:
             ran = self._run_one(pid, look)
-            fairness.adapt(self._hot.get(pid), time.monotonic() - began, self.config.turn_seconds)
+            elapsed = time.monotonic() - began
+            fairness.adapt(self._hot.get(pid), elapsed, self.config.turn_seconds, fairness.held_up(elapsed, since))
             return ran
         except StoreError as error:
             if error.code != DAMAGED:
