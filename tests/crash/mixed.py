@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import sys
@@ -28,9 +29,11 @@ from typing import Any
 from flowmetal.store import open_store
 from flowmetal.store.owner_lock import OWNER_FILE
 from tests.crash import mixed_load
-from tests.crash.forks import Acknowledged, Forked, fork, killed_at_end, run
+from tests.crash.forks import Acknowledged, Forked, fork, killed_at_end, outcome_file, run
 from tests.crash.mixed_check import check
 
+#: Standard error as it was when this began; children have a log instead.
+TERMINAL = os.dup(2)
 #: Kills that one store sees, and those between two looks.
 KILLS_OF_STORE = 100
 KILLS_OF_LOOK = 50
@@ -136,13 +139,29 @@ class Stage:
         shutil.rmtree(self.folder)
 
 
-def campaign(kills: int, seed: int, folder: Path, tell: bool = False) -> Counter[str]:
-    """The figures of a run; AssertionError where anything that must hold does not."""
+def campaign(kills: int, seed: int, folder: Path, jobs: int = 2, tell: bool = False) -> Counter[str]:
+    """The figures of a run with `jobs` stores at a time; AssertionError where anything that must hold does not."""
     artifact = mixed_load.build()
+    shares = [kills * (job + 1) // jobs - kills * job // jobs for job in range(jobs)]
+    drivers = []
+    for job, share in enumerate(shares):
+        work = partial(drive, share, seed, folder, artifact, job, jobs, tell and job == 0)
+        drivers.append(fork(work, folder / f"driver{job}"))
+    total: Counter[str] = Counter()
+    with killed_at_end(drivers):
+        for driver in drivers:
+            if driver.wait() != 0:
+                raise AssertionError(driver.tail())
+            total.update(json.loads(outcome_file(driver.log, driver.pid).read_text()))
+    return total
+
+
+def drive(kills: int, seed: int, folder: Path, artifact: bytes, first: int, step: int, tell: bool) -> dict[str, int]:
+    """One store after the other; each has a seed of its own."""
     total: Counter[str] = Counter()
     began = told = time.monotonic()
     while total["kills"] < kills:
-        number = total["stores"]
+        number = first + step * total["stores"]
         chance = random.Random(f"{seed}/{number}")
         together = chance.choice((2, 2, 3)) if chance.random() < SHARED else 1
         stage = Stage(folder, artifact, chance, f"store{number}")
@@ -163,8 +182,8 @@ def campaign(kills: int, seed: int, folder: Path, tell: bool = False) -> Counter
         total.update({name: count for name, count in facts.items() if name != "wrong"})
         if tell and time.monotonic() - told >= 30:
             told = time.monotonic()
-            print(f"{told - began:5.0f} s: {figures(total)}", flush=True)
-    return total
+            os.write(TERMINAL, f"{told - began:5.0f} s, of one of the lines: {figures(total)}\n".encode())
+    return dict(total)
 
 
 def figures(total: Counter[str]) -> str:
@@ -181,11 +200,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="kill -9 under a mixed load.")
     parser.add_argument("--kills", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2, help="stores at a time")
     given = parser.parse_args(arguments)
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="flowmetal-crash-"))
     try:
-        total = campaign(given.kills, given.seed, folder, tell=True)
+        total = campaign(given.kills, given.seed, folder, given.jobs, tell=True)
     except AssertionError as failed:
         print(f"{failed}\nkept: {folder}")
         print(f"FAILED: python -m tests.crash.mixed --kills {given.kills} --seed {given.seed}")
