@@ -58,6 +58,10 @@ Attributes = Annotated[
     list[str] | None,
     typer.Option(help="An attribute, as name=value; the value is JSON, or else text.  Repeat for more."),
 ]
+OwnLimits = Annotated[
+    list[str] | None,
+    typer.Option("--limit", help="A limit of its own and of what it spawns, as fuel=1000000; repeat for more."),
+]
 Arguments = Annotated[list[str] | None, typer.Option("--arg", "-a", help="An argument, as JSON; repeat for more.")]
 
 
@@ -156,12 +160,13 @@ def start(
     program: Annotated[str | None, typer.Option(help="The deployed name; default: the module.")] = None,
     attribute: Attributes = None,
     store: StoreOption = DEFAULT_STORE,
-    wait: Annotated[float | None, typer.Option(help="Wait this many seconds for the result.")] = None,
+    wait: Annotated[float | None, typer.Option(help="Wait this many seconds for the result.", min=0)] = None,
     queue: Annotated[str | None, typer.Option(help="The queue that it waits in.")] = None,
     key: Annotated[str | None, typer.Option(help="What limits of keys in the queue go by.")] = None,
     priority: Annotated[int, typer.Option(help="The greater goes first in the queue.", min=-9, max=9)] = 0,
     delay: Annotated[str | None, typer.Option(help="Not before this long, such as 5s, 10m, 2h.")] = None,
     dedup: Annotated[str | None, typer.Option(help="The same key again gives the same process for a while.")] = None,
+    limit: OwnLimits = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -169,7 +174,7 @@ def start(
     seconds = 0.0 if delay is None else queueing.seconds_of("--delay", delay)
     place: dict[str, Any] = {"queue": queue, "key": key, "priority": priority, "delay": seconds, "dedup": dedup}
     with open_client(store) as client:
-        pid = _start(client, function, arg, id, program, attribute, **place)
+        pid = _start(client, function, arg, id, program, attribute, limits=_limits(limit), **place)
         if wait is None:
             common.emit({"pid": pid}, as_json, lambda: str(pid))
             return
@@ -187,13 +192,24 @@ def call(
     attribute: Attributes = None,
     store: StoreOption = DEFAULT_STORE,
     wait: Annotated[float, typer.Option(help="Wait at most this many seconds.", min=0)] = 3600,
+    limit: OwnLimits = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Starts a process, waits for it and prints its result; 7 while it runs, 8 if it failed or was cancelled."""
     with open_client(store) as client:
-        pid = _start(client, function, arg, id, program, attribute)
+        pid = _start(client, function, arg, id, program, attribute, limits=_limits(limit))
         raise typer.Exit(_show_result(client, pid, wait, as_json))
+
+
+def _limits(given: list[str] | None) -> dict[str, int] | None:
+    found: dict[str, int] = {}
+    for text in given or []:
+        name, equals, most = text.partition("=")
+        if not name or not equals:
+            common.usage("U103", what="--limit", found=text[:80], expected="name=number")
+        found[name] = common.number(f"--limit {name[:80]}", most.replace("_", ""), 1, (1 << 63) - 1)
+    return found or None
 
 
 def _start(
@@ -232,7 +248,8 @@ def ps(
     parent: Annotated[str | None, typer.Option(help="Only those that this process has spawned.")] = None,
     older: Annotated[str | None, typer.Option(help="Only those started longer ago, as 30s, 5m, 2h, 7d.")] = None,
     younger: Annotated[str | None, typer.Option(help="Only those started since then.")] = None,
-    after: Annotated[int, typer.Option(help="Only processes beyond this number.")] = 0,
+    tree: Annotated[str | None, typer.Option(help="Only this process and all that come from it.")] = None,
+    after: Annotated[int, typer.Option(help="Only processes beyond this number.", min=0)] = 0,
     limit: Annotated[int, typer.Option(help="At most this many.", min=1, max=10_000)] = 100,
     newest: Annotated[bool, typer.Option("--newest", help="The newest first.")] = False,
     count: Annotated[bool, typer.Option("--count", help="Only how many there are.")] = False,
@@ -242,7 +259,9 @@ def ps(
     """Lists processes, by number."""
     from flowmetal.cli.listing import Filters, Listing, list_through
 
-    filters = Filters(status or [], program, function, waits, error, attribute or [], id_prefix, parent, older, younger)
+    filters = Filters(
+        status or [], program, function, waits, error, attribute or [], id_prefix, parent, older, younger, tree
+    )
     with open_client(store) as client:
         raise typer.Exit(list_through(client, Listing(store, filters, after, limit, newest, count, as_json)))
 

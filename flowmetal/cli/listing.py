@@ -42,6 +42,7 @@ class Filters:
     parent: str | None = None
     older: str | None = None
     younger: str | None = None
+    tree: str | None = None
 
     def where(self, pids: tuple[int, ...] | None = None) -> Where:
         """What they say; U103 for one that cannot be."""
@@ -69,6 +70,7 @@ class Filters:
             older=_age("--older", self.older),
             younger=_age("--younger", self.younger),
             pids=pids,
+            tree=None if self.tree is None else common.number("--tree", self.tree, 1),
         )
 
 
@@ -89,6 +91,7 @@ class Listing:
 _TEXTS = {
     "--program": "program", "--function": "function", "--waits": "waits", "--error": "error",
     "--id-prefix": "id_prefix", "--parent": "parent", "--older": "older", "--younger": "younger",
+    "--tree": "tree",
 }  # fmt: skip
 _LISTS = {"--status": "status", "--attribute": "attribute"}
 _FLAGS = {"--newest": "newest", "--count": "count", "--json": "as_json"}

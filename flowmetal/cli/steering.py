@@ -98,6 +98,7 @@ FILTER_OPTIONS: dict[str, tuple[Any, Any, Any]] = {
     ),
     "id_prefix": (str | None, typer.Option(help="All whose id begins so."), None),
     "parent": (str | None, typer.Option(help="All that were spawned by the process of this number."), None),
+    "tree": (str | None, typer.Option(help="The process of this number and all that come from it."), None),
     "older": (str | None, typer.Option(help="All that were started longer ago, as 30s, 5m, 2h, 7d."), None),
     "younger": (str | None, typer.Option(help="All that were started since then."), None),
 }

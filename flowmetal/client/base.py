@@ -44,6 +44,7 @@ class Client(ABC):
         delay: float = 0,
         dedup: str | None = None,
         register: str | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> int:
         """Starts `function` ("module/function") with `arguments` -> pid, once the start is durable.
 
@@ -56,6 +57,9 @@ class Client(ABC):
 
         With `register` it gets this name for as long as it lives; where a living process has it, its pid is the answer,
         whatever it runs.
+
+        `limits` are its own, such as {"fuel": 10**9}, by the names of docs/limits.md: they count where they are less
+        than those of its program, and for all that it spawns.
         """
 
     def call(
@@ -284,14 +288,22 @@ def steer(
     """Client.steer for an order."""
     check(order)
     report = Report(order.action, dry_run=dry_run)
+    before = 0  # found by the passes before this one
     while True:
         piece = client._piece(order, report.after, dry_run, name, report.end)
         report.add(piece)
         if told is not None:
             told(report)
-        if not piece.more:
+        if piece.more:
+            continue
+        if order.where.tree is None or dry_run or name or order.action not in ENDING or report.found == before:
             return report
+        # What it spawned meanwhile is ended as well, until there is nothing new: of what has ended nothing more comes.
+        before, report.after, report.end = report.found, piece.end, 0
 
+
+#: Actions that end a tree.
+ENDING = ("cancel", "kill")
 
 #: Kinds of inbox events that come from outside.
 POSTED = ("cancel", "message", "pause", "resume", "retry")

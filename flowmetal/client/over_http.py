@@ -62,10 +62,11 @@ class HttpClient(Client):
         delay: float = 0,
         dedup: str | None = None,
         register: str | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> int:
         """See Client."""
         place = queue_place(queue, key, priority, delay, dedup)
-        start_command(function, (), program, id, queue=place, register=register)  # raises for what no server takes
+        start_command(function, (), program, id, None, place, register, limits)  # raises for what no server takes
         document: dict[str, Any] = {
             "function": function,
             "args": [_sendable(argument, f"argument {number}") for number, argument in enumerate(arguments, 1)],
@@ -74,6 +75,7 @@ class HttpClient(Client):
         document |= {} if id is None else {"id": id}
         document |= {} if register is None else {"register": register}
         document |= {} if attributes is None else {"attributes": _sendable(dict(attributes), "attributes")}
+        document |= {"limits": dict(limits)} if limits else {}
         if queue is not None:
             named = {"queue": queue, "key": key, "priority": priority, "delay": delay, "dedup": dedup}
             document |= {name: value for name, value in named.items() if value or name == "queue"}

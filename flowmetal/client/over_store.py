@@ -58,10 +58,11 @@ class StoreClient(Client):
         delay: float = 0,
         dedup: str | None = None,
         register: str | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> int:
         """See Client."""
         place = queue_place(queue, key, priority, delay, dedup)
-        command = start_command(function, arguments, program, id, attributes, place, register)
+        command = start_command(function, arguments, program, id, attributes, place, register, limits)
         command = self._exports.check(command, len(arguments))
         try:
             (started,) = self._submit(command)

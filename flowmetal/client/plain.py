@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flowmetal import lazily
 from flowmetal.client.errors import NotPlain, Refused
 from flowmetal.client.info import time_text
 from flowmetal.engine.events import EventError, decode_event, describe, kind_of
@@ -27,6 +28,11 @@ from flowmetal.values import (
     print_string,
     to_python,
 )
+
+if TYPE_CHECKING:
+    from flowmetal.engine import limits
+else:  # it needs the machine, and few starts have limits of their own
+    limits = lazily.module("flowmetal.engine.limits")
 
 #: Characters of a value that is only printed, because it has no plain form.
 PRINTED_CHARACTERS = 2000
@@ -172,6 +178,7 @@ def start_command(
     attributes: Mapping[str, Any] | None = None,
     queue: QueuePlace | None = None,
     register: str | None = None,
+    own_limits: Mapping[str, int] | None = None,
 ) -> Start:
     """The command that starts `function` ("module/function") of `program` (the module, where there is none)."""
     module, slash, name = function.partition("/")
@@ -191,7 +198,24 @@ def start_command(
         attributes=dict(attributes or {}),
         queue=queue,
         register=register,
+        limits=limits_of(own_limits) if own_limits is not None else {},
     )
+
+
+def limits_of(given: Any) -> dict[str, int]:
+    """Limits of one process, by the names of docs/limits.md.  Refused for what is none."""
+    if not isinstance(given, Mapping):
+        raise Refused("H513", what="`limits`", expected="an object of names and numbers")
+    found: dict[str, int] = {}
+    for name, most in given.items():
+        row = limits.BY_NAME.get(name.replace("_", "-")) if name.__class__ is str else None
+        if row is None:
+            what, names = f"a limit (here {str(name)[:80]!r})", sorted(limits.BY_NAME)
+            raise Refused("H513", what=what, expected="one of " + ", ".join(names))
+        if most.__class__ is not int or not 1 <= most <= row.most:
+            raise Refused("H513", what=f"the limit {row.name}", expected=f"a whole number from 1 to {row.most}")
+        found[row.name] = most
+    return found
 
 
 def queue_place(

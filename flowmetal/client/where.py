@@ -43,7 +43,7 @@ class Where:
     "module/function".  `waits`, `error`: text in the line that says what it waits for, or why it stopped.
     `attributes` have these values; `attribute_texts` are "name=value", where the value is text or JSON.  `id_prefix`:
     how the id begins.  `parent`: who spawned it.  `older`, `younger`: seconds since it was started.  `pids`: one of
-    these.
+    these.  `tree`: this process, and all that come from it: what it has spawned, and what those have.
     """
 
     statuses: tuple[str, ...] = ()
@@ -58,6 +58,7 @@ class Where:
     older: float | None = None
     younger: float | None = None
     pids: tuple[int, ...] | None = None
+    tree: int | None = None
 
     @property
     def is_everything(self) -> bool:
@@ -75,6 +76,8 @@ class Where:
                 raise Refused("H513", what=f"`{name}`", expected=f"a text of 1 to {TEXT_MAX} characters")
         if self.parent is not None:
             _check_number("`parent`", self.parent)
+        if self.tree is not None:
+            _check_number("`tree`", self.tree)
         if self.pids is not None:
             if len(self.pids) > VALUES_MAX:
                 raise Refused("H513", what="`pids`", expected=f"at most {VALUES_MAX} numbers")
@@ -94,6 +97,7 @@ class Where:
             started_before=_since("`older`", self.older, now),
             started_after=_since("`younger`", self.younger, now),
             pids=self.pids,
+            tree=self.tree,
         )
 
     def document(self) -> dict[str, Any]:
@@ -109,7 +113,7 @@ class Where:
 #: The fields, as JSON documents and queries name them.
 NAMES = (
     "statuses", "program", "function", "waits", "error", "attributes", "attribute_texts", "id_prefix", "parent",
-    "older", "younger", "pids",
+    "older", "younger", "pids", "tree",
 )  # fmt: skip
 
 

@@ -99,6 +99,16 @@ def adapt(live: Live | None, elapsed: float, wanted: float, held: float | None =
         live.share = min(1.0, live.share * 1.5)
 
 
+def count_seconds(live: Live, broken: bool, seconds: float) -> None:
+    """Counts what a process computes without an entry in its log; beyond its limit the machine ends it.
+
+    An interpreter that takes it over begins to count anew, from where its state was saved.
+    """
+    live.unbroken = 0.0 if broken else live.unbroken + seconds
+    if live.process is not None and live.unbroken > live.limits.engine.compute:
+        live.process.overdue = live.limits.engine.compute
+
+
 def rest(live: Live, elapsed: float) -> None:
     """Has a process rest that held everybody up."""
     live.rests_until = time.monotonic() + min(elapsed * REST, REST_SECONDS_MAX)

@@ -27,7 +27,7 @@ from flowmetal.engine.draft import Setting, call_of
 from flowmetal.engine.effects import Surroundings
 from flowmetal.engine.fairness import BATCHES_IN_FLIGHT, COMMIT_HERE_AGAIN_SECONDS, LATER_SECONDS, Waiting
 from flowmetal.engine.functions import Function, Functions
-from flowmetal.engine.limits import Rooms
+from flowmetal.engine.limits import ProgramLimits, Rooms, lowered
 from flowmetal.engine.lines import error_of
 from flowmetal.engine.live import INBOX_PAGE, Live, Loaded, exhausted, in_process, let_go, load
 from flowmetal.engine.retention import Sweeper
@@ -527,7 +527,7 @@ class Interpreter:
                 self._pause(record, FlowmetalError("V303", pid=pid, deaths=record.deaths))
                 return None
             try:
-                live = load(self.store, record, self.programs, self.config.limits_of(record.program))
+                live = load(self.store, record, self.programs, self._limits_of(record))
             except StoreError:
                 raise
             except Exception as error:
@@ -545,6 +545,8 @@ class Interpreter:
         stored = self.store.inbox(pid, INBOX_PAGE, messages=live.receiver != 0) if look else []
         live.inbox_read = look and live.receiver != 0 and len(stored) < INBOX_PAGE
         inbox = self._answers.pop(pid, []) + stored
+        computes, sequence = live.slices > 0 or live.unbroken > 0, live.sequence
+        began = time.thread_time() if computes else 0.0
         try:
             outcome = take_turn(live, inbox, epoch, self._setting)
         except Exception as error:
@@ -556,6 +558,8 @@ class Interpreter:
                 self._pause(record, error)
             return None
         self.turns += 1
+        if computes and self.config.turn_seconds:
+            fairness.count_seconds(live, live.sequence != sequence, time.thread_time() - began)
         if outcome.left:
             self._answers[pid] = list(outcome.left)
         if outcome.turn is None:
@@ -563,6 +567,11 @@ class Interpreter:
                 self._queue.cut(pid)
             return None
         return live, outcome
+
+    def _limits_of(self, record: ProcessRecord) -> ProgramLimits:
+        """The limits of a process: those of its program, and those it was started with where they are less."""
+        limits = self.config.limits_of(record.program)
+        return lowered(limits, record.limits) if record.limits else limits
 
     def _call_open(self, live: Live) -> None:
         """Makes the calls of a process that was loaded: its open requests for functions of this interpreter.

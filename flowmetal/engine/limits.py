@@ -36,10 +36,14 @@ class EngineLimits:
 
     mailbox: int = MAX_MESSAGES
     processes: int = 2_000_000
+    children: int = 10_000
+    descendants: int = 100_000
+    starts: int = 1_000_000_000
     requests: int = MAX_ITEMS
     value_bytes: int = _VALUE_MAX
     attributes: int = 64
     attribute_bytes: int = MAX_ATTRIBUTE_BYTES
+    compute: int = 300
 
 
 _vm, _engine = Limits(), EngineLimits()
@@ -54,6 +58,14 @@ TABLE: tuple[Row, ...] = (
         False,
         "calls and loop turns of a process's life; what is short between two effects (under 20,000) does not count",
     ),
+    Row(
+        "compute",
+        "compute",
+        _engine.compute,
+        1 << 30,
+        False,
+        "seconds of a processor that a process computes without an entry in its log",
+    ),
     Row("stack", "frames", _vm.frames, 1 << 30, False, "nested calls of one fiber"),
     Row(
         "heap",
@@ -67,6 +79,23 @@ TABLE: tuple[Row, ...] = (
     Row("requests", "requests", _engine.requests, MAX_ITEMS, True, "requests of a process that are open at once"),
     Row("mailbox", "mailbox", _engine.mailbox, MAX_MESSAGES, True, "messages that wait in one mailbox"),
     Row("processes", "processes", _engine.processes, 1 << 40, True, "processes of the store that have not ended"),
+    Row(
+        "children",
+        "children",
+        _engine.children,
+        1 << 40,
+        True,
+        "processes that one has spawned and that have not ended",
+    ),
+    Row(
+        "descendants",
+        "descendants",
+        _engine.descendants,
+        1 << 40,
+        True,
+        "processes that come from one that nobody spawned, at whatever distance, and have not ended",
+    ),
+    Row("starts", "starts", _engine.starts, 1 << 40, True, "processes that one spawns in its life"),
     Row("value", "value_bytes", _engine.value_bytes, _VALUE_MAX, True, "bytes of a value that leaves a process"),
     Row("attributes", "attributes", _engine.attributes, _engine.attributes, True, "attributes of a process"),
     Row("attribute-bytes", "attribute_bytes", _engine.attribute_bytes, MAX_ATTRIBUTE_BYTES, True, "their bytes"),
@@ -79,6 +108,22 @@ class ProgramLimits:
 
     vm: Limits = field(default_factory=Limits)
     engine: EngineLimits = field(default_factory=EngineLimits)
+
+
+#: By name.
+BY_NAME = {row.name: row for row in TABLE}
+
+
+def lowered(limits: ProgramLimits, given: Mapping[str, int]) -> ProgramLimits:
+    """The limits of a process that was started with some of its own, which count where they are less."""
+    vm: dict[str, Any] = {}
+    engine: dict[str, Any] = {}
+    for name, most in given.items():
+        row = BY_NAME.get(name)
+        if row is not None and most.__class__ is int and most > 0:
+            side, found = (engine, limits.engine) if hasattr(limits.engine, row.field) else (vm, limits.vm)
+            side[row.field] = min(most, getattr(found, row.field))
+    return ProgramLimits(replace(limits.vm, **vm), replace(limits.engine, **engine))
 
 
 @dataclass(frozen=True, slots=True)

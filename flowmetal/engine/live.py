@@ -108,6 +108,7 @@ class Live:
     share: float = 1.0  # of the fuel and the entries of a turn, see fairness.py
     name: str = ""  # of its program
     computed: float = 0.0  # seconds of its turns since it was saved, where they are measured
+    unbroken: float = 0.0  # seconds of a processor that it has computed since the last entry of its log
     rests_until: float = 0.0  # by time.monotonic()
     catching_up: bool = False  # restored: what is ready runs up to its wait before anything new arrives
 

@@ -125,6 +125,7 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
             trace = trace_of(process, performed.fiber)
             child, bonds = child_of(program.program, program.table, live.artifact, performed.payload, trace, draft.now)
             effects.checked_size(child.arguments, limits)
+            child = replace(child, family=(limits.children, limits.descendants, limits.starts))
             ask = Ask(number, effect, encode_value(bonds), child)
         elif operation is not None:
             ask = Ask(number, effect, payload if effect != effects.KILL else _killing(draft, performed.payload))

@@ -131,7 +131,7 @@ class Api:
 
     async def _start(self, request: Request) -> Response:
         fields = await self._document(
-            request, "program", "function", "args", "id", "attributes", "register", *QUEUE_FIELDS
+            request, "program", "function", "args", "id", "attributes", "register", "limits", *QUEUE_FIELDS
         )
         arguments = fields.items("args")
         place = queue_place(
@@ -151,6 +151,7 @@ class Api:
                 fields.table("attributes"),
                 place,
                 fields.text_or_none("register"),
+                fields.table("limits"),
             ),
         )
         command = await asyncio.to_thread(self._exports.check, command, len(arguments))

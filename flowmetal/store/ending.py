@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from flowmetal.store.bonds import release
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import CANCELLED
+from flowmetal.store.families import leave_family
 from flowmetal.store.layout import INBOX, LOG, PID_BYTES, REQUESTS, RESULTS, pid_key, read_pid
 from flowmetal.store.limits import MAX_LINE
 from flowmetal.store.log_records import log_records
@@ -50,4 +51,5 @@ def end_process(changes: Changes, pid: int, row: ProcessRow) -> None:
     if row.schedule:
         changes.ended_runs.append((pid, row.schedule))
         row.schedule = ""
+    leave_family(changes, pid)
     release(changes, pid, row)

@@ -57,6 +57,8 @@ class ProcessRecord:
     attributes: dict[str, Any] = field(default_factory=dict)
     deaths: int = 0  # interpreters that ended in one of its turns since its last turn that was committed; see Join
     program: str = ""  # the deployed name it was started by, or else the module of its function
+    root: int | None = None  # where another process spawned it: the one that nobody spawned
+    limits: dict[str, int] = field(default_factory=dict)  # those it was started with, by name; see Start
 
 
 @dataclass(slots=True)
@@ -169,6 +171,11 @@ class Start:
     #: The queue it is to wait in: (name, key or None, priority from -9 to 9, delay in ns, dedup key or None).
     queue: tuple[str, str | None, int, int, str | None] | None = None
     register: str | None = None  # a name; where a living process has it: its pid and False
+    #: Limits of its own, by the names of engine/limits.py; what it spawns has them too.  They count where they are less
+    #: than those of its program.
+    limits: dict[str, int] = field(default_factory=dict)
+    #: What its parent may have, of which this is one more: living children, living processes of its tree, and starts.
+    family: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

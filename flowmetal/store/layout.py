@@ -62,10 +62,11 @@ DEPLOYED: Final = _space("deployed", "name, text", "content hash", "What new pro
 PROCESSES: Final = _space(
     "processes",
     "pid u40",
-    "[origin, created_at, id, parent, digest, mark, attributed]",
+    "[origin, created_at, id, parent, digest, mark, attributed, more]",
     "What a process is from its start on. `origin`: a number of `origins`. `digest`, where it has an id: the SHA-256 "
     "of its arguments, to tell whether another start with its id is the same. `mark`: the number of its first ready "
-    "mark. `attributed`: whether it was given attributes.",
+    "mark. `attributed`: whether it was given attributes. `more`: a map of what few have, left out where it is empty: "
+    "`root`, the process at the root of its tree, where it was spawned; `limits`, those it was started with.",
     of="process",
 )
 ORIGINS: Final = _space(
@@ -91,7 +92,9 @@ STATES: Final = _space(
     "in the spaces `requests` and `timers`: `far_requests`, `far_timers`. `extra`: a map of what few processes have, "
     "left out where it is empty: `queue`, [queue, key, priority, state, order]; states 0 waiting, 1 delayed, 2 paused "
     "while it waits, 3 running, 4 paused and without a slot, 5 waiting to go on from there; order: its ticket, or when "
-    "its delay ends.",
+    "its delay ends; `bonds`, how many it has of each kind; `schedule`, whose run it is; `family`, [children, "
+    "descendants, starts]: living processes that it spawned, living ones of its tree where it is the root, and how "
+    "many it has spawned in its life.",
     of="process",
 )
 ATTRIBUTES: Final = _space("attributes", "pid u40", "a map", "Attributes of processes that have some.", of="process")

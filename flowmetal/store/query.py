@@ -26,6 +26,7 @@ class Query:
     started_before: int | None = None
     started_after: int | None = None
     pids: tuple[int, ...] | None = None
+    tree: int | None = None  # this process, and all that it has spawned, itself or through others
 
     def takes_attributes(self, attributes: dict[str, Any]) -> bool:
         """Whether these are attributes of such a process."""

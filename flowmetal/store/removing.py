@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import PAUSED
+from flowmetal.store.families import has_descendants
 from flowmetal.store.interface import ForgetArtifacts, PruneLog, Remove
 from flowmetal.store.layout import (
     ARTIFACTS,
@@ -58,7 +59,7 @@ def remove(changes: Changes, command: Remove) -> tuple[str, int]:
     row = changes.load_process(pid)
     if row is not None:
         born = changes.load_born(pid)
-        if row.status <= PAUSED or changes.is_touched(pid) or born is None:
+        if row.status <= PAUSED or changes.is_touched(pid) or born is None or has_descendants(row):
             return "kept", 0
         if command.spare_children and born[0].parent is not None:
             parent = changes.load_process(born[0].parent)

@@ -48,6 +48,9 @@ class BornRow:
     digest: bytes  # of the arguments; empty without an id
     mark: int  # its first ready mark
     attributed: bool  # whether it got attributes
+    #: What few have: "root", the process at the root of its tree, where another process spawned it; "limits", those it
+    #: was started with, by name.
+    more: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -91,6 +94,16 @@ class Place:
 
 
 @dataclass(slots=True)
+class Family:
+    """What a process has spawned.  `children`, `descendants`: those that have not ended, by itself, and in its tree
+    where it is the root; `starts`: those it spawned in its life."""
+
+    children: int = 0
+    descendants: int = 0
+    starts: int = 0
+
+
+@dataclass(slots=True)
 class ProcessRow:
     """What changes with every turn; `status` is one of the groups LIVE to CANCELLED.
 
@@ -118,6 +131,7 @@ class ProcessRow:
     queue: Place | None = None
     schedule: str = ""  # the schedule that it is a run of, where that wants to know of its end
     bonds: dict[int, int] | None = None  # how many of each kind it has, see bonds.py
+    family: Family | None = None  # what it has spawned, see families.py
     # As the indexes have it:
     old_status: int = NEW
     old_mark: int = 0
@@ -146,7 +160,8 @@ def first_row(born: BornRow) -> ProcessRow:
 
 def encode_born(row: BornRow) -> bytes:
     """The value of PROCESSES."""
-    data: bytes = _pack((row.origin, row.created_at, row.id, row.parent, row.digest, row.mark, row.attributed))
+    fields = (row.origin, row.created_at, row.id, row.parent, row.digest, row.mark, row.attributed)
+    data: bytes = _pack((*fields, row.more) if row.more else fields)
     return data
 
 
@@ -197,7 +212,7 @@ def encode_state(pid: int, row: ProcessRow, store_id: str) -> bytes:
         [(number, *_request_fields(pid, number, request, store_id)) for number, request in row.requests.items()],
         timers,
     )
-    usual = row.queue is None and row.bonds is None and not row.schedule
+    usual = row.queue is None and row.bonds is None and row.family is None and not row.schedule
     data: bytes = _pack(fields if usual else (*fields, _extra(row)))
     return data
 
@@ -212,6 +227,9 @@ def _extra(row: ProcessRow) -> dict[str, Any]:
         found["schedule"] = row.schedule
     if row.bonds is not None:
         found["bonds"] = row.bonds
+    family = row.family
+    if family is not None:
+        found["family"] = (family.children, family.descendants, family.starts)
     return found
 
 
@@ -232,6 +250,8 @@ def decode_state(pid: int, data: bytes, store_id: str) -> ProcessRow:
                 row.queue = Place(*extra["queue"])
             row.schedule = extra.get("schedule", "")
             row.bonds = extra.get("bonds")
+            if "family" in extra:
+                row.family = Family(*extra["family"])
         if not 0 <= row.status < len(STATUS_NAMES):
             raise ValueError("no such status")
     except (TypeError, ValueError) as error:
@@ -258,6 +278,8 @@ def process_record(pid: int, born: BornRow, origin: Origin, row: ProcessRow, att
         attributes=decode_attributes(attributes),
         deaths=row.deaths,
         program=origin[2] or origin[1].rpartition("/")[0] or origin[1],
+        root=born.more.get("root"),
+        limits=born.more.get("limits") or {},
     )
 
 

@@ -34,7 +34,7 @@ from flowmetal.store.layout import (
 )
 from flowmetal.store.query import Query
 from flowmetal.store.queue_rows import decode_queue
-from flowmetal.store.rows import Origin, decode_origin
+from flowmetal.store.rows import Origin, decode_born, decode_origin
 from flowmetal.store.transaction import ReadTransaction
 
 #: Pids of a window, at first and at most: it grows while little is found.
@@ -52,6 +52,7 @@ _pack = msgpack.packb
 
 #: What the record of a process has that was started in a queue, and what changes in its line.
 _QUEUED: bytes = _pack("queue")
+_ROOT: bytes = _pack("root")
 _NO_DIGITS = str.maketrans("", "", "0123456789~-:.")
 
 #: Of the items of a window, the keys of those that may fit.
@@ -75,17 +76,45 @@ def select(
     found: list[ProcessRecord] = []
     if limit <= 0:
         return found
+    tree = None if query.tree is None else _Tree(query.tree, read)
     for pid in _candidates(transaction, query, after, statuses, newest_first):
         record = read(pid)
-        if record is not None and (not statuses or record.status in statuses) and fits(query, record):
+        if (
+            record is not None
+            and (not statuses or record.status in statuses)
+            and fits(query, record)
+            and (tree is None or tree.has(record))
+        ):
             found.append(record)
             if len(found) == limit:
                 break
     return found
 
 
+class _Tree:
+    """A process and all that come from it.  Whoever spawns is older than what it spawns."""
+
+    def __init__(self, top: int, read: Callable[[int], ProcessRecord | None]) -> None:
+        self._top, self._read = top, read
+        self._known = {top: True}
+
+    def has(self, record: ProcessRecord) -> bool:
+        """Whether a process belongs to it."""
+        known, below = self._known, [record.pid]
+        parent = record.parent
+        if record.root == self._top:  # at whatever distance, and whatever was removed in between
+            return True
+        while record.pid not in known and parent is not None and parent not in known and parent > self._top:
+            below.append(parent)
+            above = self._read(parent)
+            parent = None if above is None else above.parent
+        found = known.get(record.pid, parent is not None and known.get(parent, False))
+        known.update(dict.fromkeys(below, found))
+        return found
+
+
 def fits(query: Query, record: ProcessRecord) -> bool:
-    """Whether a process fits, but for its program, which its record does not tell."""
+    """Whether a process fits, but for its program, which its record does not tell, and its tree."""
     return (
         (query.pids is None or record.pid in query.pids)
         and (query.function is None or record.function == query.function)
@@ -225,6 +254,10 @@ def _sieves(transaction: ReadTransaction, query: Query) -> list[tuple[str, _Siev
         # Behind the parent stands the digest: 32 bytes, or none without an id.
         parent = _pack(query.parent) if 0 <= query.parent <= MAX_NUMBER else b"\xc1"
         sieves.append((PROCESSES, _matching(re.compile(re.escape(parent) + rb"\xc4[\x00\x20]", re.DOTALL))))
+    if query.tree is not None:
+        # Itself, and what has the same root: behind the name stands the number.
+        root = _root_of(transaction, query.tree)
+        sieves.append((PROCESSES, _of_tree(pid_key(query.tree) if _is_key(query.tree) else b"", _ROOT + _pack(root))))
     for name, values in query.attributes:
         needles = [needle for needle in (_attribute(name, value) for value in values) if needle]
         sieves.append((ATTRIBUTES, _holding(needles)))
@@ -250,6 +283,20 @@ def _may_name_queue(transaction: ReadTransaction, text: str) -> bool:
         if any(rest in line.translate(_NO_DIGITS) for line in lines):
             return True
     return False
+
+
+def _is_key(pid: int) -> bool:
+    return 0 < pid <= MAX_NUMBER
+
+
+def _root_of(transaction: ReadTransaction, pid: int) -> int:
+    data = transaction.get(PROCESSES, pid_key(pid)) if _is_key(pid) else None
+    root: int = pid if data is None else decode_born(data).more.get("root", pid)
+    return root
+
+
+def _of_tree(top: bytes, needle: bytes) -> _Sieve:
+    return lambda items: {key for key, value in items if needle in value or key == top}
 
 
 def _attribute(name: str, value: Any) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from flowmetal.store.bonds import bind_name, holder_of
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import encode_attributes
 from flowmetal.store.errors import StoreError, check_name, check_size
+from flowmetal.store.families import check_family, enter_family
 from flowmetal.store.interface import PutArtifact, Start
 from flowmetal.store.layout import ARTIFACTS, ATTRIBUTES, DEPLOYED, IDS, UNNEEDED, pid_key, read_pid
 from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_IMAGE_BYTES
@@ -66,10 +68,12 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
     if asked is not None and asked[2]:
         return asked[2], False
 
+    more = _more(changes, command)
+
     pid = changes.count("pid", 1)
     origin = changes.number_of((artifact, command.function, command.name))
     mark = changes.new_mark() if asked is None else 0
-    born = BornRow(origin, changes.now, command.id, command.parent, digest, mark, bool(attributes))
+    born = BornRow(origin, changes.now, command.id, command.parent, digest, mark, bool(attributes), more)
     if asked is None or command.queue is None:
         changes.add_process(pid, born, command.arguments)
     else:
@@ -81,7 +85,26 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
     row = changes.load_process(pid)
     if registered is not None and row is not None:
         bind_name(changes, pid, row, registered)
+    if "root" in more and command.parent is not None:
+        enter_family(changes, command.parent, more["root"])
     return pid, True
+
+
+def _more(changes: Changes, command: Start) -> dict[str, Any]:
+    """What is kept of a start beside the usual; refused where its parent may spawn no more."""
+    more: dict[str, Any] = {}
+    limits = dict(command.limits)
+    if command.parent is not None:
+        parent = changes.born(command.parent)
+        if parent is not None:
+            more["root"] = parent.more.get("root", command.parent)
+            for name, most in (parent.more.get("limits") or {}).items():
+                limits[name] = min(most, limits.get(name, most))
+            if command.family is not None:
+                check_family(changes, command.parent, more["root"], command.family)
+    if limits:
+        more["limits"] = limits
+    return more
 
 
 def _started_before(changes: Changes, command: Start, pid: int, digest: bytes) -> int:

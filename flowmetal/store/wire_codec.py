@@ -42,7 +42,7 @@ from flowmetal.store.interface import (
 )
 
 #: Raised when anything below changes its form.
-PROTOCOL = 2
+PROTOCOL = 3
 #: One message; a unit may hold a checkpoint and more.
 MAX_MESSAGE_BYTES = 1 << 30
 

@@ -79,6 +79,8 @@ def pause(process: Process, fiber: Fiber, code: Any, registers: list[Any], index
         return -1
     process.slices += 1
     process.slice_end = fuel - SLICE
+    if process.overdue:
+        raise limit_error("compute", process.overdue, "seconds of computing without an effect")
     if process.slices * SLICE > process.limits.fuel:
         raise limit_error("fuel", process.limits.fuel, "calls and loop turns")
     check_quotas(process, fiber, frame)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowmetal.client.over_store import StoreClient
+from flowmetal.client.where import Where
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine import limits
+from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.config import Config
+from flowmetal.engine.events import decode_event
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.engine.limits import Budgets
 from flowmetal.engine.simulate import Simulation
 from flowmetal.server.config import read_config
-from flowmetal.values import Map, keyword
+from flowmetal.store.interface import PutArtifact, Remove, Start
+from flowmetal.store.memory import MemoryStore
+from flowmetal.values import Map, Vector, decode_value, encode_value, keyword
 
 SOURCE = """
 (ns full)
@@ -47,6 +56,24 @@ SOURCE = """
   (loop [made 0]
     (let [found (caught (fn [] (spawn sleeper) nil))] (if found [made found] (recur (inc made))))))
 
+(defn quick [] 1)
+
+(defn children []
+  (loop [made 0]
+    (let [found (caught (fn [] (monitor (spawn quick)) (perform :receive) (spawn sleeper) nil))]
+      (if found [made found] (recur (inc made))))))
+
+(defn starts []
+  (loop [made 0]
+    (let [found (caught (fn [] (monitor (spawn quick)) (perform :receive) nil))]
+      (if found [made found] (recur (inc made))))))
+
+(defn parting [] (spawn sleeper) :gone)
+
+(defn logging [] (loop [n 0] (if (< n 30) (do (log (reduce + (range 100000))) (recur (inc n))) n)))
+
+(defn fork [] (spawn fork) (spawn fork) (sleep 1h))
+
 (defn value [] (caught (fn [] (perform :anything (apply str (repeat 3000 "x"))))))
 (defn logged [] (caught (fn [] (log (apply str (repeat 3000 "x"))))))
 (defn open-requests [] (dotimes [n 20] (request :nobody n)) (caught (fn [] (await (request :nobody :one-more)))))
@@ -54,6 +81,8 @@ SOURCE = """
 (defn attribute-bytes [] (caught (fn [] (annotate! {:a (apply str (repeat 1500 "x")) :b (apply str (repeat 1000 "x"))}))))
 
 (defn spin [] (try (loop [n 0] (recur (inc n))) (catch _ e :caught) (finally (log "cleaned"))))
+(defn passing []
+  (let [[child ref] (spawn-monitor spin)] (:error (perform :receive))))
 (defn deep [n] (try (inc (deep n)) (catch _ e :caught)))
 (defn large [] (try (loop [v []] (recur (conj v (vec (range 100))))) (catch _ e :caught)))
 (defn fibers [] (try (loop [] (async (sleep 1h)) (recur)) (catch _ e :caught)))
@@ -69,8 +98,8 @@ SETTINGS = {
         "fibers": 50,
         "programs": {
             "full": {
-                "mailbox": 40, "processes": 30, "value": 2900, "requests": 20, "attributes": 2, "attribute_bytes": 2000,
-                "fibers": 60,
+                "mailbox": 40, "processes": 300, "value": 2900, "requests": 20, "attributes": 2, "attribute_bytes": 2000,
+                "fibers": 60, "children": 8, "descendants": 25, "starts": 20,
             }
         },
     }
@@ -100,7 +129,9 @@ def reached(name: str, most: int) -> Any:
     ("function", "count", "name", "most"),
     [
         ("flood", 40, "mailbox", 40),
-        ("bomb", 29, "processes", 30),
+        ("bomb", 8, "children", 8),
+        ("children", 8, "children", 8),
+        ("starts", 20, "starts", 20),
         ("open-requests", None, "requests", 20),
         ("value", None, "value", 2900),
         ("logged", None, "value", 2900),
@@ -113,6 +144,142 @@ def test_limits_that_are_caught(function: str, count: int | None, name: str, mos
     error = found if count is None else found.get(1)
     assert list(error) == reached(name, most)
     assert count is None or found.get(0) == count
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_the_limit_of_all_processes(crash: bool) -> None:
+    simulation = Simulation(config=Config(program_limits=read_config({"limits": {"processes": 30}}).limits), seed=4)
+    pid = simulation.start(simulation.deploy(ARTIFACT), "full/bomb")
+    simulation.run(pid, crash_each_step=crash)
+    found = simulation.outcome(pid).value
+    assert found.get(0) == 29 and list(found.get(1)) == reached("processes", 30)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fork_bomb_ends_by_the_limit_of_its_tree(seed: int) -> None:
+    simulation = Simulation(config=Config(program_limits=read_config(SETTINGS).limits), seed=seed)
+    hash = simulation.deploy(ARTIFACT)
+    other = simulation.start(hash, "full/sleeper")
+    root = simulation.start(hash, "full/fork")
+    simulation.settle(crash_each_step=seed == 2)
+    store = simulation.store
+    living = store.living()
+    assert 2 < living <= 2 + 25
+    records = store.processes(limit=1000)
+    for record in records:
+        assert record.root == (None if record.pid in (other, root) else root)
+    failed = [record for record in records if record.status == "failed"]
+    assert failed and all("descendants" in record.error or "come from process" in record.error for record in failed)
+    assert (store.process(other) or records[0]).status == "waiting"
+    # What lives of the tree is what is counted: when it has ended, another one may begin.
+    client = StoreClient(store, lambda *_: b"")
+    report = client.steer("kill", Where(tree=root))
+    assert report.done == living - 1 and store.living() == 1
+    again = simulation.start(hash, "full/fork")
+    simulation.settle()
+    assert store.living() > 2 and (store.process(again) or records[0]).pid == again
+
+
+def test_what_is_spawned_while_a_tree_is_killed_is_killed_too() -> None:
+    simulation = Simulation(seed=1)
+    root = simulation.start(simulation.deploy(ARTIFACT), "full/fork")
+    for _ in range(40):
+        simulation.interpreter.step()
+    assert simulation.store.living() > 20
+    told: list[int] = []
+
+    def goes_on(report: Any) -> None:
+        told.append(report.done)
+        if len(told) < 8:
+            for _ in range(5):
+                simulation.interpreter.step()
+
+    client = StoreClient(simulation.store, lambda *_: b"")
+    report = client.steer("kill", Where(tree=root), told=goes_on)
+    assert report.found == report.done == told[-1] > told[0]
+    simulation.settle()
+    assert simulation.store.living() == 0
+
+
+def test_a_process_below_the_root_has_a_tree_of_its_own() -> None:
+    simulation = Simulation(config=Config(program_limits=read_config(SETTINGS).limits), seed=3)
+    root = simulation.start(simulation.deploy(ARTIFACT), "full/fork")
+    simulation.settle()
+    client = StoreClient(simulation.store, lambda *_: b"")
+    parents = {record.pid: record.parent for record in simulation.store.processes(limit=1000)}
+    for top in parents:
+        below = {top}
+        for pid in sorted(parents):
+            if parents[pid] in below:
+                below.add(pid)
+        assert {info.pid for info in client.list(where=Where(tree=top), limit=1000)} == below, top
+    assert client.count(Where(tree=root)) == len(parents) and client.count(Where(tree=10**6)) == 0
+
+
+def test_a_root_stays_while_its_tree_lives() -> None:
+    simulation = Simulation(seed=1)
+    hash = simulation.deploy(ARTIFACT)
+    root = simulation.start(hash, "full/parting")
+    simulation.run(root)
+    store = simulation.store
+    assert (store.process(root) or 0) and store.living() == 1
+    assert store.submit([Remove(root)]).result() == [("kept", 0)]
+    simulation.run()
+    assert store.living() == 0 and store.submit([Remove(root)]).result()[0][0] == "gone"
+
+
+def test_limits_of_one_process_and_of_what_it_spawns() -> None:
+    simulation, hash = world()
+    client = StoreClient(simulation.store, lambda *_: b"")
+    simulation.store.submit([PutArtifact(hash, simulation.store.artifact(hash) or b"", "full")]).result()
+    alone = client.start("full/bomb", limits={"children": 3})
+    simulation.run(alone)
+    assert simulation.outcome(alone).value.get(0) == 3
+    more = client.start("full/bomb", limits={"children": 1000})  # they can only be lowered
+    simulation.run(more)
+    assert simulation.outcome(more).value.get(0) == 8
+    passed = client.start("full/passing", limits={"fuel": 100_000})
+    simulation.run(passed)
+    child = simulation.outcome(passed).value
+    assert [child.kind, child.data] == [keyword("flowmetal/limit"), reached("fuel", 100_000)[1]]
+    assert (simulation.store.process(passed + 1) or 0).limits == {"fuel": 100_000}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "given", [{"fuul": 1}, {"fuel": 0}, {"fuel": "1"}, {"fuel": True}, {"fuel": 1 << 62}, {1: 1}, 5, [1]]
+)
+def test_limits_of_one_process_that_are_none(given: Any) -> None:
+    client = StoreClient(Simulation(seed=1).store, lambda *_: b"")
+    with pytest.raises(FlowmetalError) as caught:
+        client.start("full/bomb", limits=given)
+    assert caught.value.code == "H513"
+
+
+def test_computing_without_end_is_measured() -> None:
+    """What computes for longer than `compute` without an entry in its log fails; the clock of the thread is used."""
+    config = Config(program_limits=read_config({"limits": {"compute": 1}}).limits, turn_seconds=0.01)
+    store = MemoryStore()
+    with closing(store):
+        interpreter = Interpreter(store, config)
+        hash = deploy(store, ARTIFACT)
+        (spin, _), (steps, _) = store.submit(
+            [Start(f"full/{name}", encode_value(Vector.of([])), artifact=hash) for name in ("spin", "logging")]
+        ).result()
+        interpreter.start()
+        try:
+            began = time.process_time()
+            while time.process_time() - began < 30:
+                if (store.process(spin) or 0).status == "failed" and (store.process(steps) or 0).status == "done":
+                    break
+                time.sleep(0.02)
+        finally:
+            interpreter.stop()
+        record = store.process(spin)
+        assert record is not None and record.status == "failed" and "seconds of computing" in record.error
+        error = decode_value(store.result(spin) or b"")
+        assert [error.kind, error.data] == [keyword("flowmetal/limit"), reached("compute", 1)[1]]
+        kinds = [type(decode_event(entry.event)).__name__ for entry in store.log(spin) if entry.event]
+        assert kinds[-2:] == ["LocalDone", "Failed"]  # its `finally` ran
 
 
 def test_a_process_that_fills_its_own_mailbox_can_empty_it() -> None:
