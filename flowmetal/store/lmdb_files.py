@@ -104,8 +104,8 @@ def make_store(path: Path) -> None:
             str(temporary), map_size=16 << 20, max_dbs=len(SPACE_NAMES), mode=0o600, lib_version=LIB_VERSION
         )
         try:
-            handles = {name: environment.open_db(name.encode()) for name in SPACE_NAMES}
-            with environment.begin(write=True) as transaction:
+            with environment.begin(write=True) as transaction:  # all in one, since each would be synced
+                handles = {name: environment.open_db(name.encode(), transaction) for name in SPACE_NAMES}
                 about = encode_about(FORMAT, ENGINE, uuid.uuid4().hex, time.time_ns())
                 transaction.put(b"about", about, db=handles[META])
         finally:
