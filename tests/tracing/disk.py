@@ -78,7 +78,7 @@ class Disk:
         self._fold(inode)
 
     def _fold(self, inode: Inode) -> None:
-        pending = self._pending[inode] if inode in self._pending else []
+        pending = self._pending.get(inode, [])
         while pending and pending[0].durable:
             _apply(self._base(inode), pending.pop(0).event)
 

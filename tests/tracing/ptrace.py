@@ -335,7 +335,7 @@ def why_not() -> str:
         return Fail(errno.EIO)
 
     def work() -> None:
-        reading, writing = os.pipe()
+        reading, _ = os.pipe()
         try:
             os.fsync(reading)
         except OSError as error:
