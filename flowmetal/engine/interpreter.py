@@ -57,7 +57,6 @@ READY_PAGE = 1024
 READY_LOW = 256
 
 DEATHS_MAX = 3  # a process in whose turns this many interpreters ended, one after the other, is paused
-DAMAGED = "S306"  # a record cannot be read
 #: What cannot be read, and so cannot be paused either, is looked at again after this long.
 UNREADABLE_SECONDS = 60.0
 
@@ -319,7 +318,7 @@ class Interpreter:
     def _refused(self, sent: _Sent, error: StoreError) -> None:
         """A list of commands fails as a whole: each turn is tried alone, so that one bad turn stops nobody else."""
         pids = [live.pid for live, _ in sent.items]
-        if len(sent.items) > 1 and (error.whose == "command" or error.code == DAMAGED):
+        if len(sent.items) > 1 and (error.whose == "command" or error.is_damage):
             for live, outcome in sent.items:
                 self._submit([(live, outcome)])
             return
@@ -338,7 +337,7 @@ class Interpreter:
                 self._pause(record, error)
             self._queue.drop(pids[0])
             return
-        if error.code == DAMAGED and pids:
+        if error.is_damage and pids:
             self._cannot_read(pids[0], error)
             return
         for pid in pids:
@@ -393,7 +392,7 @@ class Interpreter:
         try:
             record = self.store.process(pid)
         except StoreError as error:
-            if error.code != DAMAGED:
+            if not error.is_damage:
                 raise
             return False  # a turn finds out what is the matter
         return record is None or record.status == "paused"
@@ -491,7 +490,7 @@ class Interpreter:
             fairness.adapt(self._hot.get(pid), elapsed, self.config.turn_seconds, fairness.held_up(elapsed, since))
             return ran
         except StoreError as error:
-            if error.code != DAMAGED:
+            if not error.is_damage:
                 self._queue[pid] = True
                 raise
             self._cannot_read(pid, error)

@@ -11,6 +11,7 @@ committed must be followed by `Cache.clear`.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 
 from flowmetal.store.codec import (
@@ -97,6 +98,8 @@ from flowmetal.store.rows import (
     new_row,
 )
 from flowmetal.store.transaction import WriteTransaction
+
+_log = logging.getLogger(__name__)
 
 #: How long a token that is over is remembered, so that a repeated delivery is known for one.
 TOMBSTONE_NS = 72 * 3600 * 1_000_000_000
@@ -472,8 +475,14 @@ class Changes:
             row.mark = self.new_mark()
 
     def deliver(self, pid: int, kind: str, number: int, attempt: int, data: bytes) -> bool:
-        """put_inbox for a pid; False where there is no such process or it has ended."""
-        row = self.load_process(pid)
+        """put_inbox for a pid; False where there is no such process, or it has ended, or its record is damaged."""
+        try:
+            row = self.load_process(pid)
+        except StoreError as error:
+            if not error.is_damage:
+                raise
+            _log.error("process %d does not get %s: %s", pid, kind, error)
+            return False
         if row is None or row.status > PAUSED:
             return False
         self.put_inbox(pid, row, kind, data, number=number, attempt=attempt)
@@ -506,7 +515,7 @@ class Changes:
 
     def put_due(self, due: int, pid: int, number: int, kind: int, attempt: int = 0, *, value: bytes = b"") -> None:
         """Puts a timer into the order of time; tells waiters where it became the first."""
-        first = self.transaction.scan(DUE, limit=1)
+        first = self.transaction.scan(DUE, limit=1, values=False)
         if not first or due < read_u64(first[0][0]):
             self.hints.add(("timer", 0))
         self.transaction.put(DUE, due_key(due, pid, number, kind), encode_number(attempt) if attempt else value)

@@ -6,6 +6,8 @@ hands gets a new epoch, so that nothing of its last holder is accepted any more.
 
 from __future__ import annotations
 
+import logging
+
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import PAUSED, decode_interpreter, decode_partition, encode_interpreter
 from flowmetal.store.errors import StoreError, check_name
@@ -14,6 +16,8 @@ from flowmetal.store.interface import Claim, Join, Leave
 from flowmetal.store.layout import INTERPRETERS, PARTITIONS
 from flowmetal.store.limits import MAX_TIME
 from flowmetal.store.requests import MILLISECOND_NS, check_lease
+
+_log = logging.getLogger(__name__)
 
 #: More interpreters than partitions would leave some without any.
 MAX_INTERPRETERS = PARTITION_COUNT
@@ -55,10 +59,15 @@ def release_dead(changes: Changes) -> None:
         _assign(changes, living)
 
 
+def fresh_epoch(now: int) -> int:
+    """An epoch that is greater than any that was given before."""
+    return now // 1000
+
+
 def _living(changes: Changes) -> set[str]:
     """Those with a lease whose operating system process, as far as the engine can tell, runs."""
     living = set()
-    for key, value in changes.transaction.scan(INTERPRETERS):
+    for key, value in changes.transaction.scan(INTERPRETERS, damaged=[]):
         interpreter = key.decode()
         if decode_interpreter(value)[0] > changes.now and changes.alive(interpreter):
             living.add(interpreter)
@@ -67,7 +76,13 @@ def _living(changes: Changes) -> set[str]:
 
 def _remove_others(changes: Changes, living: set[str]) -> bool:
     removed = False
-    for key, value in changes.transaction.scan(INTERPRETERS):
+    damaged: list[bytes] = []
+    items = changes.transaction.scan(INTERPRETERS, damaged=damaged)
+    for key in damaged:  # whose it is joins again when its lease is to be renewed
+        _log.error("the record of interpreter %s is damaged, and removed", key.decode("utf-8", "replace"))
+        changes.transaction.delete(INTERPRETERS, key)
+        removed = True
+    for key, value in items:
         if key.decode() not in living:
             _count_death(changes, value)
             changes.transaction.delete(INTERPRETERS, key)
@@ -78,7 +93,12 @@ def _remove_others(changes: Changes, living: set[str]) -> bool:
 def _count_death(changes: Changes, interpreter: bytes) -> None:
     """Holds the end of an interpreter against the process in whose turn it was, if it said that this takes long."""
     pid = decode_interpreter(interpreter)[2]
-    row = changes.load_process(pid)
+    try:
+        row = changes.load_process(pid)
+    except StoreError as error:
+        if not error.is_damage:
+            raise
+        return  # it has no turns any more
     if row is not None and row.status <= PAUSED:
         changes.touch(pid, row)
         row.deaths += 1
@@ -87,8 +107,13 @@ def _count_death(changes: Changes, interpreter: bytes) -> None:
 def _assign(changes: Changes, living: set[str]) -> dict[int, tuple[str, int]]:
     """Gives every partition its holder; "" holds those of nobody."""
     order = sorted(living)
-    items = changes.transaction.scan(PARTITIONS)
+    damaged: list[bytes] = []
+    items = changes.transaction.scan(PARTITIONS, damaged=damaged)
     stored = {int.from_bytes(key, "big"): decode_partition(value) for key, value in items}
+    for key in damaged:
+        # Its epoch is not known: one that counts microseconds is beyond all that were given by counting.
+        _log.error("the record of partition %d is damaged, and made anew", int.from_bytes(key, "big"))
+        stored[int.from_bytes(key, "big")] = ("", fresh_epoch(changes.now))
     holders = {}
     for partition in range(PARTITION_COUNT):
         holder, epoch = stored.get(partition, ("", 0))

@@ -6,12 +6,24 @@ Those of processes and requests are in rows.py, those of the log in log_records.
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 import msgpack
 
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import INBOX_KINDS, InboxEvent
-from flowmetal.store.layout import ATTRIBUTES, INBOX, INTERPRETERS, META, PARTITIONS, PID_BYTES, TOKENS, read_u64
+from flowmetal.store.layout import (
+    ATTRIBUTES,
+    FORMAT,
+    INBOX,
+    INTERPRETERS,
+    META,
+    PARTITIONS,
+    PID_BYTES,
+    SEALED_FORMAT,
+    TOKENS,
+    read_u64,
+)
 
 pack = msgpack.packb
 
@@ -154,8 +166,9 @@ def decode_number(data: bytes) -> int:
 
 
 def encode_about(format: int, engine: str, store_id: str, made_at: int) -> bytes:
-    """The value of `about` in META."""
-    data: bytes = pack((format, engine, store_id, made_at))
+    """The value of `about` in META, which is not sealed: from format 4 on it ends with a checksum of its own."""
+    fields: tuple[Any, ...] = (format, engine, store_id, made_at)
+    data: bytes = pack((*fields, crc32(pack(fields))) if format >= SEALED_FORMAT else fields)
     return data
 
 
@@ -164,6 +177,9 @@ def decode_about(data: bytes) -> tuple[int, str, str, int]:
     about = unpack(META, data)
     if not isinstance(about, list) or not about or about[0].__class__ is not int:
         raise unreadable(META, TypeError("no format number"))
+    if about[0] <= FORMAT and (about[0] >= SEALED_FORMAT or len(about) > 4):
+        if len(about) < 5 or crc32(pack(about[:4])) != about[4]:
+            raise unreadable(META, ValueError("its checksum is wrong"))
     return about[0], *(tuple(about[1:4]) if len(about) >= 4 else ("?", "?", 0))
 
 

@@ -30,10 +30,10 @@ from flowmetal.store.lmdb_engine import (
     BadKey,
     LmdbEngine,
     LmdbError,
-    LmdbTransaction,
     MapFull,
     TransactionFull,
 )
+from flowmetal.store.lmdb_transaction import LmdbTransaction
 
 _log = logging.getLogger(__name__)
 

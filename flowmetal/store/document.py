@@ -21,8 +21,14 @@ environment; in memory each is a sorted table. Keys are big-endian numbers and U
 is the order that is read. Values are msgpack arrays, in the order of the fields given here, unless the table says
 otherwise. Times are nanoseconds since 1970 by the store's clock.
 
-This is format {format}. The number stands in `meta` under `about`; a store of format {oldest} is
+This is format {format}. The number stands in `meta` under `about`; a store of format {oldest} or later is
 brought up to it by the first process that writes it; one of any other format is refused and left untouched.
+
+What is said here of values is what is in them. What LMDB stores is `body, kind u8, CRC-32`: the checksum is over the
+name of the key space, the key, the body and the kind. Kind 0: the body is the value. Any other is the generation of
+the data key with which the body is encrypted; see [storage](storage.md). Older formats stored the value alone; while
+such a store is brought up, readers see what they should. Two records of `meta` differ: `about` has a checksum of its
+own, which older versions do not mind, and `seal` is never encrypted.
 """
 
 FILES = """\

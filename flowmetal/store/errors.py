@@ -32,6 +32,10 @@ _ABOUT_COMMANDS = frozenset(
 )
 
 
+#: Codes that are about one record, or a page of some: others can be read.
+_DAMAGE = frozenset({"S306", "S310"})
+
+
 class StoreError(FlowmetalError):
     """A store refused or failed; `code` is one of the S codes of the catalogue, `facts` say what and where."""
 
@@ -39,6 +43,11 @@ class StoreError(FlowmetalError):
     def whose(self) -> str:
         """Whose matter it is: "command" (the same commands would be refused again) or "store" (it may pass)."""
         return "command" if self.code in _ABOUT_COMMANDS else "store"
+
+    @property
+    def is_damage(self) -> bool:
+        """Whether a record is damaged: whoever needs it cannot go on, and all others can."""
+        return self.code in _DAMAGE
 
 
 def check_name(what: str, name: str) -> bytes:

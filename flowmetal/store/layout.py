@@ -13,10 +13,12 @@ from typing import Final
 from flowmetal.dataclass import dataclass
 
 #: Written into every store; a store of a newer format, or one too old, is refused.
-FORMAT: Final = 3
+FORMAT: Final = 4
 
-#: What can be brought up to it where the store is, by adding the key spaces that are missing.
+#: What can be brought up to it where the store is, by adding the key spaces that are missing and sealing the records.
 OLDEST_FORMAT: Final = 2
+#: From this one on every record is sealed (sealing.py).
+SEALED_FORMAT: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,11 @@ META: Final = _space(
     "meta",
     "name, text",
     "msgpack",
-    "`about`: [format, engine, store id, made at]. `counter:NAME`: the last pid, the last number of the order of "
-    "arrival, processes by status. `bulk:NAME`: [digest, done up to, end, at] of an operation on many processes.",
+    "`about`: [format, engine, store id, made at, CRC-32 of these], not sealed. `seal`, where the store is encrypted "
+    "or was of an older format: [sealed up to, [generation, wrapped data key, made at] of each, generation that is "
+    "written, whether some may be plain, renewed up to], sealed and never encrypted. `counter:NAME`: the last pid, the "
+    "last number of the order of arrival, processes by status. `bulk:NAME`: [digest, done up to, end, at] of an "
+    "operation on many processes.",
     of="store",
 )
 ARTIFACTS: Final = _space(

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
 import lmdb
 
 from flowmetal.dataclass import dataclass
-from flowmetal.store.codec import encode_about
+from flowmetal.store.codec import decode_about, encode_about
+from flowmetal.store.encryption import DataCipher, unwrap
 from flowmetal.store.errors import StoreError
-from flowmetal.store.layout import FORMAT, META, SPACE_NAMES
+from flowmetal.store.keys import KeySource, find_source
+from flowmetal.store.layout import META, SEALED_FORMAT, SPACE_NAMES
 from flowmetal.store.lmdb_files import (
     ENGINE,
     LIB_VERSION,
@@ -29,6 +30,8 @@ from flowmetal.store.lmdb_files import (
     open_error,
     prepare_folder,
 )
+from flowmetal.store.lmdb_transaction import LmdbTransaction
+from flowmetal.store.sealing import ABOUT, SEAL, SealRecord, Seals, Unsealed, decode_seal
 
 #: The map is address space, not disk or memory; this much is asked for at first.
 MAP_SIZE = 64 << 30
@@ -42,10 +45,6 @@ MAX_READERS = 1022
 SPARE_READERS = 16
 #: Part of the limit that is full when no new processes start, in percent.
 NEARLY_FULL_PERCENT = 90
-#: Puts for which a cursor does not pay.
-FEW_PUTS = 3
-#: Items taken at once by a scan of very many.
-SOME_ITEMS = 512
 #: Keys of LMDB.
 MAX_KEY_BYTES = 511
 
@@ -90,12 +89,13 @@ def is_weaker(durability: str, than: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class LmdbOptions:
     """Settings of a store: `map_size` to begin with and `map_limit` in bytes; `allow_network` file systems; what a
-    power failure may cost."""
+    power failure may cost; where the key of an encrypted store comes from."""
 
     durability: str = DEFAULT_DURABILITY
     map_size: int = MAP_SIZE
     map_limit: int = DEFAULT_MAP_LIMIT
     allow_network: bool = False
+    key: KeySource | None = None
 
 
 class MapFull(Exception):
@@ -104,121 +104,6 @@ class MapFull(Exception):
 
 class TransactionFull(Exception):
     """A transaction has changed more pages than LMDB can keep in one."""
-
-
-def _below(items: Iterable[tuple[bytes, bytes]], stop: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-    """The first items below `stop`.  Taken by the hundred, which is three times as fast where there are very many."""
-    found: list[tuple[bytes, bytes]] = []
-    items = iter(items)
-    while len(found) < limit:
-        some = list(islice(items, min(SOME_ITEMS, limit - len(found))))
-        if not some:
-            break
-        if stop and some[-1][0] >= stop:
-            found += takewhile(lambda item: item[0] < stop, some)
-            break
-        found += some
-    return found
-
-
-class LmdbTransaction:
-    """A read or write transaction over the key spaces."""
-
-    __slots__ = ("_engine", "_handles", "_transaction", "writes")
-
-    def __init__(self, engine: LmdbEngine, transaction: Any) -> None:
-        self.writes = 0
-        self._engine = engine
-        self._handles = engine.handles
-        self._transaction = transaction
-
-    def get(self, space: str, key: bytes) -> bytes | None:
-        """See ReadTransaction."""
-        value: bytes | None = self._transaction.get(key, None, self._handles[space])
-        return value
-
-    def scan(
-        self,
-        space: str,
-        prefix: bytes = b"",
-        *,
-        start: bytes = b"",
-        stop: bytes = b"",
-        limit: int = 1 << 62,
-        reverse: bool = False,
-        values: bool = True,
-    ) -> list[tuple[bytes, bytes]]:
-        """See ReadTransaction."""
-        found: list[tuple[bytes, bytes]] = []
-        if limit <= 0:
-            return found
-        cursor = self._transaction.cursor(self._handles[space])
-        if not reverse:
-            first = max(prefix, start)
-            found_any = not first or cursor.set_range(first)
-            items = cursor.iternext(True, values) if found_any else ()
-            if values and not prefix and limit > SOME_ITEMS:  # other scans are short, and read nothing ahead
-                return _below(items, stop, limit)
-        else:
-            last = start or (prefix + b"\xff" * 64 if prefix else b"")
-            if not last or not cursor.set_range(last):
-                found_any = cursor.last()
-            else:
-                found_any = cursor.key() == last or cursor.prev()
-            items = cursor.iterprev(True, values) if found_any else ()
-        if not values:
-            items = ((key, b"") for key in items)
-        for key, value in items:
-            if not key.startswith(prefix):
-                break
-            if stop and key >= stop:
-                if reverse:
-                    continue
-                break
-            found.append((key, value))
-            if len(found) >= limit:
-                break
-        return found
-
-    def count(self, space: str) -> int:
-        """See ReadTransaction."""
-        return int(self._transaction.stat(self._handles[space])["entries"])
-
-    def put(self, space: str, key: bytes, value: bytes) -> None:
-        """See WriteTransaction."""
-        self._transaction.put(key, value, db=self._handles[space])
-        self.writes += 1
-
-    def put_all(self, space: str, items: list[tuple[bytes, bytes]]) -> None:
-        """See WriteTransaction.  In order and with one cursor a put costs a fifth of one alone."""
-        if len(items) < FEW_PUTS:
-            for key, value in items:
-                self._transaction.put(key, value, db=self._handles[space])
-        else:
-            consumed, _ = self._transaction.cursor(self._handles[space]).putmulti(items)
-            if consumed != len(items):
-                raise lmdb.Error(f"{consumed} of {len(items)} items were put")
-        self.writes += len(items)
-
-    def delete(self, space: str, key: bytes) -> bool:
-        """See WriteTransaction."""
-        if self._transaction.delete(key, b"", self._handles[space]):
-            self.writes += 1
-            return True
-        return False
-
-    def child(self) -> LmdbTransaction:
-        """A transaction within this one, which can be taken back alone."""
-        engine = self._engine
-        return LmdbTransaction(engine, engine.environment.begin(parent=self._transaction, write=True))
-
-    def commit(self) -> None:
-        """Commits; for a transaction that is no child: durable when this returns."""
-        self._transaction.commit()
-
-    def abort(self) -> None:
-        """Takes all writes back.  Does nothing after a commit that failed."""
-        self._transaction.abort()
 
 
 class Reading:
@@ -265,13 +150,17 @@ class LmdbEngine:
             raise open_error(path, error) from error
         except lmdb.Error as error:
             raise self.error(error) from error
+        self._key: bytes | None = None  # that wraps the data keys, once it was needed
         try:
             with self.environment.begin() as transaction:
                 handle = self.environment.open_db(META.encode(), transaction, create=False)
-                about = transaction.get(b"about", None, handle)
+                about, seal = (transaction.get(key, None, handle) for key in (ABOUT, SEAL))
             # Before the other key spaces are looked for: a store of another format may lack them.
             format, self.id, self.made_at = check_about(path, about)
-            if format < FORMAT or self._lacks_spaces():
+            record = decode_seal(seal)
+            self.is_sealed = format >= SEALED_FORMAT and record.is_whole
+            self.seals = self._seals_of(record)
+            if format < SEALED_FORMAT - 1 or self._lacks_spaces():
                 self._bring_up()
             self.handles = self._open_handles()
         except lmdb.NotFoundError as error:
@@ -321,16 +210,64 @@ class LmdbEngine:
         """Adds the key spaces that an older store lacks, in one transaction.
 
         Whoever opens the store does, also beside an owner: nothing that is there changes, and an owner whose code knows
-        nothing of the new spaces goes on without them.
+        nothing of the new spaces goes on without them.  Its records are sealed by the next owner (resealing.py).
         """
         self.environment.close()
         self.environment = self._open(readonly=False)
         with self.environment.begin(write=True) as transaction:
             handles = {name: self.environment.open_db(name.encode(), transaction) for name in SPACE_NAMES}
-            about = encode_about(FORMAT, ENGINE, self.id, self.made_at)
-            transaction.put(b"about", about, db=handles[META])
+            format = decode_about(transaction.get(ABOUT, None, handles[META]))[0]
+            about = encode_about(max(format, SEALED_FORMAT - 1), ENGINE, self.id, self.made_at)
+            transaction.put(ABOUT, about, db=handles[META])
         self.environment.close()
         self.environment = self._open(readonly=True)
+
+    # ---- seals -------------------------------------------------------------------------------------------------------
+
+    def _seals_of(self, record: SealRecord) -> Seals:
+        """What the records of the store are sealed with.  S311 to S315 where its key is missing, or not needed."""
+        path = str(self.path)
+        if not record.keys:
+            if self.options.key is not None and self.options.key.asked:
+                raise StoreError("S315", path=path)
+            return Seals()
+        if self._key is None:
+            source = find_source(self.options.key)
+            if source is None:
+                raise StoreError("S312", path=path)
+            self._key = source.fetch()
+        keys = {
+            generation: unwrap(self._key, wrapped, self.id, generation, path) for generation, wrapped, _ in record.keys
+        }
+        return Seals(DataCipher(self.id, keys, record.current), record.plain_too)
+
+    def opener(self, transaction: Any) -> Seals | Unsealed:
+        """What opens the records as a transaction sees them, where not all of them are sealed yet."""
+        about, seal = (transaction.get(key, None, self.handles[META]) for key in (ABOUT, SEAL))
+        format, _, _ = check_about(self.path, about)
+        record = decode_seal(seal)
+        if format < SEALED_FORMAT:
+            return Unsealed(self.seals, None)
+        if not record.is_whole:
+            return Unsealed(self.seals, record.done)
+        self.is_sealed = True
+        return self.seals
+
+    def learn_keys(self, transaction: Any) -> Seals:
+        """The seals as the store says now: another process may have given it a data key."""
+        self.seals = self._seals_of(decode_seal(transaction.get(SEAL, None, self.handles[META])))
+        return self.seals
+
+    def use_keys(self, record: SealRecord, key: bytes | None = None) -> None:
+        """Uses the data keys of a record that this process has just committed; `key`: what wraps them from now on."""
+        if key is not None:
+            self._key = key
+        self.seals = self._seals_of(record)
+
+    @property
+    def wrapping_key(self) -> bytes | None:
+        """The key that wraps the data keys, where the store is encrypted."""
+        return self._key
 
     def become_writer(self) -> None:
         """Opens the environment anew, for writing.  Only the owner of the store does."""

@@ -29,6 +29,7 @@ from flowmetal.store.interface import Command, Hint, Join, Leave
 from flowmetal.store.link import Batch, Link
 from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
 from flowmetal.store.owner_lock import InterpreterLocks, OwnerInfo, OwnerLock, process_start_time
+from flowmetal.store.resealing import seal_older
 from flowmetal.store.server import OwnerServer, remove_left_socket
 from flowmetal.store.store_reads import StoreReads
 from flowmetal.store.transaction import ReadTransaction
@@ -192,6 +193,7 @@ class LmdbStore(StoreReads):
         committer = server = None
         try:
             self.engine.become_writer()
+            seal_older(self.engine)
             committer = Committer(self.engine, self.now, self._interpreters.alive, self._tell, fault=self._fault)
             server = OwnerServer(self.id, committer, self.engine.environment.reader_check)
             pid = os.getpid()

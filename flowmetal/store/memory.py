@@ -55,6 +55,7 @@ class MemoryTransaction:
         limit: int = 1 << 62,
         reverse: bool = False,
         values: bool = True,
+        damaged: list[bytes] | None = None,
     ) -> list[tuple[bytes, bytes]]:
         """See ReadTransaction."""
         table = self._tables[space]

@@ -44,7 +44,14 @@ MAX_PART = (1 << 24) - 1
 
 
 def post(changes: Changes, command: Post) -> bool:
-    """Post."""
+    """Post.  S310 where the record of the process is damaged."""
+    if command.pid.__class__ is int:
+        changes.load_process(command.pid)
+    return _send(changes, command)
+
+
+def _send(changes: Changes, command: Post) -> bool:
+    """Post, as part of a turn: who sends to a process that is damaged goes on."""
     if command.kind not in KIND_CODES:
         raise StoreError("S206", reason=f"there is no inbox event of kind {command.kind!r}")
     _check_number(command.number)
@@ -91,7 +98,7 @@ def turn(changes: Changes, command: Turn) -> bool:
     # One of the messages may be to itself, and an operation may put something into its own inbox.  What a process asked
     # for before it ended is done all the same, and its messages come before the news of its end.
     for message in command.posts:
-        post(changes, message)
+        _send(changes, message)
     for ask in command.asks:
         perform(changes, pid, ask)
 

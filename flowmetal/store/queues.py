@@ -13,6 +13,8 @@ admit one hangs neither on how many wait nor on how many keys there are.
 
 from __future__ import annotations
 
+import logging
+
 from flowmetal.diagnostics import suggest
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import DELAY, PAUSED, WAKE
@@ -63,6 +65,8 @@ from flowmetal.store.queue_rows import (
     starts_prefix,
 )
 from flowmetal.store.rows import Place, ProcessRow
+
+_log = logging.getLogger(__name__)
 
 #: One admission in so many goes to the lane whose turn it is, whatever its priority.
 BY_TURN_EVERY = 8
@@ -248,6 +252,15 @@ def delay_over(changes: Changes, due: int, pid: int) -> None:
     _save_key(changes, queue, place.key, key)
 
 
+def wakes(changes: Changes, number: int, order: int, data: bytes | None) -> None:
+    """Reads what `woken` is going to read; S310 where that is damaged."""
+    queue = changes.load_queue(number)
+    if order and queue is not None:
+        if data is None:
+            raise StoreError("S310", space=DUE, key=f"of queue {queue.name}", reason="its checksum is wrong")
+        _load_key(changes, queue, data.decode())
+
+
 def woken(changes: Changes, due: int, number: int, order: int, data: bytes) -> None:
     """The time has come at which a queue, or a key of it, was to be looked at again."""
     changes.transaction.delete(DUE, due_key(due, number, order, WAKE))
@@ -298,9 +311,15 @@ def settle(changes: Changes) -> None:
     while changes.unsettled:
         number = min(changes.unsettled)
         changes.unsettled.discard(number)
-        queue = changes.load_queue(number)
-        if queue is not None:
-            _settle(changes, queue)
+        try:
+            queue = changes.load_queue(number)
+            if queue is not None:
+                _settle(changes, queue)
+        except StoreError as error:
+            if not error.is_damage:
+                raise
+            # All is read before anything is written: the queue stays as it is, and who is not in it goes on.
+            _log.error("a queue admits nobody: %s", error)
 
 
 def _settle(changes: Changes, queue: QueueRow) -> None:
@@ -339,12 +358,12 @@ def _serve_next(changes: Changes, queue: QueueRow) -> None:
     place = row.queue if row is not None else None
     if row is None or place is None or place.state not in IN_LANE:
         raise StoreError("S306", space=QUEUE_ITEMS, reason=f"queue {queue.name} holds process {pid}, which waits not")
+    arguments = transaction.get(QUEUE_ARGUMENTS, pid_key(pid))
     changes.touch(pid, row)
     _stop_waiting(changes, queue, key, place)
     _take_slot(changes, queue, key, place)
     _next_turn(changes, queue, name, key, priority)
     _save_key(changes, queue, name, key)
-    arguments = transaction.get(QUEUE_ARGUMENTS, pid_key(pid))
     if arguments is not None:
         transaction.delete(QUEUE_ARGUMENTS, pid_key(pid))
         changes.put_inbox(pid, row, "start", arguments)

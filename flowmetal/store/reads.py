@@ -132,6 +132,17 @@ def process(transaction: ReadTransaction, pid: int, origins: Origins) -> Process
     return process_record(pid, born, origin, row, transaction.get(ATTRIBUTES, key) if row.attributed else None)
 
 
+def seen(transaction: ReadTransaction, pid: int, origins: Origins) -> ProcessRecord | None:
+    """The record of a process for a list.  One that is damaged does not keep the others from being listed: it is shown
+    as paused, which is what the engine makes of it, with what is the matter."""
+    try:
+        return process(transaction, pid, origins)
+    except StoreError as error:
+        if not error.is_damage:
+            raise
+        return ProcessRecord(pid, b"", "?", "paused", 0, 0, 0, 0, error=f"{error.code} {error}", program="?")
+
+
 def _queue_line(transaction: ReadTransaction, place: Place) -> str:
     """What a process waits for that its queue has not admitted; empty for one that runs."""
     data = transaction.get(QUEUES, pid_key(place.queue)) if place.state in (WAITING, DELAYED) else None
@@ -170,12 +181,12 @@ def processes(
     limit = max(0, min(limit, MAX_ITEMS))
     if where is not None and where != EVERYTHING:
         return select(
-            transaction, where, lambda pid: process(transaction, pid, origins),
+            transaction, where, lambda pid: seen(transaction, pid, origins),
             after=after, limit=limit, statuses=wanted, newest_first=newest_first,
         )  # fmt: skip
     found: list[ProcessRecord] = []
     for pid in _candidates(transaction, after, wanted, newest_first) if limit else ():
-        record = process(transaction, pid, origins)
+        record = seen(transaction, pid, origins)
         if record is not None and (not wanted or record.status in wanted):
             found.append(record)
             if len(found) == limit:
@@ -219,7 +230,7 @@ def _pids(transaction: ReadTransaction, space: str, prefix: bytes, after: int, n
 
 
 def _ready_live(transaction: ReadTransaction, after: int, newest_first: bool) -> list[int]:
-    pids = sorted((read_pid(value) for _, value in transaction.scan(READY)), reverse=newest_first)
+    pids = sorted((read_pid(value) for _, value in transaction.scan(READY, damaged=[])), reverse=newest_first)
     if after > 0:
         pids = [pid for pid in pids if (pid < after if newest_first else pid > after)]
     return pids
@@ -279,7 +290,7 @@ def ready(
     position = 0
     while position < len(wanted):
         # One seek finds the next partition that has marks at all; most have none.
-        first = transaction.scan(READY, start=u16(wanted[position]), limit=1)
+        first = transaction.scan(READY, start=u16(wanted[position]), limit=1, values=False)
         if not first:
             break
         partition = read_ready_key(first[0][0])[0]
@@ -296,20 +307,22 @@ def _marks(transaction: ReadTransaction, partition: int, limit: int) -> Iterator
     """The marks of a partition in order, with their pids, read by pages: there may be very many."""
     start = b""
     while True:
-        page = transaction.scan(READY, u16(partition), start=start, limit=limit)
+        damaged: list[bytes] = []
+        page = transaction.scan(READY, u16(partition), start=start, limit=limit, damaged=damaged)
         for key, value in page:
             yield read_ready_key(key)[1], read_pid(value)
-        if len(page) < limit:
+        if len(page) + len(damaged) < limit:
             return
-        start = page[-1][0] + b"\x00"
+        start = max([key for key, _ in page[-1:]] + damaged[-1:]) + b"\x00"
 
 
 def next_due(transaction: ReadTransaction, now: int) -> int | None:
     """When the earliest timer or schedule is due, or when something was to be forgotten, if it is time for that: nobody
     waits for it, so what is still to come does not count."""
-    first = [key for space in (DUE, SCHEDULES_DUE) for key, _ in transaction.scan(space, limit=1)]
+    first = [key for space in (DUE, SCHEDULES_DUE) for key, _ in transaction.scan(space, limit=1, values=False)]
     stop = u64(now + 1)
-    first += [key for space in (KV_EXPIRY, FORGET) for key, _ in transaction.scan(space, stop=stop, limit=1)]
+    for space in (KV_EXPIRY, FORGET):
+        first += [key for key, _ in transaction.scan(space, stop=stop, limit=1, values=False)]
     return min((read_u64(key) for key in first), default=None)
 
 
@@ -388,7 +401,7 @@ def counter(transaction: ReadTransaction, name: str) -> int:
 
 def interpreters(transaction: ReadTransaction, now: int) -> int:
     """How many interpreters have a lease that has not ended."""
-    return sum(decode_interpreter(value)[0] > now for _, value in transaction.scan(INTERPRETERS))
+    return sum(decode_interpreter(value)[0] > now for _, value in transaction.scan(INTERPRETERS, damaged=[]))
 
 
 def stats(transaction: ReadTransaction) -> dict[str, Any]:

@@ -6,12 +6,16 @@ the request, and the others find it changed.
 
 from __future__ import annotations
 
+import logging
+
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import ANSWERED, HELD, LEASE, QUEUED, TAKEN, decode_token
 from flowmetal.store.errors import StoreError, check_name, check_size
 from flowmetal.store.interface import Complete, Deliver, Extend, Request, Take
 from flowmetal.store.layout import QUEUE, TOKENS, read_pair, read_u64
 from flowmetal.store.rows import request_record
+
+_log = logging.getLogger(__name__)
 
 #: Requests in one Take.
 MAX_TAKE = 1000
@@ -33,15 +37,22 @@ def take(changes: Changes, command: Take) -> list[Request]:
         check_name("a worker", command.worker)
     limit = max(0, min(command.limit, MAX_TAKE))
     waiting: list[tuple[int, bytes]] = []
+    damaged: list[bytes] = []  # these stay where they are, and workers take the others
     for effect in dict.fromkeys(command.effects):
         prefix = check_name("the name of an effect", effect) + b"\x00"
-        for key, value in changes.transaction.scan(QUEUE, prefix, limit=limit):
+        for key, value in changes.transaction.scan(QUEUE, prefix, limit=limit, damaged=damaged):
             waiting.append((read_u64(key, len(prefix)), value))
     waiting.sort()
     taken = []
     for _, target in waiting[:limit]:
         pid, number = read_pair(target)
-        found = changes.find_request(pid, number)
+        try:
+            found = changes.find_request(pid, number)
+        except StoreError as error:
+            if not error.is_damage:
+                raise
+            _log.error("request %d of process %d cannot be taken: %s", number, pid, error)
+            continue
         if found is None:
             raise StoreError("S306", space=QUEUE, reason=f"request {number} of process {pid} is queued and not there")
         process, row = found

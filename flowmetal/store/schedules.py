@@ -32,9 +32,6 @@ from flowmetal.values import Instant, Map, Vector, decode_value, encode_value, i
 MAX_SCHEDULES: Final = 100
 MAX_RUNS: Final = 100
 
-#: The code of a record that cannot be read.
-DAMAGED: Final = "S306"
-
 #: A store that is nearly full is asked again after this long.
 FULL_NS: Final = 10 * 1_000_000_000
 
@@ -80,7 +77,7 @@ def fire_due(changes: Changes) -> int:
         try:
             row = load(changes, key[8:])
         except StoreError as error:
-            if error.code != DAMAGED:
+            if not error.is_damage:
                 raise
             row = None  # it runs no more, and whoever asks for it is told why; timers go on
         if row is None:
@@ -105,7 +102,12 @@ def settle(changes: Changes) -> None:
     """Takes note of runs that have ended.  What waited for one of them is started by the next Fire."""
     ended, changes.ended_runs = changes.ended_runs, []
     for pid, name in ended:
-        row = load(changes, name.encode())
+        try:
+            row = load(changes, name.encode())
+        except StoreError as error:
+            if not error.is_damage:
+                raise
+            continue  # the process has ended all the same
         if row is not None and pid in row.running:
             row.running.remove(pid)
             save(changes, row)

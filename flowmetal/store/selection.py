@@ -193,7 +193,8 @@ def _first(transaction: ReadTransaction, after: int, newest_first: bool) -> int:
 
 def _items(transaction: ReadTransaction, space: str, low: int, high: int) -> list[tuple[bytes, bytes]]:
     """The items of a space whose keys are pids, from one pid to another."""
-    return transaction.scan(space, start=pid_key(low), stop=pid_key(high) + b"\x00")
+    # Of a damaged one nobody knows whether it fits: it is left out.
+    return transaction.scan(space, start=pid_key(low), stop=pid_key(high) + b"\x00", damaged=[])
 
 
 def _keys(transaction: ReadTransaction, space: str, group: int, low: int, high: int) -> list[bytes]:
@@ -211,9 +212,11 @@ def _known(transaction: ReadTransaction, query: Query, statuses: frozenset[str])
         keys = {pid_key(pid) for pid in query.pids if 0 < pid <= MAX_NUMBER}
     if query.id_prefix:
         prefix = query.id_prefix.encode("utf-8", "surrogatepass")
-        keys = _cut(keys, {value for _, value in transaction.scan(IDS, prefix)} if len(prefix) < 500 else set())
+        keys = _cut(
+            keys, {value for _, value in transaction.scan(IDS, prefix, damaged=[])} if len(prefix) < 500 else set()
+        )
     if statuses == {"ready"}:  # there may be very many that wait
-        keys = _cut(keys, {value for _, value in transaction.scan(READY)})
+        keys = _cut(keys, {value for _, value in transaction.scan(READY, damaged=[])})
     return keys
 
 

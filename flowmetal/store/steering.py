@@ -115,7 +115,7 @@ def _tried(changes: Changes, command: Start | Post | Kill | Settle) -> Any:
     try:
         return function(changes, command)
     except StoreError as error:
-        if error.whose != "command":
+        if error.whose != "command" and not error.is_damage:
             raise
         facts = {name: fact if isinstance(fact, str | int) else str(fact) for name, fact in error.facts.items()}
         return error.code, facts

@@ -23,11 +23,13 @@ class ReadTransaction(Protocol):
         limit: int = 1 << 62,
         reverse: bool = False,
         values: bool = True,
+        damaged: list[bytes] | None = None,
     ) -> list[tuple[bytes, bytes]]:
         """At most `limit` items whose key begins with `prefix`, in order of key, from the first key >= `start`.
 
         `stop`: only keys below it.  reverse: from the last such key down; with a `start`, from the last key <= `start`.
         `values`: False where only keys are wanted; the values are then empty.
+        `damaged`: gets the keys of damaged records, which are left out; without it they are S310.
         """
 
     def count(self, space: str) -> int:

@@ -46,7 +46,9 @@ def main() -> None:
         spoiled[place : place + size] = chance.randbytes(size)
         file.write_bytes(spoiled)
         outcomes[use(path)] += 1
-    print("fine" if set(outcomes) <= {"fine", "S108", "S303", "S306", "S302", "S307"} else "bad", dict(outcomes))
+    print(
+        "fine" if set(outcomes) <= {"fine", "S108", "S303", "S306", "S310", "S302", "S307"} else "bad", dict(outcomes)
+    )
 
 
 if __name__ == "__main__":

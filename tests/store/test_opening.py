@@ -178,6 +178,7 @@ def rewrite_about(path: Path, about: bytes | None) -> None:
         (encode_about(0, ENGINE, "id", 1), "S103"),
         (b"\x91\x07", "S103"),
         (encode_about(FORMAT, "lmdb 1.0", "id", 1), "S104"),
+        (encode_about(FORMAT, ENGINE, "id", 1)[:-1] + b"\x00", "S108"),
         (b"\xc1", "S108"),
         (b"\x90", "S108"),
         (None, "S108"),
@@ -302,6 +303,10 @@ def test_a_store_of_format_2_is_brought_up(tmp_path: Path) -> None:
         for space in SPACE_NAMES:
             if space not in SPACES_OF_FORMAT_2:
                 transaction.drop(environment.open_db(space.encode(), transaction, create=False))
+                continue
+            handle = environment.open_db(space.encode(), transaction, create=False)
+            for key, stored in list(transaction.cursor(handle)):  # without seals, as it was
+                transaction.put(key, stored[:-5], db=handle)
         transaction.put(b"about", encode_about(2, ENGINE, store_id, 5), db=meta)
     environment.close()
 

@@ -284,4 +284,74 @@ CODES: dict[str, Entry] = {
         "Numbers of processes are never given again, so a number that is not there any more belonged to a process\n"
         "that has ended and was removed with all it had.  Its id is free.",
     ),
+    "S310": Entry(
+        "damaged record",
+        "The record {key} of the key space `{space}` is damaged: {reason}.",
+        "`flowvm scrub` says what else is; `flowvm restore` brings a backup back.",
+        "Every record carries a checksum over its value, its key and its key space; where the store is encrypted, it\n"
+        "is authenticated as well.  What is damaged is not used: whoever needs this record gets this error, a process\n"
+        "whose record it is is left alone, and all others go on.  Disks and memory damage records, and so does what\n"
+        "writes into the store's file.",
+    ),
+    "S311": Entry(
+        "no usable key",
+        "The key of the store cannot be had from {source}: {reason}.",
+        "A key is 32 random bytes, as 64 hexadecimal digits or Base64; `flowvm store key` makes one.",
+        "",
+    ),
+    "S312": Entry(
+        "store is encrypted",
+        "The store at {path} is encrypted, and no key was given.",
+        "Give it: `lmdb:///path?key_file=FILE`, FLOWMETAL_STORE_KEY_FILE=FILE, or [store] key = {{file = ...}} in "
+        "flowmetal.toml.",
+        "docs/storage.md says where a key may come from.",
+    ),
+    "S313": Entry(
+        "wrong key",
+        "The key that was given is not that of the store at {path}.",
+        "Give the key the store was encrypted with, or the one it was last changed to with `flowvm store rewrap`.",
+        "",
+    ),
+    "S314": Entry(
+        "encryption is not installed",
+        "The store is encrypted, and {reason}.",
+        "Install it with `pip install 'flowmetal[crypto]'`.",
+        "Encryption needs a library that most stores do without.",
+    ),
+    "S315": Entry(
+        "store is not encrypted",
+        "A key was given for the store at {path}, which is not encrypted.",
+        "Encrypt it with `flowvm store encrypt`, or give no key.",
+        "Whoever gives a key relies on the encryption; a store that has none may have been put in the place of theirs.",
+    ),
+    "S316": Entry(
+        "keys do not fit",
+        "The keys of the store at {path} cannot be changed: {reason}.",
+        "",
+        "",
+    ),
+    "S317": Entry(
+        "a backup",
+        "{path} is a backup, and not written.",
+        "Make a store of it: `flowvm restore {path} STORE`.",
+        "A backup that ran would do what the store it was made of does too.  It can be read and scrubbed.",
+    ),
+    "S318": Entry(
+        "would overwrite",
+        "{path} is there already.",
+        "Choose another place, or move it away.",
+        "Backups and restored stores are made anew; nothing is overwritten.",
+    ),
+    "S319": Entry(
+        "damage found",
+        "{what} has damage, and nothing was made: {reason}.",
+        "`flowvm scrub {path}` lists the damage.",
+        "A backup is looked through when it is made and again before it is restored.",
+    ),
+    "S320": Entry(
+        "store in use",
+        "The process {pid} uses the store at {path}.",
+        "Stop it first.",
+        "This is done while nobody else writes the store.",
+    ),
 }

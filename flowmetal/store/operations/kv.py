@@ -12,6 +12,7 @@ import msgpack
 
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import unpack, unreadable
+from flowmetal.store.errors import StoreError
 from flowmetal.store.layout import KV, KV_EXPIRY, read_u64, u64
 from flowmetal.store.limits import MAX_KV_KEY_BYTES, MAX_KV_VALUE_BYTES, MAX_TIME
 from flowmetal.store.operations.table import Operation, arguments_of, data_of, options_of
@@ -103,11 +104,15 @@ def entries(changes: Changes, asker: int, payload: Any) -> Any:
 
 def forget_expired(changes: Changes) -> None:
     """Removes some of the keys whose time is over."""
-    for due, _ in changes.transaction.scan(KV_EXPIRY, stop=u64(changes.now + 1), limit=MAX_EXPIRED):
+    for due, _ in changes.transaction.scan(KV_EXPIRY, stop=u64(changes.now + 1), limit=MAX_EXPIRED, values=False):
         changes.transaction.delete(KV_EXPIRY, due)
-        data = changes.transaction.get(KV, due[8:])
-        if data is not None and _decode(data)[0] == read_u64(due):
-            changes.transaction.delete(KV, due[8:])
+        try:
+            data = changes.transaction.get(KV, due[8:])
+            if data is not None and _decode(data)[0] == read_u64(due):
+                changes.transaction.delete(KV, due[8:])
+        except StoreError as error:
+            if not error.is_damage:
+                raise  # a damaged one stays, for whoever asks for it to be told
 
 
 # ---- what they are made of ---------------------------------------------------------------------------------------
