@@ -65,6 +65,7 @@ from flowmetal.values.numbers import (
 from flowmetal.values.printer import char_text, float_text, print_string, string_text
 from flowmetal.values.records import Instance, Record
 from flowmetal.values.scalars import Char, Duration, Instant, Keyword, Pid, Regex, Symbol, keyword, split_name, symbol
+from flowmetal.values.secrets import Secret, is_secret_name, secret_names, secret_text
 from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
 from flowmetal.values.sequences import (
     assoc,
@@ -155,6 +156,7 @@ __all__ = [
     "Reduced",
     "Regex",
     "Resumption",
+    "Secret",
     "Set",
     "SortedMap",
     "SortedNode",
@@ -207,6 +209,7 @@ __all__ = [
     "is_keyword_text",
     "is_lookup",
     "is_number",
+    "is_secret_name",
     "is_seq",
     "is_seqable",
     "iterate",
@@ -238,6 +241,8 @@ __all__ = [
     "remove_at",
     "replace_at",
     "rest",
+    "secret_names",
+    "secret_text",
     "seq",
     "set_state",
     "settle",

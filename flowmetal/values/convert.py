@@ -1,9 +1,9 @@
 """Values to and from JSON-like Python data, for workers, HTTP and logs.
 
 Going out, keywords become their text, keys that are neither keyword nor string their printed form, instants and
-durations ISO 8601, ratios and decimals strings, bytes base64.  Coming in, mappings become maps whose keys are
-keywords where the text can be one.  Neither direction recurses by more than FAST_DEPTH_MAX levels; nesting deeper
-than DEPTH_MAX is refused, as other programs would not read it.
+durations ISO 8601, ratios and decimals strings, bytes base64, secrets the text of their handle.  Coming in, mappings
+become maps whose keys are keywords where the text can be one.  Neither direction recurses by more than FAST_DEPTH_MAX
+levels; nesting deeper than DEPTH_MAX is refused, as other programs would not read it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from flowmetal.values.numbers import INTEGER_BITS_MAX
 from flowmetal.values.printer import print_string
 from flowmetal.values.records import Instance, Record
 from flowmetal.values.scalars import Char, Duration, Instant, Keyword, Pid, Regex, Symbol, keyword
+from flowmetal.values.secrets import Secret
 from flowmetal.values.seqs import Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
 from flowmetal.values.sorted import SortedMap, SortedSet
@@ -79,6 +80,7 @@ _SCALARS: dict[type, Callable[[Any], Any]] = {
     UUID: str,
     Regex: lambda value: value.pattern,
     Pid: lambda value: value.number,
+    Secret: lambda value: value.text,
 }
 
 _SEQUENCES = frozenset({List, Cons, LazySeq, Range, Vector, VectorSeq, Set, SortedSet})

@@ -18,6 +18,7 @@ from zlib import crc32
 
 from flowmetal.values.base import Value
 from flowmetal.values.scalars import Char, Duration, Instant, Keyword, Pid, Regex, Symbol, mix
+from flowmetal.values.secrets import Secret
 
 _WORD = 0xFFFFFFFFFFFFFFFF
 _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: Fibonacci hashing
@@ -100,6 +101,7 @@ HASHERS: dict[type, Callable[[Any], int]] = {
     Duration: Duration.__hash__,
     Pid: Pid.__hash__,
     Regex: Regex.__hash__,
+    Secret: Secret.__hash__,
 }
 
 

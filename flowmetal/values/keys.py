@@ -18,6 +18,7 @@ from uuid import UUID
 from flowmetal.values.base import Value
 from flowmetal.values.hashing import HASHERS, hash_of
 from flowmetal.values.scalars import Char, Duration, Instant, Pid, Regex, Symbol
+from flowmetal.values.secrets import Secret
 
 
 class Boxed:
@@ -64,7 +65,7 @@ def unkey(key: Any) -> Value:
     return key.value if key.__class__ is Boxed else key
 
 
-_BY_VALUE = frozenset({int, str, bytes, Fraction, UUID, Char, Instant, Duration, Pid, Regex})
+_BY_VALUE = frozenset({int, str, bytes, Fraction, UUID, Char, Instant, Duration, Pid, Regex, Secret})
 
 
 def identical(a: Value, b: Value) -> bool:

@@ -26,6 +26,7 @@ from flowmetal.values.mutable import Cell, Promise, Resumption
 from flowmetal.values.numbers import int_text
 from flowmetal.values.records import Instance, Record
 from flowmetal.values.scalars import Char, Duration, Instant, Keyword, Pid, Regex, Symbol, keyword
+from flowmetal.values.secrets import Secret
 from flowmetal.values.seqs import Cons, LazySeq, List, Range
 from flowmetal.values.sets import Set
 from flowmetal.values.sorted import SortedMap, SortedSet
@@ -122,6 +123,7 @@ _READABLE: dict[type, Callable[[Any], str]] = {
     UUID: lambda value: f'#uuid "{value}"',
     Regex: _regex_text,
     Pid: lambda value: f"#pid {value.number}",
+    Secret: lambda value: value.text if not any(value.parts[::2]) else f"#secret-text {string_text(value.text)}",
     Closure: lambda value: f"#fn {value.function.name}",
     BuiltinFn: lambda value: f"#fn %{value.name}",
     Resumption: lambda value: "#resumption",
@@ -133,6 +135,7 @@ _PLAIN: dict[type, Callable[[Any], str]] = {
     str: lambda value: value,
     Char: lambda value: value.text,
     Regex: lambda value: value.pattern,
+    Secret: lambda value: value.text,
     UUID: str,
 }
 

@@ -37,6 +37,7 @@ from flowmetal.values.scalars import (
     split_name,
     symbol,
 )
+from flowmetal.values.secrets import SECRET_EXT, Secret, read_secret, secret_data
 from flowmetal.values.seqs import EMPTY_LIST
 from flowmetal.values.sets import EMPTY_SET
 from flowmetal.values.sorted import EMPTY_SORTED_MAP, EMPTY_SORTED_SET
@@ -101,6 +102,7 @@ class Ext:
     PID = 11
     BUILTIN = 12
     EMPTY = 13
+    SECRET = SECRET_EXT
 
 
 class ModuleOwner:
@@ -187,6 +189,7 @@ SCALAR_ATOMS: dict[type, Callable[[Any], Any]] = {
     UUID: lambda value: ExtType(Ext.UUID, value.bytes),
     Regex: lambda value: ExtType(Ext.REGEX, value.pattern.encode()),
     Pid: lambda value: ExtType(Ext.PID, _signed(value.number)),
+    Secret: lambda value: ExtType(Ext.SECRET, secret_data(value)),
     BuiltinFn: lambda value: ExtType(Ext.BUILTIN, value.number.to_bytes(4, "big") + value.name.encode()),
 }
 """Class -> the atom of a scalar that msgpack does not have."""
@@ -311,6 +314,7 @@ _EXT_READERS: dict[int, Callable[[bytes], Any]] = {
     Ext.PID: lambda data: Pid(_integer_of(data, 64)),
     Ext.BUILTIN: _builtin,
     Ext.EMPTY: _empty,
+    Ext.SECRET: read_secret,
 }
 
 

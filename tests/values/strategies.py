@@ -22,6 +22,7 @@ from flowmetal.values import (
     Range,
     Record,
     Regex,
+    Secret,
     Set,
     SortedMap,
     SortedSet,
@@ -30,6 +31,7 @@ from flowmetal.values import (
     VectorSeq,
     entry,
     keyword,
+    secret_text,
     with_meta,
 )
 
@@ -63,7 +65,10 @@ READABLE = (
     | st.integers(-(10**20), 10**20).map(Instant)
     | st.integers(-(10**18), 10**18).map(Duration)
 )
-SCALARS = READABLE | st.integers(1, 10**6).map(Pid) | TEXT.map(Regex)
+SECRETS = st.lists(
+    TEXT | st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,5}", fullmatch=True).map(Secret.named), max_size=6
+).map(lambda parts: secret_text([*parts, Secret.named("last")]))
+SCALARS = READABLE | st.integers(1, 10**6).map(Pid) | TEXT.map(Regex) | SECRETS
 TEXT_LONG = st.text("ab", min_size=60, max_size=140)
 
 

@@ -19,6 +19,7 @@ from flowmetal.vm.builtins import (  # noqa: F401 - importing a file registers w
     printing,
     protocols,
     regex,
+    secrets,
     sequences,
     sets,
     strings,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowmetal import lazily
 from flowmetal.lazily import pattern
-from flowmetal.values import Keyword, Map, Vector, fail, is_keyword_text, iterate, keyword, to_python
+from flowmetal.values import Keyword, Map, Secret, Vector, fail, is_keyword_text, iterate, keyword, to_python
 from flowmetal.vm.builtins.check import shown, string, wrong_type
 from flowmetal.vm.builtins.predicates import MAPS, SEQUENCES, SETS
 from flowmetal.vm.builtins.registry import builtin
@@ -156,6 +156,8 @@ def _key_text(key: Any) -> str:
         return key.text
     if key.__class__ is str:
         return key
+    if key.__class__ is Secret:
+        fail("type", f"a secret is no key of JSON: {key.text}", key)
     made = to_python(Map.of(((key, None),)))
     return str(next(iter(made)))
 
@@ -163,6 +165,8 @@ def _key_text(key: Any) -> str:
 def _text_of(value: Any) -> str:
     if value.__class__ is float and not math.isfinite(value):
         fail("argument", f"json/write cannot write {shown(value)}: JSON has no such number")
+    if value.__class__ is Secret:
+        fail("type", f"a secret has no JSON here; {value.text} goes into the :json of a request as it is", value)
     plain = to_python(value)
     if plain.__class__ is dict:
         return write(_value_of(plain, False))

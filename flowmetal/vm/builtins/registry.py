@@ -61,6 +61,7 @@ BLOCKS: dict[str, int] = {
     "protocols": 1800,
     "ordered": 1900,
     "mailbox": 2100,
+    "secrets": 2200,
 }
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from flowmetal.values import Char, Map, Regex, Vector, fail, float_text, int_text, iterate, print_string
+from flowmetal.values import Char, Map, Regex, Secret, Vector, fail, float_text, int_text, iterate, print_string
 from flowmetal.vm.builtins.check import index, integer, shown, string, text, wrong_type
 from flowmetal.vm.builtins.registry import builtin
 
@@ -39,6 +39,7 @@ _ALONE: dict[type, Callable[[Any], str]] = {
     float: _float_alone,
     Decimal: str,
     Regex: lambda value: value.pattern,
+    Secret: lambda value: value.text,
     UUID: str,
 }
 
