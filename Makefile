@@ -68,3 +68,18 @@ docs: env-dev
 
 clean:
 	rm -rf .venv build dist
+
+# make simulate SEED=1 SEEDS=2000  everything under one seed, with programs of a generator
+# make history SEED=1 RUNS=50  what clients of a real store were told, against a model
+# make determinism  the same bytes under every hash seed and Python version
+.PHONY: simulate history determinism
+SEEDS ?= 2000
+RUNS ?= 50
+simulate: env-dev
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --seed $(SEED) --jobs 2
+
+history: env-dev
+	$(BIN)/python -m tests.history --runs $(RUNS) --operations 10000 --seed $(SEED)
+
+determinism: env-dev
+	$(BIN)/python -m tests.determinism --programs 1000 --seed $(SEED)

@@ -185,16 +185,17 @@ class Interpreter:
         seconds = self.config.fallback_seconds
         now = self.store.now()
         trouble = self._trouble.seconds
+        renew_at = None if self._claims.joining else self._claims.renew_at  # an answer wakes, however late it comes
         if trouble > 0:
-            return max(0.0, min(trouble, (self._claims.renew_at - now) / 1e9))
-        for due in (self._next_due, self.functions.next_due, self._claims.renew_at):
+            return trouble if renew_at is None else max(0.0, min(trouble, (renew_at - now) / 1e9))
+        for due in (self._next_due, self.functions.next_due, renew_at):
             if due is not None:
                 seconds = min(seconds, (due - now) / 1e9)
         if self._next_due is not None:
             seconds = min(seconds, CLOCK_SECONDS)
         if self._recover:
             seconds = 0.0
-        if self._queue.was_cut:
+        if self._queue.was_cut and not self._sent:  # the end of a commit wakes as well
             seconds = min(seconds, self._queue.seconds())
         return max(0.0, seconds)
 
