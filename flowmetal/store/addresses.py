@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from flowmetal.store.errors import StoreError
+from flowmetal.store.keys import KeySource
 from flowmetal.store.lmdb_engine import DURABILITIES, LmdbOptions
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -33,6 +34,8 @@ def parse_address(url_or_path: str | Path) -> tuple[Path, LmdbOptions]:
             settings["map_limit"] = int(value)
         elif name == "durability" and value in DURABILITIES:
             settings["durability"] = value
+        elif name in ("key_file", "key_env") and value and "\x00" not in value and "key" not in settings:
+            settings["key"] = KeySource(name.removeprefix("key_"), value)
         elif name == "network" and value == "allow":
             settings["allow_network"] = True
         else:

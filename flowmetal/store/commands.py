@@ -29,6 +29,7 @@ from flowmetal.store.interface import (
     Post,
     PruneLog,
     PutArtifact,
+    Rekey,
     Remove,
     Settle,
     Start,
@@ -66,6 +67,7 @@ _APPLY: dict[type, Callable[[Changes, Any], Any]] = {
     Kill: kill,
     Settle: settle_request,
     Bulk: bulk,
+    Rekey: lambda changes, command: changes.transaction.rekey(command),
 }
 
 

@@ -437,6 +437,20 @@ class Turn:
     texts: Sequence[bytes] = ()  # long strings in entries and checkpoint: those of a process are kept once each
 
 
+@dataclass(frozen=True, slots=True)
+class Rekey:
+    """Changes the keys of an encrypted store -> (the generation of the data key that is written, how many records were
+    written anew, whether the change is over).  S316 for one that is not encrypted.
+
+    "begin" adds a data key, unless a change is under way; "go-on" writes the next records anew, and is given again
+    until it is over; "wrap" puts other wrapped forms of the data keys in the place of those that the client has seen.
+    """
+
+    action: str
+    wrapped: tuple[tuple[int, bytes], ...] = ()  # generation, wrapped data key
+    expected: bytes = b""  # the SHA-256 of the record of the keys
+
+
 Command = (
     PutArtifact
     | Start
@@ -456,6 +470,7 @@ Command = (
     | Kill
     | Settle
     | Bulk
+    | Rekey
 )
 
 # ---- the store -------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ META: Final = _space(
     "msgpack",
     "`about`: [format, engine, store id, made at, CRC-32 of these], not sealed. `seal`, where the store is encrypted "
     "or was of an older format: [sealed up to, [generation, wrapped data key, made at] of each, generation that is "
-    "written, whether some may be plain, renewed up to], sealed and never encrypted. `counter:NAME`: the last pid, the "
+    "written, renewed up to], sealed and never encrypted. `counter:NAME`: the last pid, the "
     "last number of the order of arrival, processes by status. `bulk:NAME`: [digest, done up to, end, at] of an "
     "operation on many processes.",
     of="store",

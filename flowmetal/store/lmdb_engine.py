@@ -239,7 +239,7 @@ class LmdbEngine:
         keys = {
             generation: unwrap(self._key, wrapped, self.id, generation, path) for generation, wrapped, _ in record.keys
         }
-        return Seals(DataCipher(self.id, keys, record.current), record.plain_too)
+        return Seals(DataCipher(self.id, keys, record.current))
 
     def opener(self, transaction: Any) -> Seals | Unsealed:
         """What opens the records as a transaction sees them, where not all of them are sealed yet."""
@@ -277,6 +277,8 @@ class LmdbEngine:
                 self.environment = self._open(readonly=False)
                 self.handles = self._open_handles()
                 self.environment.reader_check()
+                with self.environment.begin() as transaction:
+                    self.seals = self._seals_of(decode_seal(transaction.get(SEAL, None, self.handles[META])))
             except OSError as error:
                 raise open_error(self.path, error) from error
             except lmdb.Error as error:
@@ -327,6 +329,17 @@ class LmdbEngine:
             raise MapFull from error
         except lmdb.TxnFullError as error:
             raise TransactionFull from error
+        finally:
+            self._leave()
+
+    def copy(self, folder: Path) -> None:
+        """Copies what is committed now into a folder, without free pages.  Others go on writing; what they free is kept
+        until the copy is made."""
+        self._enter()
+        try:
+            self.environment.copy(str(folder), compact=True)
+        except lmdb.Error as error:
+            raise self.commit_error(error) from error
         finally:
             self._leave()
 

@@ -28,6 +28,8 @@ ENGINE = "lmdb 0.9"
 LIB_VERSION = 0
 DATA_FILE = "data.mdb"
 INTERPRETERS_FOLDER = "interpreters"
+#: Says of a folder that it is a backup, which is read and not written.
+BACKUP_FILE = "backup.json"
 
 #: File systems whose locks or mapped files are not those of one machine.
 NETWORK_FILE_SYSTEMS = frozenset(
@@ -42,6 +44,9 @@ STALE_CREATION_SECONDS = 3600
 #: A disk with less free space than this is taken for full when a write to it was cut short.
 NEARLY_NO_SPACE = 16 << 20
 PROBE_BYTES = 1 << 20
+
+#: Damaged pages that are listed.
+MAX_PAGE_FINDINGS = 100
 
 _MAGIC = 0xBEEFC0DE
 _DATA_VERSION = 1
@@ -111,15 +116,15 @@ def make_store(path: Path) -> None:
         finally:
             environment.close()
         (temporary / "lock.mdb").unlink(missing_ok=True)
-        _sync(temporary / DATA_FILE)
-        _sync(temporary)
+        sync(temporary / DATA_FILE)
+        sync(temporary)
         try:
             os.rename(temporary, path)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not (path / DATA_FILE).exists():
                 raise
         for folder in (path.parent, *(parent.parent for parent in missing)):
-            _sync(folder)
+            sync(folder)
     except lmdb.Error as error:
         raise StoreError("S111", path=str(path), reason=str(error)) from error
     finally:
@@ -135,7 +140,8 @@ def _remove_stale_creations(path: Path) -> None:
             continue
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Has the system write a file, or the entries of a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -230,6 +236,18 @@ def _wrong_with(path: Path) -> str:
         except (lmdb_verify.VerifyError, OSError) as error:
             return str(error)
     return ""
+
+
+def page_damage(folder: Path) -> list[str]:
+    """What is wrong with the pages of a store that nobody writes.  A walk in Python, which no page can end."""
+    try:
+        check_data_file(folder)
+        found = lmdb_verify.verify(  # type: ignore[no-untyped-call]
+            str(folder)
+        )
+    except (StoreError, lmdb_verify.VerifyError, OSError) as error:
+        return [str(error)]
+    return [str(one) for one in found][:MAX_PAGE_FINDINGS]
 
 
 def _read_meta(data: bytes) -> tuple[tuple[int, int], str]:

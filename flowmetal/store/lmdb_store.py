@@ -28,6 +28,7 @@ from flowmetal.store.futures import make_future, settle
 from flowmetal.store.interface import Command, Hint, Join, Leave
 from flowmetal.store.link import Batch, Link
 from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
+from flowmetal.store.lmdb_files import BACKUP_FILE
 from flowmetal.store.owner_lock import InterpreterLocks, OwnerInfo, OwnerLock, process_start_time
 from flowmetal.store.resealing import seal_older
 from flowmetal.store.server import OwnerServer, remove_left_socket
@@ -187,6 +188,9 @@ class LmdbStore(StoreReads):
 
     def _own(self) -> None:
         """Begins to commit.  The owner's lock is held."""
+        if (self.path / BACKUP_FILE).exists():
+            self._owner_lock.release()
+            raise StoreError("S317", path=str(self.path))
         last = self._owner_lock.read_info()
         if last is not None:
             remove_left_socket(last.socket)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import lmdb
 
 from flowmetal.store.errors import StoreError
+from flowmetal.store.interface import Rekey
 from flowmetal.store.layout import META
+from flowmetal.store.rekeying import Rekeyed, rekey
 from flowmetal.store.sealing import TRAILER_BYTES, UNSEALED, Items, Seals
 from flowmetal.store.sealing import damaged as damaged_record
 
@@ -166,6 +168,19 @@ class LmdbTransaction:
             self.writes += 1
             return True
         return False
+
+    def rekey(self, command: Rekey) -> Rekeyed:
+        """See WriteTransaction."""
+        return rekey(self._engine, self, command)
+
+    def learn_keys(self) -> None:
+        """Reads the data keys again, as the store has them; S313 where this process cannot unwrap them."""
+        self._engine.learn_keys(self._transaction)
+
+    @property
+    def generation(self) -> int:
+        """The data key that this transaction writes with; 0: none."""
+        return 0 if self._seals.cipher is None else self._seals.cipher.current
 
     # ---- what is stored, for those who seal and scrub ----------------------------------------------------------------
 

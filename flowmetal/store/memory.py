@@ -21,7 +21,7 @@ from flowmetal.store.codec import encode_about
 from flowmetal.store.commands import apply_all
 from flowmetal.store.errors import StoreError
 from flowmetal.store.futures import failed_future, make_future, settle
-from flowmetal.store.interface import Command, Hint
+from flowmetal.store.interface import Command, Hint, Rekey
 from flowmetal.store.layout import FORMAT, META, SPACE_NAMES
 from flowmetal.store.sorted_table import SortedTable
 from flowmetal.store.store_reads import StoreReads
@@ -99,6 +99,10 @@ class MemoryTransaction:
         self._undo.append((table, key, old))
         self.writes += 1
         return True
+
+    def rekey(self, command: Rekey) -> tuple[int, int, bool]:
+        """See WriteTransaction."""
+        raise StoreError("S316", path="memory:", reason="what is in memory is not encrypted")
 
     def roll_back(self) -> None:
         """Takes all writes back."""

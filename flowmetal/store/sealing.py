@@ -75,14 +75,13 @@ def printable(key: bytes) -> str:
 class Seals:
     """Seals values and opens what is stored, without encryption or with it.
 
-    `plain_too`: whether records that are not encrypted are accepted beside a cipher, while a store is being encrypted.
+    Of a store that is encrypted all records are: one that is not was put there by somebody without its key.
     """
 
-    __slots__ = ("cipher", "plain_too")
+    __slots__ = ("cipher",)
 
-    def __init__(self, cipher: Cipher | None = None, plain_too: bool = True) -> None:
+    def __init__(self, cipher: Cipher | None = None) -> None:
         self.cipher = cipher
-        self.plain_too = plain_too
 
     def seal(self, space: str, key: bytes, value: bytes) -> bytes:
         """What is stored for a value."""
@@ -110,7 +109,7 @@ class Seals:
             raise damaged(space, key, "its checksum is wrong")
         kind = stored[-TRAILER_BYTES]
         if not kind:
-            if not self.plain_too:
+            if self.cipher is not None:
                 raise damaged(space, key, "it is not encrypted, and all records of this store are")
             return stored[:-TRAILER_BYTES]
         if self.cipher is None:
@@ -119,11 +118,11 @@ class Seals:
 
     def open_all(self, space: str, items: Items) -> Items:
         """open() for many."""
-        seed, plain_too = _SEEDS[space], self.plain_too
+        seed, plain = _SEEDS[space], self.cipher is None
         found = []
         for key, stored in items:
             # Written out for what is not encrypted: there may be a hundred thousand.
-            if plain_too and stored[-TRAILER_BYTES:-4] == b"\x00" and crc32(stored, crc32(key, seed)) == _RESIDUE:
+            if plain and stored[-TRAILER_BYTES:-4] == b"\x00" and crc32(stored, crc32(key, seed)) == _RESIDUE:
                 found.append((key, stored[:-TRAILER_BYTES]))
             else:
                 found.append((key, self.open(space, key, stored)))
@@ -160,15 +159,13 @@ class SealRecord:
     """The record `seal` of `meta`: how far sealing is.  A store that never had one is sealed, and not encrypted.
 
     `done`: the place up to which an older store has been sealed, while that goes on.  `keys`: [generation, wrapped data
-    key, made at] of each; `current`: the generation that is written, 0 for none; `plain_too`: records that are not
-    encrypted may be left; `renewed`: how far the records of other generations have been written anew, while that goes
-    on.
+    key, made at] of each; `current`: the generation that is written, 0 for none; `renewed`: how far the records of
+    other generations have been written anew, while that goes on.
     """
 
     done: tuple[str, bytes] | None = None
     keys: tuple[tuple[int, bytes, int], ...] = ()
     current: int = 0
-    plain_too: bool = True
     renewed: tuple[str, bytes] | None = None
 
     @property
@@ -179,7 +176,7 @@ class SealRecord:
 
 def encode_seal(record: SealRecord) -> bytes:
     """The stored record."""
-    fields = (record.done, record.keys, record.current, record.plain_too, record.renewed)
+    fields = (record.done, record.keys, record.current, record.renewed)
     return Seals().seal(META, SEAL, msgpack.packb(fields))
 
 
@@ -189,10 +186,8 @@ def decode_seal(stored: bytes | None) -> SealRecord:
         return SealRecord()
     try:
         fields = msgpack.unpackb(Seals().open(META, SEAL, stored), use_list=False)
-        done, keys, current, plain_too, renewed = fields
-        return SealRecord(
-            _place(done), tuple(tuple(key) for key in keys), int(current), bool(plain_too), _place(renewed)
-        )
+        done, keys, current, renewed = fields
+        return SealRecord(_place(done), tuple(tuple(key) for key in keys), int(current), _place(renewed))
     except (TypeError, ValueError, KeyError) as error:
         raise damaged(META, SEAL, str(error)) from error
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from flowmetal.store.interface import Rekey
+
 
 class ReadTransaction(Protocol):
     """One committed state (or, within a write transaction, that state with the writes so far)."""
@@ -51,3 +53,6 @@ class WriteTransaction(ReadTransaction, Protocol):
 
     def delete(self, space: str, key: bytes) -> bool:
         """False where there was no such key."""
+
+    def rekey(self, command: Rekey) -> tuple[int, int, bool]:
+        """The command Rekey, which is about how values are stored."""

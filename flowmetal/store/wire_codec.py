@@ -32,6 +32,7 @@ from flowmetal.store.interface import (
     Post,
     PruneLog,
     PutArtifact,
+    Rekey,
     Remove,
     Request,
     Settle,
@@ -60,7 +61,7 @@ GOODBYE = 15  # reason: the owner does not talk to this client
 
 _COMMANDS: tuple[type, ...] = (
     PutArtifact, Start, Post, Deliver, Take, Extend, Complete, Join, Leave, Fire, Turn,
-    Remove, PruneLog, ForgetArtifacts, Operate, Kill, Settle, Bulk,
+    Remove, PruneLog, ForgetArtifacts, Operate, Kill, Settle, Bulk, Rekey,
 )  # fmt: skip
 _TAGS = {kind: tag for tag, kind in enumerate(_COMMANDS, 1)}
 _KINDS = dict(enumerate(_COMMANDS, 1))

@@ -74,7 +74,7 @@ def test_what_is_sealed_opens_and_nothing_else_does() -> None:
 
 
 def test_the_seal_record() -> None:
-    record = SealRecord(("states", b"k"), ((3, b"wrapped", 5),), 3, False, ("log", b""))
+    record = SealRecord(("states", b"k"), ((3, b"wrapped", 5),), 3, ("log", b""))
     assert decode_seal(encode_seal(record)) == record
     assert decode_seal(None) == SealRecord()
     assert code_of(lambda: decode_seal(encode_seal(record)[:-1] + b"\x00")) == "S310"

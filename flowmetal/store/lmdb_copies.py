@@ -1,0 +1,251 @@
+"""Copies of a store: a backup of one that runs, a store made of a backup, and an encrypted store made of a plain one.
+
+Each is made in a temporary folder next to its place, looked through, synced, and only then renamed into place: what is
+there under its name is whole.  Nothing is overwritten.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+
+from flowmetal.dataclass import dataclass, replace
+from flowmetal.store.claims import fresh_epoch
+from flowmetal.store.codec import decode_partition, encode_about, encode_partition
+from flowmetal.store.encryption import DataCipher, new_data_key, unwrap, wrap
+from flowmetal.store.errors import StoreError
+from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
+from flowmetal.store.keys import KeySource
+from flowmetal.store.layout import FORMAT, INTERPRETERS, META, PARTITIONS, SPACE_NAMES, u16
+from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
+from flowmetal.store.lmdb_files import (
+    BACKUP_FILE,
+    DATA_FILE,
+    ENGINE,
+    INTERPRETERS_FOLDER,
+    LIB_VERSION,
+    open_error,
+    sync,
+)
+from flowmetal.store.lmdb_transaction import LmdbTransaction
+from flowmetal.store.owner_lock import OwnerLock
+from flowmetal.store.resealing import seal_older
+from flowmetal.store.scrub import PAGE_BYTES, PAGE_RECORDS, Report
+from flowmetal.store.scrubbing import is_in_use, scrub_store
+from flowmetal.store.sealing import ABOUT, SEAL, SealRecord, Seals, encode_seal
+
+LOCK_FILE = "lock.mdb"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What came of it: the store's id, what was looked through, and how long it took."""
+
+    path: str
+    store: str
+    report: Report
+    bytes: int
+    seconds: float
+
+
+# ---- backup ----------------------------------------------------------------------------------------------------------
+
+
+def backup(path: Path, options: LmdbOptions, place: Path) -> Copied:
+    """Makes a backup of a store, which may run meanwhile: the state of one moment, without what is free in the file.
+
+    S318 where something is at its place, S319 where the store has damage.
+    """
+    began = time.monotonic()
+    with _made(place, "backing-up") as folder:
+        engine = LmdbEngine(path, options, create=False)
+        try:
+            engine.copy(folder)
+            facts = {"store": engine.id, "made_at": time.time_ns(), "format": FORMAT, "engine": ENGINE}
+        finally:
+            engine.close()
+        report = _looked_through(folder, options, path)
+        (folder / BACKUP_FILE).write_text(json.dumps({**facts, "records": report.records}) + "\n")
+        size = (folder / DATA_FILE).stat().st_size
+    return Copied(str(place), str(facts["store"]), report, size, time.monotonic() - began)
+
+
+def restore(path: Path, options: LmdbOptions, place: Path) -> Copied:
+    """Makes a store of a backup.  It has the id of the one that was copied, so that idempotency keys stay the same, and
+    epochs beyond all that were given: an interpreter that held a claim of the old store can write nothing.
+
+    S101 where there is no backup, S318 where something is at its place, S319 where the backup has damage.
+    """
+    began = time.monotonic()
+    if not (path / DATA_FILE).is_file():
+        raise StoreError("S101", path=str(path))
+    with _made(place, "restoring") as folder:
+        try:
+            shutil.copyfile(path / DATA_FILE, folder / DATA_FILE)
+        except OSError as error:
+            raise open_error(path, error) from error
+        report = _looked_through(folder, options, path)
+        engine = LmdbEngine(folder, options, create=False)
+        try:
+            engine.become_writer()
+            seal_older(engine)
+            with engine.writing() as transaction:
+                _raise_epochs(transaction)
+                transaction.commit()
+            store_id = engine.id
+        except lmdb.Error as error:
+            raise engine.error(error) from error
+        finally:
+            engine.close()
+        size = (folder / DATA_FILE).stat().st_size
+    return Copied(str(place), store_id, report, size, time.monotonic() - began)
+
+
+def _raise_epochs(transaction: LmdbTransaction) -> None:
+    """Takes the claims of all interpreters, which belong to another life of the store."""
+    newest = fresh_epoch(time.time_ns())
+    for partition in range(PARTITION_COUNT):
+        stored = transaction.get(PARTITIONS, u16(partition))
+        epoch = 0 if stored is None else decode_partition(stored)[1]
+        transaction.put(PARTITIONS, u16(partition), encode_partition("", max(newest, epoch + 1)))
+    for key, _ in transaction.scan(INTERPRETERS, values=False):
+        transaction.delete(INTERPRETERS, key)
+
+
+def _looked_through(folder: Path, options: LmdbOptions, source: Path) -> Report:
+    """The report of a copy without damage; S319 for one with some."""
+    report = scrub_store(folder, replace(options, allow_network=True), pages=True)
+    if report.found:
+        first = report.findings[0]
+        reason = " ".join(part for part in (first.space, first.key, first.reason) if part)
+        raise StoreError("S319", what=str(source), path=str(source), reason=reason)
+    return report
+
+
+@contextmanager
+def _made(place: Path, what: str) -> Iterator[Path]:
+    """A temporary folder that becomes `place` at the end, and is removed where something goes wrong."""
+    try:
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+            raise StoreError("S318", path=str(place))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        folder = place.parent / f".{place.name}.{what}-{uuid.uuid4().hex[:12]}"
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise open_error(place, error) from error
+    try:
+        (folder / INTERPRETERS_FOLDER).mkdir(mode=0o700)
+        yield folder
+        (folder / LOCK_FILE).unlink(missing_ok=True)
+        for made in (*(one for one in folder.iterdir() if one.is_file()), folder):
+            sync(made)
+        os.rename(folder, place)
+        sync(place.parent)
+    except OSError as error:
+        if place.exists() and folder.exists():
+            raise StoreError("S318", path=str(place)) from error
+        raise open_error(place, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# ---- encryption ------------------------------------------------------------------------------------------------------
+
+
+def encrypt(path: Path, options: LmdbOptions, source: KeySource) -> Copied:
+    """Encrypts a store that nobody uses: all records are written into a new file, which then takes the place of the
+    old one, so that nothing of them is left in a page that is free.  S320 where somebody uses it."""
+    began = time.monotonic()
+    key = source.fetch()
+    lock = OwnerLock(path)
+    if not (path / DATA_FILE).is_file():
+        raise StoreError("S101", path=str(path))
+    if (path / BACKUP_FILE).exists():
+        raise StoreError("S317", path=str(path))
+    if not lock.try_acquire():
+        raise StoreError("S320", path=str(path), pid=max(0, is_in_use(path)))
+    folder = path / f".encrypting-{uuid.uuid4().hex[:12]}"
+    try:
+        _refuse_readers(path)
+        engine = LmdbEngine(path, replace(options, key=None), create=False)
+        try:
+            if engine.seals.cipher is not None:
+                raise StoreError("S316", path=str(path), reason="it is encrypted already")
+            engine.become_writer()
+            seal_older(engine)
+            folder.mkdir(mode=0o700)
+            _write_encrypted(engine, folder, key)
+            store_id = engine.id
+        finally:
+            engine.close()
+        report = _looked_through(folder, replace(options, key=source), path)
+        _refuse_readers(path)
+        os.rename(folder / DATA_FILE, path / DATA_FILE)
+        sync(path)
+    except lmdb.Error as error:
+        raise StoreError("S111", path=str(path), reason=str(error)) from error
+    except OSError as error:
+        raise open_error(path, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+    return Copied(str(path), store_id, report, (path / DATA_FILE).stat().st_size, time.monotonic() - began)
+
+
+def _refuse_readers(path: Path) -> None:
+    """S320 where a process has the store open: it would go on reading the old file.  LMDB holds a lock for that."""
+    try:
+        with (path / LOCK_FILE).open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError("S320", path=str(path), pid="that reads it") from error
+
+
+def _write_encrypted(engine: LmdbEngine, folder: Path, key: bytes) -> None:
+    data_key, generation = new_data_key(), 1
+    seals = Seals(DataCipher(engine.id, {generation: data_key}, generation))
+    keys = ((generation, wrap(key, data_key, engine.id, generation), time.time_ns()),)
+    size = 2 * (engine.path / DATA_FILE).stat().st_size + (64 << 20)
+    target = lmdb.open(
+        str(folder), map_size=size, max_dbs=len(SPACE_NAMES) + 8, mode=0o600, lib_version=LIB_VERSION, sync=False
+    )
+    try:
+        handles = {name: target.open_db(name.encode()) for name in SPACE_NAMES}
+        for space in SPACE_NAMES:
+            start = b""
+            while True:
+                with engine.reading() as transaction:
+                    items = transaction.stored(space, start, PAGE_RECORDS, PAGE_BYTES)
+                    sealed = [(at, seals.seal(space, at, transaction.open_stored(space, at, it))) for at, it in items]
+                if not items:
+                    break
+                with target.begin(write=True) as into:
+                    into.cursor(handles[space]).putmulti(sealed, append=space != META)
+                start = items[-1][0] + b"\x00"
+        with target.begin(write=True) as into:
+            into.put(ABOUT, encode_about(FORMAT, ENGINE, engine.id, engine.made_at), db=handles[META])
+            into.put(SEAL, encode_seal(SealRecord(keys=keys, current=generation)), db=handles[META])
+        target.sync(True)
+    finally:
+        target.close()
+    sync(folder / DATA_FILE)
+
+
+def wrapped_anew(record: SealRecord, open_key: bytes, key: bytes, store_id: str, path: str) -> list[tuple[int, bytes]]:
+    """The data keys of a store wrapped by another key.  S313 where `open_key` does not wrap them."""
+    found = []
+    for generation, wrapped, _ in record.keys:
+        data_key = unwrap(open_key, wrapped, store_id, generation, path)
+        found.append((generation, wrap(key, data_key, store_id, generation)))
+    return found
