@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowmetal.cli import common, evaluating, keeping, prompting, queueing, schedules, steering
+from flowmetal.cli import common, evaluating, keeping, prompting, queueing, schedules, steering, storing
 
 if TYPE_CHECKING:
     from flowmetal.client.base import Client
@@ -41,6 +41,7 @@ schedules.register(app)
 keeping.register(app)
 queueing.register(app)
 steering.register(app)
+storing.register(app)
 
 DEFAULT_STORE = "./flowmetal-store"
 
@@ -67,8 +68,11 @@ Arguments = Annotated[list[str] | None, typer.Option("--arg", "-a", help="An arg
 
 def open_client(store: str, *, create: bool = False) -> Client:
     """A client of a store folder or a server.  A mistyped path is S101, except where a store is `create`d."""
+    from flowmetal.cli.settings import use_settings_key
     from flowmetal.client import connect
 
+    if not is_url(store):
+        use_settings_key()
     return connect(store, create=create)
 
 
@@ -81,10 +85,12 @@ def open_folder(store: str) -> AbstractContextManager[Store]:
     """The store itself, for what the HTTP API does not offer; closed at the end of a `with`."""
     from contextlib import closing
 
+    from flowmetal.cli.settings import use_settings_key
     from flowmetal.store import open_store
 
     if is_url(store):
         common.usage("U109", url=store)
+    use_settings_key()
     return closing(open_store(store, create=False))
 
 

@@ -128,10 +128,12 @@ def plain_ps(arguments: Sequence[str]) -> Listing | None:
 
 def list_folder(asked: Listing) -> int:
     """`ps` of a store's folder."""
+    from flowmetal.cli.settings import use_settings_key
     from flowmetal.client.info import info_of
     from flowmetal.store.reader import StoreReader
 
     where = asked.filters.where()
+    use_settings_key()
     store = StoreReader(asked.store)
     try:
         if asked.count:

@@ -31,7 +31,7 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
     stop = threading.Event()
     with signals(lambda number, frame: stop.set()):
         settings = _settings(config, host, port)
-        store = open_store(url)
+        store = open_store(url, key=settings.store.key)
         try:
             durability = store.stats().get("durability", "in memory")
             tell = log.info if durability == "every-commit" else log.warning

@@ -19,6 +19,9 @@
     concurrency = 4
     rate = "100/1m"
 
+    [store]
+    key = {file = "/etc/flowmetal/store.key"}   # or {env = "NAME"}, {command = ["kms", "get", "flowmetal"]}
+
 Secrets never stand in the file.  What is not known is refused.
 """
 
@@ -52,9 +55,10 @@ from flowmetal.engine.retention import Retention
 from flowmetal.server.limit_settings import read_limits
 from flowmetal.server.retention_settings import read_retention
 from flowmetal.server.schedule_settings import read_schedules
+from flowmetal.store.keys import KeySource, key_setting
 
 #: Tables of flowmetal.toml that belong to others.
-OTHER_SECTIONS = ("project", "dependencies", "store", "interpreter")
+OTHER_SECTIONS = ("project", "dependencies", "interpreter")
 
 #: Hosts that the machine itself reaches alone.
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -75,6 +79,13 @@ class ServeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """[store]."""
+
+    key: KeySource | None = None  # where the key of an encrypted store comes from
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """All of it."""
 
@@ -85,6 +96,7 @@ class ServerConfig:
     retention: Retention = field(default_factory=Retention)
     limits: AllLimits = field(default_factory=AllLimits)
     queues: Mapping[str, QueueSettings] = field(default_factory=dict)
+    store: StoreSettings = field(default_factory=StoreSettings)
 
     @property
     def callbacks(self) -> CallbackSettings:
@@ -116,7 +128,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
 
     FlowmetalError H201 (not known), H202 (wrong), H204 (endpoint without signatures).
     """
-    ours = ("serve", "http", "endpoints", "queues", "retention", "limits", "schedules")
+    ours = ("serve", "http", "endpoints", "queues", "retention", "limits", "schedules", "store")
     known(document, (*ours, *others), "flowmetal.toml")
     serve = read_table(ServeSettings, document.get("serve", {}), "[serve]")
     if not 0 <= serve.port < 65536:
@@ -132,7 +144,21 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
         retention=read_retention(document.get("retention", {})),
         limits=read_limits(document.get("limits", {})),
         queues=read_queues(document.get("queues", {})),
+        store=read_store(document.get("store", {})),
     )
+
+
+def read_store(table: Any) -> StoreSettings:
+    """[store]; FlowmetalError H201, H202."""
+    if not isinstance(table, Mapping):
+        raise bad("store", "flowmetal.toml", table, "a table")
+    known(table, ("key",), "[store]")
+    if "key" not in table:
+        return StoreSettings()
+    source = key_setting(table["key"])
+    if source is None:
+        raise bad("key", "[store]", table["key"], "{file = PATH}, {env = NAME} or {command = [WORD, ...]}")
+    return StoreSettings(source)
 
 
 def load_config(path: str | Path, others: Iterable[str] = OTHER_SECTIONS) -> ServerConfig:

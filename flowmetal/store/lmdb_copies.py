@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lmdb
 
@@ -38,10 +39,11 @@ from flowmetal.store.lmdb_files import (
 )
 from flowmetal.store.lmdb_transaction import LmdbTransaction
 from flowmetal.store.owner_lock import OwnerLock
+from flowmetal.store.rekeying import digest_of
 from flowmetal.store.resealing import seal_older
 from flowmetal.store.scrub import PAGE_BYTES, PAGE_RECORDS, Report
 from flowmetal.store.scrubbing import is_in_use, scrub_store
-from flowmetal.store.sealing import ABOUT, SEAL, SealRecord, Seals, encode_seal
+from flowmetal.store.sealing import ABOUT, SEAL, SealRecord, Seals, decode_seal, encode_seal
 
 LOCK_FILE = "lock.mdb"
 
@@ -242,10 +244,17 @@ def _write_encrypted(engine: LmdbEngine, folder: Path, key: bytes) -> None:
     sync(folder / DATA_FILE)
 
 
-def wrapped_anew(record: SealRecord, open_key: bytes, key: bytes, store_id: str, path: str) -> list[tuple[int, bytes]]:
-    """The data keys of a store wrapped by another key.  S313 where `open_key` does not wrap them."""
+def wrapped_anew(store: Any, key: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+    """The data keys of an open store wrapped by another key, and the digest of what they were.  S316 for a store that
+    is not encrypted."""
+    engine: LmdbEngine = store.store.engine
+    with engine.reading() as transaction:
+        stored = transaction.get_meta(SEAL)
+    record = decode_seal(stored)
+    if not record.keys or engine.wrapping_key is None:
+        raise StoreError("S316", path=str(engine.path), reason="it is not encrypted")
     found = []
     for generation, wrapped, _ in record.keys:
-        data_key = unwrap(open_key, wrapped, store_id, generation, path)
-        found.append((generation, wrap(key, data_key, store_id, generation)))
-    return found
+        data_key = unwrap(engine.wrapping_key, wrapped, engine.id, generation, str(engine.path))
+        found.append((generation, wrap(key, data_key, engine.id, generation)))
+    return found, digest_of(stored)

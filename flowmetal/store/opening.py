@@ -18,7 +18,7 @@ from flowmetal.store.failpoint import fail_point
 from flowmetal.store.futures import failed_future
 from flowmetal.store.interface import Command, Hint, Store
 from flowmetal.store.keys import KeySource
-from flowmetal.store.lmdb_engine import is_weaker
+from flowmetal.store.lmdb_engine import LmdbOptions, is_weaker
 from flowmetal.store.lmdb_store import LmdbStore
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.store_reads import StoreReads
@@ -31,19 +31,21 @@ def open_store(
     create: bool = True,
     clock: Callable[[], int] | None = None,
     key: KeySource | None = None,
+    options: LmdbOptions | None = None,
 ) -> Store:
     """Opens `lmdb:///path`, a plain path (the same), or `memory:` (a new store that lives as long as the object).
 
-    `create` makes the store where there is none.  `clock` gives the time in ns, for tests; without it a
-    SteadyClock does.  Settings follow the path of an `lmdb:` address: `?map_limit=BYTES&network=allow`, and
-    `durability=` with what a power failure may cost (DURABILITIES), `key_file=` or `key_env=` with where the key of an
-    encrypted store comes from, unless `key` says that; those of the first opening in a process count, and
+    `create` makes the store where there is none.  `clock` gives the time in ns, for tests; without it a SteadyClock
+    does.  Settings follow the path of an `lmdb:` address: `?map_limit=BYTES&network=allow`, `durability=` with what a
+    power failure may cost (DURABILITIES), `key_file=` or `key_env=` with where the key of an encrypted store comes
+    from, unless `key` says that; `options` stand for all of them.  Those of the first opening in a process count, and
     its clock, but S117 where a later one asks for a safer durability.
-    StoreError with an S1xx code where it cannot be opened.
+    StoreError with an S1xx or S3xx code where it cannot be opened.
     """
     if isinstance(url_or_path, str) and url_or_path == "memory:":
         return MemoryStore(clock)
-    path, options = parse_address(url_or_path)
+    path, said = parse_address(url_or_path)
+    options = options or said
     if key is not None and options.key is None:
         options = replace(options, key=key)
     with _shared_lock:

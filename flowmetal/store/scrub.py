@@ -10,6 +10,7 @@ A damaged page of LMDB itself may end whoever reads it: scrubbing.py has this do
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flowmetal.dataclass import dataclass, field
 from flowmetal.store import checking
@@ -45,10 +46,11 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What a scrub found.  `plain` records are not encrypted; `unsealed` ones are of an older format."""
+    """What a scrub found.  `size` is in bytes; `plain` records are not encrypted; `unsealed` ones are of an older
+    format."""
 
     records: int = 0
-    bytes: int = 0
+    size: int = 0
     plain: int = 0
     encrypted: int = 0
     unsealed: int = 0
@@ -56,11 +58,21 @@ class Report:
     found: int = 0
     findings: list[Finding] = field(default_factory=list)
 
+    def document(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        counts = {name: getattr(self, name) for name in _COUNTS}
+        findings = [{name: getattr(one, name) for name in _FACTS} for one in self.findings]
+        return {**counts, "findings": findings}
+
     def add(self, kind: str, space: str, key: bytes, reason: str, means: str) -> None:
         """Notes a finding."""
         self.found += 1
         if len(self.findings) < MAX_FINDINGS:
             self.findings.append(Finding(kind, space, printable(key) if key else "", reason, means))
+
+
+_COUNTS = ("records", "size", "plain", "encrypted", "unsealed", "processes", "found")
+_FACTS = ("kind", "space", "key", "reason", "means")
 
 
 def scrub(engine: LmdbEngine, report: Report, progress: Callable[[str, bytes], None]) -> None:
@@ -90,7 +102,7 @@ def _look(
     engine: LmdbEngine, transaction: LmdbTransaction, space: str, key: bytes, stored: bytes, report: Report
 ) -> None:
     report.records += 1
-    report.bytes += len(stored)
+    report.size += len(stored)
     try:
         value = transaction.open_stored(space, key, stored)
     except StoreError as error:

@@ -15,14 +15,13 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from flowmetal.store.errors import StoreError
 from flowmetal.store.keys import KeySource, find_source
 from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
-from flowmetal.store.lmdb_files import page_damage
+from flowmetal.store.lmdb_files import BACKUP_FILE, page_damage
 from flowmetal.store.owner_lock import OwnerLock
 from flowmetal.store.scrub import PAGE, Finding, Report, scrub
 
@@ -47,7 +46,7 @@ def scrub_store(path: Path, options: LmdbOptions, *, pages: bool | None = None) 
     StoreError where it cannot be opened at all.
     """
     if pages is None:
-        pages = not is_in_use(path)
+        pages = (path / BACKUP_FILE).exists() or not is_in_use(path)
     source = find_source(options.key)
     task = {
         "path": str(path),
@@ -143,7 +142,7 @@ def _work(task: dict[str, Any]) -> None:
         if not report.found:
             raise
         report.add(PAGE, "", b"", str(error), "not all of it was read; restore a backup")
-    _say({"report": asdict(report)})
+    _say({"report": report.document()})
 
 
 def main() -> None:

@@ -80,7 +80,7 @@ def test_the_seal_record() -> None:
     assert code_of(lambda: decode_seal(encode_seal(record)[:-1] + b"\x00")) == "S310"
 
 
-def small_store(path: Path, count: int = 6) -> Store:
+def make_store(path: Path, count: int = 6) -> Store:
     store = open_store(path)
     starts = [Start("f", b"", name="p", id=f"id{number}") for number in range(count)]
     store.submit([PutArtifact(HASH, b"code", "p"), *starts, Join("me", 60_000)]).result(60)
@@ -89,7 +89,7 @@ def small_store(path: Path, count: int = 6) -> Store:
 
 def test_one_damaged_process_hurts_no_other(tmp_path: Path) -> None:
     path = tmp_path / "store"
-    store = small_store(path)
+    store = make_store(path)
     store.submit([Post(pid, "message", b"m") for pid in range(1, 7)]).result(60)  # so that each has a state
     store.close()
     with Raw(path) as raw:
@@ -143,7 +143,7 @@ def test_a_damaged_mark_timer_or_place_in_a_queue_stops_only_its_own(tmp_path: P
 
 def test_the_claims_survive_damage_with_greater_epochs(tmp_path: Path) -> None:
     path = tmp_path / "store"
-    store = small_store(path)
+    store = make_store(path)
     before = store.submit([Join("me", 60_000)]).result(60)[0].epochs
     store.close()
     with Raw(path) as raw:
@@ -173,7 +173,7 @@ def unsealed(path: Path, format: int = 3) -> None:
 
 def test_a_store_without_seals_is_sealed_by_its_owner_and_read_by_others(tmp_path: Path) -> None:
     path = tmp_path / "store"
-    small_store(path, count=CHUNK_RECORDS).close()
+    make_store(path, count=CHUNK_RECORDS).close()
     unsealed(path)
     reader = StoreReader(str(path))
     assert [record.pid for record in reader.processes(limit=3)] == [1, 2, 3]
@@ -196,7 +196,7 @@ def test_a_store_without_seals_is_sealed_by_its_owner_and_read_by_others(tmp_pat
 
 def test_sealing_goes_on_after_a_crash_and_readers_see_through_it(tmp_path: Path) -> None:
     path = tmp_path / "store"
-    small_store(path).close()
+    make_store(path).close()
     unsealed(path)
     with Raw(path) as raw:  # as a process leaves it that was killed between two transactions
         raw.put(META, b"about", encode_about(4, ENGINE, "id", 5))

@@ -188,6 +188,19 @@ CODES: dict[str, Entry] = {
         "From another machine use a tunnel: `ssh -L 7888:127.0.0.1:7888 machine`.",
         "Whoever reaches an nREPL port can run any code with your rights, and the protocol has no password.",
     ),
+    # Stores: U190 to U199.
+    "U190": Entry(
+        "no such action",
+        "There is no `flowvm store {action}`.",
+        "One of: {actions}.",
+        "",
+    ),
+    "U191": Entry(
+        "no key named",
+        "`flowvm store {what}` needs a key, and none was named.",
+        "Make one with `flowvm store key > FILE`, keep it apart from the store, and give {option} FILE.",
+        "docs/storage.md says where a key may come from.",
+    ),
     # Projects: U170 to U189.
     "U160": Entry(
         "formatted text too large",
