@@ -5,6 +5,7 @@
 # make scenarios  every scenario of docs/scenarios.md in all ways
 # make crash  the long crash suite;  make docs  generated pages
 # make powercut SEED=1 IMAGES=10000  what a disk could hold after a power cut, opened and checked
+# make soak MINUTES=30  a steady load with kills
 # make bench  the benchmarks, some twelve minutes;  make bench-quick  a share of them;  make bench-micro  single operations
 # make bench-peers  installs what they are compared with into build/peers
 
@@ -12,6 +13,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test test-long check crash powercut differential scenarios bench bench-quick bench-micro bench-peers docs env env-dev clean
+.PHONY: soak
 
 env:
 	@$(PYTHON) tools/environment.py
@@ -31,11 +33,16 @@ test-long: env-dev
 crash: env-dev
 	$(BIN)/python -m pytest -m crash
 	$(BIN)/python -m tests.crash.mixed --kills 10000 --seed $(SEED)
+	$(BIN)/python -m tests.crash.outside --kills 5000 --seed $(SEED)
 	$(BIN)/python -m tests.crash.messages --messages 1000000 --processes 1000 --kills 100 --seed $(SEED)
 
 IMAGES ?= 10000
 powercut: env-dev
 	$(BIN)/python -m tests.powercut --images $(IMAGES) --seed $(SEED)
+
+MINUTES ?= 30
+soak: env-dev
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 check: env-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
