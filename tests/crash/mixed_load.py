@@ -143,7 +143,8 @@ WINDOW = 16
 #: Processes that may live before a client starts no more.
 LIVING_MAX = 60
 LEASE_MS = 2_000
-JOB_LEASE_MS = 40
+#: A client with a pace has many on their way, and answers the later.
+JOB_LEASE_MS, SLOW_JOB_LEASE_MS = 40, 3_000
 JOB = "work/job"
 URL = "url"
 
@@ -311,7 +312,7 @@ class Client:
 
                 self.submit(Complete(pid, number, attempt, True, data), completed)
 
-        self.submit(Take((JOB,), self.life, 4, JOB_LEASE_MS), noted)
+        self.submit(Take((JOB,), self.life, 4, SLOW_JOB_LEASE_MS if self.pace else JOB_LEASE_MS), noted)
 
 
 def token_of(record: ProcessRecord) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from flowmetal.store import open_store
 from flowmetal.store.layout import KV, LOG, PROCESSES
-from flowmetal.store.lmdb_engine import LmdbTransaction
+from flowmetal.store.lmdb_transaction import LmdbTransaction
 from tests.crash import mixed_load
 from tests.crash.forks import Acknowledged, run
 from tests.crash.mixed import campaign
