@@ -20,7 +20,7 @@ from flowmetal.store.codec import decode_about, encode_about
 from flowmetal.store.encryption import DataCipher, unwrap
 from flowmetal.store.errors import StoreError
 from flowmetal.store.keys import KeySource, find_source
-from flowmetal.store.layout import META, SEALED_FORMAT, SPACE_NAMES
+from flowmetal.store.layout import FORMAT, META, ORIGINS, SEALED_FORMAT, SPACE_NAMES
 from flowmetal.store.lmdb_files import (
     ENGINE,
     LIB_VERSION,
@@ -161,6 +161,7 @@ class LmdbEngine:
             self.is_sealed = format >= SEALED_FORMAT and record.is_whole
             self.seals = self._seals_of(record)
             if format < SEALED_FORMAT - 1 or self._lacks_spaces():
+                self._refuse_first_layout(format)
                 self._bring_up()
             self.handles = self._open_handles()
         except lmdb.NotFoundError as error:
@@ -205,6 +206,16 @@ class LmdbEngine:
     def _lacks_spaces(self) -> bool:
         with self.environment.begin() as transaction:
             return int(transaction.stat()["entries"]) < len(SPACE_NAMES)
+
+    def _refuse_first_layout(self, format: int) -> None:
+        """S103 for a store of the first days of format 2, whose records of processes were others: it is told by a key
+        space that it does not have."""
+        with self.environment.begin() as transaction:
+            try:
+                self.environment.open_db(ORIGINS.encode(), transaction, create=False)
+            except lmdb.NotFoundError as error:
+                found = f"{format}, as it was laid out at first"
+                raise StoreError("S103", path=str(self.path), found=found, expected=FORMAT) from error
 
     def _bring_up(self) -> None:
         """Adds the key spaces that an older store lacks, in one transaction.
