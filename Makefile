@@ -6,6 +6,7 @@
 # make crash  the long crash suite;  make docs  generated pages
 # make powercut SEED=1 IMAGES=10000  what a disk could hold after a power cut, opened and checked
 # make soak MINUTES=30  a steady load with kills
+# make formats  stores of every format resumed;  make scrub FLIPS=10000 SEED=1  bit flips in records and in the file, backups under kills
 # make bench  the benchmarks, some twelve minutes;  make bench-quick  a share of them;  make bench-micro  single operations
 # make bench-peers  installs what they are compared with into build/peers
 
@@ -72,6 +73,15 @@ docs: env-dev
 	$(BIN)/python -m flowmetal.store.document > docs/store.md
 	$(BIN)/python -m tests.differential.names > docs/clojure-names.md
 	$(BIN)/python -m tests.scenarios.page > docs/scenarios.md
+
+.PHONY: formats scrub
+formats: env-dev
+	$(BIN)/python -m tests.formats
+
+FLIPS ?= 10000
+scrub: env-dev
+	$(BIN)/python -m tests.scrub --count $(FLIPS) --pages 1000 --seed $(SEED)
+	$(BIN)/python -m tests.scrub.backups --backups 50 --seed $(SEED)
 
 clean:
 	rm -rf .venv build dist

@@ -39,3 +39,20 @@ def test_a_reader_that_does_not_look_at_the_checksum_is_seen(tmp_path: Path) -> 
     counts, missed = flip_records(tmp_path / "store", options, 50, random.Random(1), careless)
     assert len(missed) > 30 and counts.total() <= 50
     assert flip(b"\x00\x00", 9) == b"\x00\x02"
+
+
+def backups(code: str) -> subprocess.CompletedProcess[str]:
+    """Runs it in a process that has no threads, since it forks."""
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_a_backup_under_kills_and_one_that_lost_something(tmp_path: Path) -> None:
+    head = "import sys\nfrom pathlib import Path\nfrom tests.scrub.backups import campaign\n"
+    ran = backups(f"{head}print(campaign(1, 3, Path({str(tmp_path)!r}))['backups'])")
+    assert ran.stdout == "1\n", ran.stderr
+    spoil = "lambda told: [*told, ['start', 'never', 100000, *told[-1][3:5]]] if told[-1][0] == 'start' else "
+    spoil += "[*told, ['post', 'never', 5]]"
+    ran = backups(f"{head}campaign(1, 3, Path({str(tmp_path)!r}), {spoil})")
+    assert ran.returncode == 1 and "never" in ran.stderr, ran.stderr[-2000:]
