@@ -63,6 +63,15 @@ class Claims:
         self._claimed = True
         return before, claim.epochs
 
+    def doubt(self) -> None:
+        """Holds nothing until the store has answered a new join, and with it all that was submitted before.
+
+        For what nobody knows the outcome of: it may be applied later, under an epoch that is good, and then what was
+        made from the state before it must not be there.
+        """
+        self.epochs = {}
+        self._claimed = False
+
     def retry_in(self, seconds: float) -> None:
         """Has the lease asked for again after some seconds, and before it runs out."""
         self.renew_at = self._store.now() + int(min(seconds, self._config.lease_ms / 3000) * 1e9)

@@ -57,6 +57,7 @@ READY_PAGE = 1024
 READY_LOW = 256
 
 DEATHS_MAX = 3  # a process in whose turns this many interpreters ended, one after the other, is paused
+NO_ANSWER = "S110"  # the owner of the store says nothing: what was submitted may be applied later
 #: What cannot be read, and so cannot be paused either, is looked at again after this long.
 UNREADABLE_SECONDS = 60.0
 
@@ -343,6 +344,9 @@ class Interpreter:
             return
         for pid in pids:
             self._queue[pid] = True  # to be loaded, so that the calls whose answers were in those turns are made
+        if error.code == NO_ANSWER:
+            self._claims.doubt()
+            self._signals.claims = True
         self._in_trouble(error)
 
     def _submit(self, items: list[tuple[Live, Outcome]]) -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
+from flowmetal.dataclass import replace
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter, _Sent
 from flowmetal.engine.simulate import Clock
+from flowmetal.store.errors import StoreError
+from flowmetal.store.interface import Join, PutArtifact, Start, Turn
 from flowmetal.store.memory import MemoryStore
+from flowmetal.values import Vector, decode_value, encode_value
+from tests.engine.kit import Scripts
 
 SECOND = 10**9
 
@@ -41,3 +46,84 @@ def test_who_was_cut_waits_for_the_commit_under_way() -> None:
     assert interpreter._patience() == 0.0
     interpreter._sent.append(_Sent([], Future()))
     assert interpreter._patience() == 1.0
+
+
+class Stopped(MemoryStore):
+    """A store whose owner can be stopped: what is submitted then waits, is given up, and may be applied later."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.stopped = False
+        self.waiting: list[tuple[Any, Future[Any]]] = []
+
+    def submit(self, commands: Any, here: bool = False) -> Any:
+        if not self.stopped:
+            return super().submit(commands, here)
+        self.waiting.append((tuple(commands), Future()))
+        return self.waiting[-1][1]
+
+    def give_up(self) -> None:
+        for _, future in self.waiting:
+            if not future.done():
+                future.set_exception(StoreError("S110", path="x", pid=1, reason="it is stopped"))
+
+    def wake(self) -> None:
+        self.stopped = False
+        for commands, future in self.waiting:
+            results = super().submit(commands).result()
+            if not future.done():
+                future.set_result(results)
+        self.waiting.clear()
+
+
+#: Counts up to its argument.
+COUNTING = """
+.code "t/main"
+.parameters 1
+.registers 4
+  integer r3 0
+again:
+  loop
+  less r2 r3 r0
+  jump_if_false r2 out
+  add_integer r3 r3 1
+  jump_back again
+out:
+  return r3
+"""
+
+
+def test_nothing_is_run_before_it_is_known_what_became_of_a_turn() -> None:
+    # Turns that only save a cut have no number of their own that the store could compare.
+    clock = Clock()
+    store = Stopped(clock)
+    scripts = Scripts()
+    hash = scripts.add(COUNTING)
+    store.submit([PutArtifact(hash, b"assembled", "t")])
+    interpreter = Interpreter(store, Config(fuel=50, turn_seconds=0.0), programs=scripts)
+    interpreter._setting = replace(interpreter._setting, cut_slices=1)
+    start = Start("t/main", encode_value(Vector.of([500])), artifact=hash)
+    pid = store.submit([start]).result()[0][0]
+    while not any(entry.part for entry in store.log(pid)):
+        interpreter.step()
+    parts = [(entry.sequence, entry.part) for entry in store.log(pid)]
+    store.stopped = True
+    while not any(isinstance(command, Turn) for commands, _ in store.waiting for command in commands):
+        interpreter.step()
+    sent = len(store.waiting)
+    store.give_up()
+    for _ in range(5):
+        interpreter._trouble.until = 0.0
+        interpreter.step()
+    later = [command for commands, _ in store.waiting[sent:] for command in commands]
+    assert [type(command) for command in later] == [Join]
+    assert [(entry.sequence, entry.part) for entry in store.log(pid)] == parts
+    store.wake()
+    for _ in range(100):
+        interpreter._trouble.until = 0.0
+        interpreter.look_now()
+        interpreter.step()
+    record = store.process(pid)
+    assert record is not None
+    assert (record.status, record.error) == ("done", "")
+    assert decode_value(store.result(pid) or b"") == 500

@@ -44,7 +44,7 @@ class Watched(Outside):
 
     def requested(self, pid: int) -> list[int]:
         """See Outside."""
-        found = (decode_event(entry.event) for entry in entries_from(self.hosts[0].store, pid, 0) if not entry.part)
+        found = (decode_event(entry.event) for entry in entries_from(self.reader, pid, 0) if not entry.part)
         return [event.number for event in found if isinstance(event, events.Requested)]
 
     # ---- each command
@@ -117,7 +117,7 @@ class Watched(Outside):
 
     def check(self) -> list[str]:
         """All that is wrong."""
-        store = self.hosts[0].store
+        store = self.reader
         try:
             check_indexes(content(store))
             check_queues(store)
@@ -214,7 +214,7 @@ class Watched(Outside):
                 self.complain(f"messages of {sender}: {sent} were accepted, {seen} came")
 
     def _check_results(self, records: dict[int, Any]) -> None:
-        store = self.hosts[0].store
+        store = self.reader
         disturbed = bool(self.promises.cancelled)
         for index, plan in enumerate(self.plans):
             pid = self.promises.pids.get(f"root-{index}")

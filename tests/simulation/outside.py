@@ -7,6 +7,7 @@ id, a completion, a delivery), and leaves the rest open; what it was told is hel
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from flowmetal.dataclass import dataclass, field
@@ -25,6 +26,8 @@ from flowmetal.store.interface import (
     Start,
     Take,
 )
+from flowmetal.store.memory import MemoryTransaction
+from flowmetal.store.store_reads import StoreReads
 from flowmetal.values import (
     ErrorValue,
     Map,
@@ -34,6 +37,7 @@ from flowmetal.values import (
     from_python,
     keyword,
 )
+from tests.simulation.disk import Disk
 from tests.simulation.hosts import Host
 from tests.simulation.plans import Plan, encoded
 from tests.simulation.world import MILLISECOND, SECOND, Habits, World
@@ -93,6 +97,7 @@ class Outside(World):
         self.void = False  # see complain
         self.looked_at = -1  # commits when it was last looked whether all has come to its end
         self.hash = program.program.hash
+        self.reader = Reader(self.disk)
         self.steering = self.random.random() < 0.3
         self.cancelling = self.random.random() < 0.15
 
@@ -126,14 +131,14 @@ class Outside(World):
             self.complain(f"key {key} is of request {known.number} of {known.pid}, and of {number} of {pid}")
         if self.numbers.setdefault((pid, number), key) != key:
             self.complain(f"request {number} of process {pid} has the keys {self.numbers[pid, number]} and {key}")
-        record = self.hosts[0].store.process(pid) if self.hosts else None
+        record = self.reader.process(pid)
         if record is None or (record.status not in FINAL_STATUSES and not self._has_request(pid, number)):
             self.complain(f"effect {effect} of request {number} of process {pid}, which is not in the store")
         return known
 
     def _has_request(self, pid: int, number: int) -> bool:
         """Whether the request is open, or is over: what matters is that the log has its step."""
-        store = self.hosts[0].store
+        store = self.reader
         if any(request.number == number for request in store.open_requests(pid)):
             return True
         return any(number == one for one in self.requested(pid))
@@ -404,7 +409,7 @@ class Outside(World):
         return not self._living()
 
     def _living(self) -> list[Any]:
-        store = self.hosts[0].store
+        store = self.reader
         living = store.processes(statuses=("ready", "waiting", "paused"), limit=1000)
         return [record for record in living if not record.function.startswith(SERVANTS)]
 
@@ -416,6 +421,25 @@ class Outside(World):
             else []
         )
         return f"{self.open_work} things to do, {'; '.join(living[:5])}"
+
+
+class Reader(StoreReads):
+    """Reads what is committed, whoever lives."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.id = disk.id
+        self.origins = {}
+        self._disk = disk
+
+    def now(self) -> int:
+        """Not asked for."""
+        return 0
+
+    def _reading(self) -> Any:
+        return nullcontext(MemoryTransaction(self._disk.tables))
+
+    def _engine_stats(self) -> dict[str, Any]:
+        return {}
 
 
 class _Now:
