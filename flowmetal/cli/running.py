@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from os import PathLike
@@ -12,11 +13,15 @@ from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.cli import common
 from flowmetal.cli.reading import read_program
 from flowmetal.client.exports import check_function
+from flowmetal.dataclass import replace
 from flowmetal.engine.run import run_once as run_in_memory
 from flowmetal.values import ErrorValue, LanguageError, print_string, to_python
 
 if TYPE_CHECKING:
     import json
+
+    from flowmetal.connectors.base import Connector
+    from flowmetal.connectors.secrets import Secrets
 else:
     json = lazily.module("json")
 
@@ -33,7 +38,7 @@ def run_once(program: str | PathLike[str], function: str | None, arguments: list
     name = function or "main"
     called = name if "/" in name else f"{built.name}/{name}"
     check_function(decode_artifact(built.data), called, len(arguments))
-    services = Services()
+    services = Services(own=not str(program).endswith(".fmc"))
     try:
         ended = run_in_memory(built.data, called, arguments, log=tell, serve=services.serve)
     finally:
@@ -80,17 +85,38 @@ def tell(line: str) -> None:
 class Services:
     """Connectors that a program turned out to need, started when it first asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: bool) -> None:
+        """`own`: the program was compiled from source just now, so it is the person's and may run any command."""
+        self._own = own
         self._stops: list[Callable[[], object]] = []
+        self._secrets: Secrets | None = None  # one for all, so that what one connector read no other lets through
 
     def serve(self, store: Any, effect: str) -> bool:
         """Starts what serves an effect; False where nothing here does."""
-        if effect != "http/request":
+        if effect not in ("http/request", "shell/run"):
             return False
         from flowmetal.cli.settings import read_settings
-        from flowmetal.connectors.http_request import HttpRequestConnector
 
-        connector = HttpRequestConnector(store, read_settings(None).http)
+        settings = read_settings(None)
+        if self._secrets is None:
+            from flowmetal.connectors.secrets import Secrets
+
+            self._secrets = Secrets(settings.secrets)
+            self._secrets.know()
+        connector: Connector
+        if effect == "http/request":
+            from flowmetal.connectors.http_request import HttpRequestConnector
+
+            connector = HttpRequestConnector(store, settings.http, secrets=self._secrets)
+        else:
+            from flowmetal.connectors.shell import ShellConnector
+
+            shell = settings.shell
+            if self._own:
+                shell = replace(shell, commands=("*",), directories=(os.getcwd(), "/"))
+            if not shell.commands:
+                return False
+            connector = ShellConnector(store, shell, secrets=self._secrets)
         connector.start()
         self._stops.append(connector.stop)
         return True

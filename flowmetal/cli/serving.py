@@ -11,6 +11,7 @@ from pathlib import Path
 from flowmetal.cli.settings import read_settings
 from flowmetal.client.background import signals
 from flowmetal.connectors.config import bad
+from flowmetal.connectors.secrets import Redactor, Secrets
 from flowmetal.dataclass import replace
 from flowmetal.engine.artifacts import deployer
 from flowmetal.engine.config import Config
@@ -27,10 +28,11 @@ log = logging.getLogger("flowmetal")
 
 def serve_store(url: str, config: Path | None, host: str | None, port: int | None, *, with_http: bool) -> int:
     """Serves until SIGTERM or SIGINT, which are heeded from the beginning; the exit code."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    redactor = log_to_stderr()
     stop = threading.Event()
     with signals(lambda number, frame: stop.set()):
         settings = _settings(config, host, port)
+        secrets = Secrets(settings.secrets, redactor=redactor)
         store = open_store(url, key=settings.store.key)
         try:
             durability = store.stats().get("durability", "in memory")
@@ -45,6 +47,7 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
                     store,
                     settings,
                     deploy=deployer(store),
+                    secrets=secrets,
                     services=lambda server: [interpreter(store, server.base_url, settings)],
                     ready=announce,
                     stop=stop,
@@ -56,6 +59,20 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
             store.close()
     log.info("stopped")
     return 0
+
+
+def log_to_stderr() -> Redactor:
+    """Writes the log to standard error, without any value of a secret that the redactor knows."""
+    redactor = Redactor()
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return redactor.text(super().format(record))
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    return redactor
 
 
 def _settings(config: Path | None, host: str | None, port: int | None) -> ServerConfig:

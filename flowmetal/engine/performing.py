@@ -11,7 +11,7 @@ from flowmetal.engine.deciding import check_decision, decided
 from flowmetal.engine.draft import NIL, Call, Draft
 from flowmetal.engine.lines import LINE_MAX, error_line, plain_error
 from flowmetal.engine.live import Open
-from flowmetal.engine.policies import NO_POLICY, read_options, with_deadline
+from flowmetal.engine.policies import NO_POLICY, read_options, usual_options, with_deadline
 from flowmetal.engine.starting import child_of
 from flowmetal.store.interface import Ask, Request, Timer
 from flowmetal.store.limits import NEVER
@@ -90,13 +90,14 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
     if len(payload) >= LONG_TEXT and not starts:
         draft.note_texts(performed.payload)
     surroundings, pid = setting.surroundings, live.pid
-    if performed.options is None:
+    given = usual_options(effect, performed.options)
+    if given is None:
         policy, sent, limit, options, text = NO_POLICY, None, 0, NIL, ""
     else:
-        policy = read_options(performed.options)
-        sent, limit = with_deadline(performed.options, policy, draft.now)
+        policy = read_options(given)
+        sent, limit = with_deadline(given, policy, draft.now)
         options = NIL if sent is None else effects.checked_size(encode_value(sent), limits)
-        text = print_string(performed.options, limit=LINE_MAX)
+        text = print_string(given, limit=LINE_MAX)
     key = policy.key or f"{surroundings.store_id}-{pid}-{number}"
     timers = [Timer(limit, number, "timeout")] if limit else None
     until = limit  # the time a person is told

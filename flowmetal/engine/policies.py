@@ -64,10 +64,24 @@ K_MAX, K_BACKOFF, K_FACTOR = keyword("max"), keyword("backoff"), keyword("factor
 K_MAX_DELAY, K_JITTER, K_ON = keyword("max-delay"), keyword("jitter"), keyword("on")
 
 #: Errors that no further attempt makes better: retried only where :on names them.
-HOPELESS = frozenset(keyword(kind) for kind in ("http/bad-request", "http/blocked", "worker/bad-payload"))
+HOPELESS = frozenset(
+    keyword(kind)
+    for kind in (
+        "http/bad-request",
+        "http/blocked",
+        "worker/bad-payload",
+        "shell/bad-command",
+        "shell/not-allowed",
+        "secret/refused",
+    )
+)
 
 OPTIONS = (K_TIMEOUT, K_DEADLINE, K_RETRY, K_KEY, K_WHEN_UNKNOWN, K_EXHAUSTED)
 RETRY_OPTIONS = (K_MAX, K_BACKOFF, K_FACTOR, K_MAX_DELAY, K_JITTER, K_ON, K_EXHAUSTED)
+
+
+#: Effects of which a lost attempt is not tried again unless the program says so: nobody can tell what it has done.
+FAIL_WHEN_UNKNOWN = frozenset({"shell/run"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +186,17 @@ def after_lost(policy: Policy, pid: int, number: int, attempt: int) -> Decision:
     if attempt <= retry.max:
         return Again(retry.delay(pid, number, attempt))
     return _exhausted(policy)
+
+
+def usual_options(effect: str, options: Any) -> Any:
+    """The options of an effect, with what it has of its own where they leave that out."""
+    if effect not in FAIL_WHEN_UNKNOWN:
+        return options
+    if options is None:
+        return Map.of([(K_WHEN_UNKNOWN, K_FAIL)])
+    if options.__class__ is not Map or options.get(K_WHEN_UNKNOWN) is not None:
+        return options
+    return options.assoc(K_WHEN_UNKNOWN, K_FAIL)
 
 
 def read_options(options: Any) -> Policy:

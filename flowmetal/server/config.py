@@ -22,6 +22,13 @@
     [store]
     key = {file = "/etc/flowmetal/store.key"}   # or {env = "NAME"}, {command = ["kms", "get", "flowmetal"]}
 
+    [secrets.api]
+    env = "API_TOKEN"
+    hosts = ["api.example.com"]
+
+    [shell]
+    commands = ["git"]
+
 Secrets never stand in the file.  What is not known is refused.
 """
 
@@ -47,6 +54,9 @@ from flowmetal.connectors.config import (
     read_queues,
     read_table,
 )
+from flowmetal.connectors.secrets import SecretSettings, read_secrets
+from flowmetal.connectors.secrets.sources import Unread, from_environment
+from flowmetal.connectors.shell import ShellSettings, read_shell
 from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.files import read_file
@@ -97,6 +107,8 @@ class ServerConfig:
     limits: AllLimits = field(default_factory=AllLimits)
     queues: Mapping[str, QueueSettings] = field(default_factory=dict)
     store: StoreSettings = field(default_factory=StoreSettings)
+    secrets: Mapping[str, SecretSettings] = field(default_factory=dict)
+    shell: ShellSettings = field(default_factory=ShellSettings)
 
     @property
     def callbacks(self) -> CallbackSettings:
@@ -113,11 +125,11 @@ class ServerConfig:
         """The API's token.  H203 where its variable is not set, H103 where an open address has none."""
         name = self.serve.token_env
         if name is not None:
-            token = environment.get(name, "").strip()
-            if not token:
-                problem = "is empty" if name in environment else "is not set"
-                raise FlowmetalError("H203", section="[serve]", source=f"the variable {name}", problem=problem)
-            return token
+            try:
+                return from_environment(environment, name)
+            except Unread as error:
+                source = f"the variable {name}"
+                raise FlowmetalError("H203", section="[serve]", source=source, problem=str(error)) from None
         if not is_loopback(self.serve.host):
             raise FlowmetalError("H103", host=self.serve.host)
         return None
@@ -128,7 +140,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
 
     FlowmetalError H201 (not known), H202 (wrong), H204 (endpoint without signatures).
     """
-    ours = ("serve", "http", "endpoints", "queues", "retention", "limits", "schedules", "store")
+    ours = ("serve", "http", "endpoints", "queues", "retention", "limits", "schedules", "store", "secrets", "shell")
     known(document, (*ours, *others), "flowmetal.toml")
     serve = read_table(ServeSettings, document.get("serve", {}), "[serve]")
     if not 0 <= serve.port < 65536:
@@ -145,6 +157,8 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
         limits=read_limits(document.get("limits", {})),
         queues=read_queues(document.get("queues", {})),
         store=read_store(document.get("store", {})),
+        secrets=read_secrets(document.get("secrets", {})),
+        shell=read_shell(document.get("shell", {})),
     )
 
 

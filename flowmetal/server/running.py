@@ -26,6 +26,8 @@ from flowmetal.client.over_store import Deployer
 from flowmetal.connectors.http_callback.app import Callbacks
 from flowmetal.connectors.http_callback.body import HttpError, error_response
 from flowmetal.connectors.http_request import HttpRequestConnector
+from flowmetal.connectors.secrets import Secrets
+from flowmetal.connectors.shell import ShellConnector
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.server.access import Access
 from flowmetal.server.api import Api
@@ -173,12 +175,15 @@ def serve(
     *,
     deploy: Deployer | None = None,
     environment: Mapping[str, str] | None = None,
+    secrets: Secrets | None = None,
     services: Callable[[HttpServer], Sequence[Service]] | None = None,
     ready: Callable[[HttpServer], None] | None = None,
     stop: threading.Event | None = None,
     ends_process: bool = False,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, or until `stop` is set: the server, the http/request connector, and `services`.
+    """Serves until SIGTERM or SIGINT, or until `stop` is set: the server, the connectors, and `services`.
+
+    `secrets` are those of the settings, where the caller has made them already.
 
     `services` makes what runs beside them (an interpreter, which wants to know `base_url`); they start in order.  At
     the end the server stops first, so that nothing is accepted that is not served, then all others at once, and all
@@ -192,7 +197,11 @@ def serve(
         asked.set()
 
     server = HttpServer(store, config, deploy=deploy, environment=environment)
-    beside: list[Service] = [HttpRequestConnector(store, server.config.http)]
+    known = Secrets(server.config.secrets, environment) if secrets is None else secrets
+    known.know()
+    beside: list[Service] = [HttpRequestConnector(store, server.config.http, secrets=known)]
+    if server.config.shell.commands:
+        beside.append(ShellConnector(store, server.config.shell, secrets=known, environment=environment))
     beside += services(server) if services is not None else []
     started: list[Service] = []
     with signals(on_signal):

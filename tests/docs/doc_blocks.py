@@ -202,11 +202,30 @@ def _request(payload: Any) -> Any:
     return Map.of([(keyword("status"), 200), (keyword("body"), payload.get(keyword("url")))])
 
 
+#: What the commands of docs/shell.md write.
+_COMMANDS = {
+    "true": "",
+    "echo hello": "hello\n",
+    "git rev-parse HEAD": "4b825dc\n",
+    "sh -c git log --oneline | wc -l": "12\n",
+    "psql -At shop": "17\n",
+}
+
+
+def _run(payload: Any) -> Any:
+    """A command that is known writes its output, another one ends with code 1."""
+    arguments = payload.get(keyword("command")) if isinstance(payload, Map) else payload
+    line = " ".join(arguments)
+    facts = {"exit": 0 if line in _COMMANDS else 1, "signal": None, "out": _COMMANDS.get(line, ""), "err": ""}
+    return Map.of([(keyword(name), value) for name, value in facts.items()])
+
+
 #: What answers the effects of the examples.
 ANSWERS: Mapping[str, Answer] = {
     "billing/charge": _charge,
     "notify/send": lambda payload: Map.of([(keyword("sent"), True)]),
     "http/request": _request,
+    "shell/run": _run,
     "http/callback": lambda payload: Map.of([(keyword("status"), "passed")]),
     "clock/read": lambda payload: Instant(0),
 }

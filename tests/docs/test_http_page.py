@@ -51,7 +51,7 @@ def test_keys_of_a_request() -> None:
 def test_kinds_of_error() -> None:
     folder = ROOT / "flowmetal" / "connectors" / "http_request"
     source = "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
-    raised = set(re.findall(r'_Failure\(\s*"(http/[\w-]+)"', source))
+    raised = set(re.findall(r'(?:\bFailure\(\s*|BROKEN: ClassVar\[str\] = )"(http/[\w-]+)"', source))
     described = re.findall(r"^\| `:(http/[\w-]+)` \|", TEXT, re.MULTILINE)
     assert sorted(described) == sorted(raised)
 

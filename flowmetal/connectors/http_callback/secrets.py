@@ -1,11 +1,11 @@
-"""Fetches the secrets of endpoints from the environment or a file, once, before anything is served."""
+"""The secrets of endpoints, read once, before anything is served; from where is up to connectors/secrets/sources.py."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from flowmetal.connectors.config import EndpointSettings
+from flowmetal.connectors.secrets.sources import Unread, from_environment, from_file
 from flowmetal.diagnostics import FlowmetalError
 
 #: Secrets of one endpoint: more than two are a rotation that was never finished.
@@ -17,24 +17,14 @@ def load_secrets(settings: EndpointSettings, environment: Mapping[str, str]) -> 
     if settings.scheme == "none":
         return ()
     secrets: list[bytes] = []
-    for name in settings.secret_env:
-        secret = environment.get(name, "").strip()
-        if not secret:
-            problem = "is empty" if name in environment else "is not set"
-            raise FlowmetalError("H203", section=settings.section, source=f"the variable {name}", problem=problem)
-        secrets.append(secret.encode())
-    if settings.secret_file is not None:
-        secrets += _from_file(settings, settings.secret_file)
-    return tuple(secrets[:SECRETS_MAX])
-
-
-def _from_file(settings: EndpointSettings, path: str) -> list[bytes]:
+    source = ""
     try:
-        lines = Path(path).read_bytes().splitlines()
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-        raise FlowmetalError("H203", section=settings.section, source=f"the file {path}", problem=problem) from None
-    secrets = [line.strip() for line in lines if line.strip()]
-    if not secrets:
-        raise FlowmetalError("H203", section=settings.section, source=f"the file {path}", problem="is empty")
-    return secrets
+        for name in settings.secret_env:
+            source = f"the variable {name}"
+            secrets.append(from_environment(environment, name).encode())
+        if settings.secret_file is not None:
+            source = f"the file {settings.secret_file}"
+            secrets += [line.strip() for line in from_file(settings.secret_file).splitlines() if line.strip()]
+    except Unread as problem:
+        raise FlowmetalError("H203", section=settings.section, source=source, problem=str(problem)) from None
+    return tuple(secrets[:SECRETS_MAX])

@@ -1,7 +1,7 @@
 """Codes of the HTTP connectors, the server and the client.
 
 H1xx starting a server, H2xx its configuration, H3xx requests to the API, H4xx callbacks and endpoints, H5xx what a
-client meets.
+client meets, secrets of programs among it.
 """
 
 from __future__ import annotations
@@ -256,5 +256,52 @@ CODES: dict[str, Entry] = {
         "Give this one another name.",
         "The store remembers for a week how far an operation with a name is, so that the same one can go on where it\n"
         "stopped.",
+    ),
+    # ---- H530 to H549: secrets of programs -------------------------------------------------------------------------
+    "H530": Entry(
+        "no such secret",
+        "There is no secret `{name}` in the settings.",
+        ("Did you mean `{suggestion}`?", "Add [secrets.{name}] with `env`, `file` or `command` to flowmetal.toml."),
+        "A program names secrets and never has their values; the settings of the server say where each comes from.",
+    ),
+    "H531": Entry(
+        "secret not readable",
+        "The secret `{name}` comes from {source}, which {problem}.",
+        "Set it, or change {section}.",
+        "Variables are those of the server's own environment.  A file is read again when it has changed, a command is\n"
+        "run again after a few seconds where it failed.  What a command writes to its standard error is not shown, as\n"
+        "it may hold anything.",
+    ),
+    "H532": Entry(
+        "secret of a wrong length",
+        "The secret `{name}` does not have {least} to {most} characters.",
+        "Make a longer one, and set it where {section} says.",
+        "What comes back from outside is searched for the values of secrets, which are taken out.  A value of a few\n"
+        "characters is part of many texts, so these would be full of holes, and it could be guessed from where.",
+    ),
+    "H533": Entry(
+        "secret not for this",
+        "The secret `{name}` may not go {where}.",
+        "`{key}` in {section} says where it may.",
+        "A secret with `hosts` goes to these alone, and to http/request only unless `effects` says more.",
+    ),
+    "H534": Entry(
+        "secret in the clear",
+        "The secret `{name}` would go to {host} unencrypted.",
+        "Use https, or write `insecure = true` in {section}.",
+        "Over http:// everybody on the way can read it.  To this machine itself that is allowed.",
+    ),
+    "H535": Entry(
+        "source of a secret",
+        "{section} needs one of `env`, `file` and `command`, and no value.",
+        "Name where the secret comes from; the value itself never stands in the file.",
+        "Files of settings are copied, shown and kept in version control, so no secret stands in one.",
+    ),
+    "H536": Entry(
+        "redirected with a secret",
+        "A redirect leads to {host}, and the request has the secret `{name}` in it.",
+        "Send the request to the address that it is redirected to.",
+        "A request with a secret follows redirects within one scheme, host and port only: who answers at the one may\n"
+        "not decide that the secret goes to another.",
     ),
 }
