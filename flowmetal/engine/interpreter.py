@@ -56,6 +56,7 @@ READY_PAGE = 1024
 #: While more are queued, nobody looks for further ones: each look reads over those that are queued already.
 READY_LOW = 256
 
+DAMAGED_PAGE = "S108"  # what LMDB says of a page that it read
 DEATHS_MAX = 3  # a process in whose turns this many interpreters ended, one after the other, is paused
 NO_ANSWER = "S110"  # the owner of the store says nothing: what was submitted may be applied later
 #: What cannot be read, and so cannot be paused either, is looked at again after this long.
@@ -495,7 +496,7 @@ class Interpreter:
             fairness.adapt(self._hot.get(pid), elapsed, self.config.turn_seconds, fairness.held_up(elapsed, since))
             return ran
         except StoreError as error:
-            if not error.is_damage:
+            if not error.is_damage and error.code != DAMAGED_PAGE:
                 self._queue[pid] = True
                 raise
             self._cannot_read(pid, error)

@@ -14,6 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flowmetal.bytecode.fmc import decode_artifact
@@ -23,6 +24,7 @@ from flowmetal.engine.artifacts import POINTER
 from flowmetal.engine.events import EventError, Started, decode_event
 from flowmetal.engine.library import builtin_arity, standard_library
 from flowmetal.reading.numbers import duration_nanoseconds
+from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import FINAL_STATUSES, Command, ForgetArtifacts, ProcessRecord, PruneLog, Remove, Store
 
 if TYPE_CHECKING:
@@ -155,14 +157,17 @@ class Sweep:
         self._ended()
         self._logs()
         if self._retention.artifacts and self._program is None:
-            self._artifacts()
+            with _beside_damage("which artifacts are needed"):
+                self._artifacts()
         return self.report
 
     # ---- ended processes
 
     def _finish_begun(self) -> None:
-        while pids := self._store.leftovers():
+        tried: set[int] = set()  # what cannot be removed for damage is not tried again and again
+        while pids := [pid for pid in self._store.leftovers() if pid not in tried]:
             for pid in pids:
+                tried.add(pid)
                 self._remove_alone(pid)
 
     def _ended(self) -> None:
@@ -193,8 +198,10 @@ class Sweep:
             return False
         lives = self._parents.get(parent)
         if lives is None:
-            found = self._store.process(parent)
-            lives = found is not None and found.status not in FINAL_STATUSES
+            found, lives = None, True
+            with _beside_damage(f"process {parent}"):
+                found = self._store.process(parent)
+                lives = found is not None and found.status not in FINAL_STATUSES
             self._parents[parent] = lives
         self.report.kept_children += lives
         return lives
@@ -204,14 +211,21 @@ class Sweep:
             commands = [
                 Remove(record.pid, self._retention.of(record.program).keep_children, KEYS_AT_ONCE) for record in records
             ]
-            for command, (state, _) in zip(commands, self._submit(commands), strict=True):
+            try:
+                found = self._submit(commands)
+            except StoreError as error:
+                if not error.is_damage:
+                    raise
+                found = [("more", 0)] * len(commands)  # one of them is damaged: each alone
+            for command, (state, _) in zip(commands, found, strict=True):
                 if state == "more":
-                    self._remove_alone(command.pid)
+                    self._remove_alone(command.pid, command.spare_children)
         records.clear()
 
-    def _remove_alone(self, pid: int) -> None:
-        while self._submit([Remove(pid)])[0][0] == "more":
-            pass
+    def _remove_alone(self, pid: int, spare_children: bool = True) -> None:
+        with _beside_damage(f"process {pid}"):
+            while self._submit([Remove(pid, spare_children)])[0][0] == "more":
+                pass
 
     # ---- logs of processes that live
 
@@ -221,7 +235,8 @@ class Sweep:
         for record in self._records(("ready", "waiting", "paused"), newest_first=False):
             policy = self._retention.of(record.program)
             if policy.shortens and record.checkpoint:
-                self._shorten(record, policy)
+                with _beside_damage(f"process {record.pid}"):
+                    self._shorten(record, policy)
 
     def _shorten(self, record: ProcessRecord, policy: Policy) -> None:
         store, pid = self._store, record.pid
@@ -312,6 +327,17 @@ class Sweep:
         results = self._store.submit(list(commands)).result()
         self._rest(time.monotonic() - began)
         return results
+
+
+@contextmanager
+def _beside_damage(what: str) -> Iterator[None]:
+    """Leaves alone what a damaged record belongs to; the rest is swept all the same."""
+    try:
+        yield
+    except StoreError as error:
+        if not error.is_damage:
+            raise
+        logger.warning("%s cannot be told or removed: %s", what, error)
 
 
 def started_at(store: Store, pid: int) -> int | None:

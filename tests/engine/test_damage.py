@@ -11,6 +11,7 @@ from flowmetal.client import connect
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.interpreter import Interpreter
+from flowmetal.engine.retention import Policy, Retention, Sweep
 from flowmetal.store import StoreError, open_store
 from flowmetal.store.interface import Start
 from flowmetal.store.layout import INBOX, LOG, READY, STATES, pid_key
@@ -61,4 +62,28 @@ def test_the_others_go_on(tmp_path: Path, space: str) -> None:
             store.process(3)
         assert caught.value.code == "S310"
     interpreter.stop()
+    store.close()
+
+
+@pytest.mark.parametrize("space", [STATES, LOG, "processes"])
+def test_a_sweep_leaves_what_is_damaged_and_removes_the_rest(tmp_path: Path, space: str) -> None:
+    path = tmp_path / "store"
+    store = open_store(path)
+    deploy(store, build_artifact({"a.fm": '(ns a) (defn main [n] (log "x") n)'}).data, "a")
+    arguments = encode_value(Vector.of([1]))
+    store.submit([Start("a/main", arguments, name="a") for _ in range(COUNT)]).result(60)
+    interpreter = Interpreter(store)
+    give_up = time.monotonic() + 30
+    while len(store.processes(statuses=("done",))) < COUNT and time.monotonic() < give_up:
+        interpreter.step()
+    interpreter.stop()
+    store.close()
+    with Raw(path) as raw:
+        raw.flip(space, next(key for key, _ in raw.items(space) if key.startswith(pid_key(3))))
+    store = open_store(path)
+    time.sleep(0.01)
+    Sweep(store, Retention(usual=Policy(older_than_ns=0))).run()
+    left = [record.pid for record in store.processes()]
+    assert left == ([] if space == LOG else [3])
+    assert len(store.deployed()) == 1
     store.close()

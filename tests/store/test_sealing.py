@@ -14,7 +14,7 @@ from flowmetal.store.layout import DUE, META, PROCESSES, QUEUE, READY, SPACE_NAM
 from flowmetal.store.lmdb_files import ENGINE
 from flowmetal.store.reader import StoreReader
 from flowmetal.store.resealing import CHUNK_RECORDS
-from flowmetal.store.sealing import SealRecord, Seals, decode_seal, encode_seal
+from flowmetal.store.sealing import LARGE_BYTES, SealRecord, Seals, decode_seal, encode_seal
 from tests.store.support import HASH, run_child
 
 SECOND = 1_000_000_000
@@ -57,7 +57,7 @@ def code_of(work: object) -> str:
 
 def test_what_is_sealed_opens_and_nothing_else_does() -> None:
     seals = Seals()
-    for value in (b"", b"\x00", b"value", bytes(1000)):
+    for value in (b"", b"\x00", b"value", bytes(1000), bytes(LARGE_BYTES), bytes(LARGE_BYTES + 1)):
         stored = seals.seal(STATES, b"key", value)
         assert seals.open(STATES, b"key", stored) == value
         assert seals.seal_all(STATES, [(b"key", value)]) == [(b"key", stored)]
