@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
 from pathlib import Path
 
 import lmdb
@@ -11,9 +13,11 @@ from flowmetal.store import StoreError, open_store
 from flowmetal.store.codec import encode_about
 from flowmetal.store.interface import Complete, Fire, Join, Post, PutArtifact, Request, Start, Store, Take, Timer, Turn
 from flowmetal.store.layout import DUE, META, PROCESSES, QUEUE, READY, SPACE_NAMES, STATES, pid_key
+from flowmetal.store.lmdb_engine import LmdbOptions
 from flowmetal.store.lmdb_files import ENGINE
 from flowmetal.store.reader import StoreReader
-from flowmetal.store.resealing import CHUNK_RECORDS
+from flowmetal.store.rekeying import CHUNK_RECORDS
+from flowmetal.store.scrubbing import scrub_store
 from flowmetal.store.sealing import LARGE_BYTES, SealRecord, Seals, decode_seal, encode_seal
 from tests.store.support import HASH, run_child
 
@@ -228,3 +232,30 @@ def test_sealing_goes_on_after_a_crash_and_readers_see_through_it(tmp_path: Path
             for key, stored in raw.items(space):
                 if key not in (b"about", b"seal"):
                     Seals().open(space, key, stored)
+
+
+def test_an_upgrade_that_is_killed_again_and_again_under_readers(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    count = 6000
+    make_store(path, count).close()
+    unsealed(path)
+    reader = run_child("upgrade_process", path, "read", count)
+    assert reader.stdout is not None and reader.stdout.readline() == "reading\n"
+    chance = random.Random(4)
+    kills = 0
+    while kills < 6:
+        writer = run_child("upgrade_process", path, "write")
+        try:
+            out, _ = writer.communicate(timeout=0.3 + chance.random() * 0.25)
+            assert out == "up\n", out
+            break
+        except subprocess.TimeoutExpired:
+            writer.kill()
+            writer.communicate()
+            kills += 1
+    else:
+        out, _ = run_child("upgrade_process", path, "write").communicate(timeout=60)
+        assert out == "up\n"
+    out, _ = reader.communicate(timeout=60)
+    assert reader.returncode == 0 and int(out) > 0
+    assert not scrub_store(path, LmdbOptions()).found
