@@ -63,6 +63,12 @@ OwnLimits = Annotated[
     list[str] | None,
     typer.Option("--limit", help="A limit of its own and of what it spawns, as fuel=1000000; repeat for more."),
 ]
+Grant = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--grant", "-g", help="What it may perform, as http/request=api.example.com, store, all, none; repeat for more."
+    ),
+]
 Arguments = Annotated[list[str] | None, typer.Option("--arg", "-a", help="An argument, as JSON; repeat for more.")]
 
 
@@ -128,6 +134,7 @@ def run(
     program: Annotated[Path, typer.Argument(help="An artifact (.fmc), a source file (.fm), or a folder of them.")],
     function: Annotated[str | None, typer.Argument(help="Which function; default: main.")] = None,
     arg: Arguments = None,
+    grant: Grant = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -135,7 +142,7 @@ def run(
     from flowmetal.cli.running import run_once
 
     values = [common.parse_json(text, f"argument {index + 1}") for index, text in enumerate(arg or [])]
-    raise typer.Exit(run_once(program, function, values, as_json))
+    raise typer.Exit(run_once(program, function, values, as_json, grant))
 
 
 @app.command()
@@ -143,19 +150,24 @@ def deploy(
     artifact: Annotated[Path, typer.Argument(help="An artifact (.fmc), a source file (.fm), or a folder of them.")],
     name: Annotated[str | None, typer.Option(help="Its name; default: that of its main module.")] = None,
     store: StoreOption = DEFAULT_STORE,
+    grant: Grant = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Settings; default: ./flowmetal.toml.")] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Puts a program into a store; new processes of that name run it."""
+    """Puts a program into a store; new processes of that name run it, and may perform what it is granted."""
+    from flowmetal.cli import granting
     from flowmetal.cli.reading import read_program
 
     built = read_program(artifact)
     common.show_warnings(built.warnings)
     called = name or built.name
+    held = granting.of_deployed(built, called, grant, config)
     with open_client(store, create=True) as client:
-        found = client.deploy(called, built.data)
-    document = {"name": called, "hash": found, **common.warnings_json(built.warnings)}
-    common.emit(document, as_json, lambda: f"{called}  {found[:16]}")
+        found = client.deploy(called, built.data, ("all",) if held is None else held)
+    shown = None if held is None else list(held)
+    document = {"name": called, "hash": found, "grants": shown, **common.warnings_json(built.warnings)}
+    common.emit(document, as_json, lambda: f"{called}  {found[:16]}\n{granting.line(held)}")
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowmetal.bytecode.layout import MAGIC
 from flowmetal.cli import common
+from flowmetal.dataclass import replace
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine import files
 
@@ -69,10 +70,10 @@ def read_program(path: str | os.PathLike[str]) -> Built:
 
             manifest = projects.manifest_of([Path(path)])
             if manifest is not None:
-                return projects.compile_project(manifest)
+                return replace(projects.compile_project(manifest), own=True)
         from flowmetal.engine.kept_programs import built_once
 
-        return built_once(read_sources([path]))
+        return replace(built_once(read_sources([path])), own=True)
     if text != STANDARD_INPUT:
         return read_artifact(read_bytes(path))
     data = read_standard_input()
@@ -80,7 +81,7 @@ def read_program(path: str | os.PathLike[str]) -> Built:
         return read_artifact(data)
     from flowmetal.engine.kept_programs import built_once
 
-    return built_once({STDIN_NAME: data})
+    return replace(built_once({STDIN_NAME: data}), own=True)
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowmetal import lazily
 from flowmetal.bytecode.fmc import decode_artifact
-from flowmetal.cli import common
+from flowmetal.cli import common, granting
 from flowmetal.cli.reading import read_program
 from flowmetal.client.exports import check_function
 from flowmetal.dataclass import replace
@@ -30,17 +30,25 @@ else:
 DATA_CHARACTERS = 2000
 
 
-def run_once(program: str | PathLike[str], function: str | None, arguments: list[Any], as_json: bool) -> int:
+def run_once(
+    program: str | PathLike[str],
+    function: str | None,
+    arguments: list[Any],
+    as_json: bool,
+    grants: list[str] | None = None,
+) -> int:
     """Runs `function` of a program and prints its result; the exit code."""
     built = read_program(program)
     common.show_warnings(built.warnings)
     more = common.warnings_json(built.warnings)
     name = function or "main"
     called = name if "/" in name else f"{built.name}/{name}"
-    check_function(decode_artifact(built.data), called, len(arguments))
-    services = Services(own=not str(program).endswith(".fmc"))
+    artifact = decode_artifact(built.data)
+    check_function(artifact, called, len(arguments))
+    held = granting.of_run(built, artifact, grants)
+    services = Services(own=built.own)
     try:
-        ended = run_in_memory(built.data, called, arguments, log=tell, serve=services.serve)
+        ended = run_in_memory(built.data, called, arguments, log=tell, serve=services.serve, grants=held)
     finally:
         services.stop()
     if ended.error is None:

@@ -13,8 +13,9 @@ from flowmetal.client.background import signals
 from flowmetal.connectors.config import bad
 from flowmetal.connectors.secrets import Redactor, Secrets
 from flowmetal.dataclass import replace
-from flowmetal.engine.artifacts import deployer
+from flowmetal.engine.artifacts import deployer, grant_deployed
 from flowmetal.engine.config import Config
+from flowmetal.engine.grants import grants_line
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.server import HttpServer, ServerConfig, serve
 from flowmetal.server.running import EXIT_SECONDS, STOP_SECONDS, exit_within
@@ -40,13 +41,15 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
             tell("store %s, durability: %s", store.url, durability)
             put_schedules(store, settings.schedules)
             define_queues(store, settings)
+            for name in grant_deployed(store, settings.grants):
+                log.info("%s is granted what the settings say: %s", name, grants_line(settings.grants[name]))
             if stop.is_set():
                 pass  # told to while the store was opened
             elif with_http:
                 serve(
                     store,
                     settings,
-                    deploy=deployer(store),
+                    deploy=deployer(settings.grants),
                     secrets=secrets,
                     services=lambda server: [interpreter(store, server.base_url, settings)],
                     ready=announce,

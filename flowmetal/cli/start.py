@@ -29,6 +29,7 @@ class Run:
         self.names: list[str] = []
         self.arguments: list[str] = []
         self.as_json = False
+        self.grants: list[str] | None = None
 
 
 def flowvm() -> None:
@@ -79,7 +80,7 @@ def _imported() -> None:
 
 
 def plain_run(arguments: list[str]) -> Run | None:
-    """What `run FILE [FUNCTION] [--arg JSON]... [--json]` asks for; None for whatever is not just that."""
+    """What `run FILE [FUNCTION] [--arg JSON]... [--grant GRANT]... [--json]` asks for; None for all else."""
     if arguments[:1] != ["run"] or _completes():
         return None
     asked = Run()
@@ -88,6 +89,8 @@ def plain_run(arguments: list[str]) -> Run | None:
         one = waiting.pop()
         if one in ("--arg", "-a") and waiting:
             asked.arguments.append(waiting.pop())
+        elif one in ("--grant", "-g") and waiting:
+            asked.grants = [*(asked.grants or ()), waiting.pop()]
         elif one == "--json":
             asked.as_json = True
         elif one.startswith("-") or not one:
@@ -153,4 +156,4 @@ def _run(asked: Run) -> int:
     _imported()
     values = [common.parse_json(text, f"argument {index + 1}") for index, text in enumerate(asked.arguments)]
     program, function = asked.names[0], asked.names[1] if len(asked.names) > 1 else None
-    return run_once(program, function, values, asked.as_json)
+    return run_once(program, function, values, asked.as_json, asked.grants)

@@ -244,16 +244,18 @@ class Client(ABC):
         StoreError S210 or S211 (over HTTP Refused or NotFound) where it is refused; nothing has changed then.
         """
 
-    def deploy(self, name: str, artifact: bytes | str | PathLike[str]) -> str:
+    def deploy(self, name: str, artifact: bytes | str | PathLike[str], grants: Sequence[str] | None = None) -> str:
         """Deploys an artifact (its bytes, or the path of an .fmc file) as `name` -> its hash in hex.
 
-        New processes of `name` run it; those that run keep what they have.  FlowmetalError for a bad artifact.
+        New processes of `name` run it; those that run keep what they have.  `grants` says which effects they may
+        perform, as `flowvm deploy --grant` does: ["http/request=api.example.com", "store"].  Without it a store grants
+        all; a server what its settings say of the name, or nothing.  FlowmetalError for a bad artifact or grant.
         """
         data = artifact if isinstance(artifact, bytes) else _read(artifact)
-        return self.put_program(name, data)
+        return self.put_program(name, data, None if grants is None else tuple(grants))
 
     @abstractmethod
-    def put_program(self, name: str, data: bytes) -> str:
+    def put_program(self, name: str, data: bytes, grants: Sequence[str] | None = None) -> str:
         """deploy() for bytes."""
 
     @abstractmethod

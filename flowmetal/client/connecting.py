@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Sequence
 
 from flowmetal.client.base import Client
 from flowmetal.client.errors import BadAddress
@@ -42,11 +43,13 @@ def connect(
     raise BadAddress("H502", url=url)
 
 
-def deploy_artifact(store: Store, name: str, data: bytes) -> bytes:
+def deploy_artifact(store: Store, name: str, data: bytes, grants: Sequence[str] | None = None) -> bytes:
     """Checks an artifact and deploys it with the library it needs -> content hash.  FlowmetalError B1xx, StoreError.
+
+    `grants`: None for all.
 
     The engine, which knows artifacts, is loaded by the first call: few clients deploy, and most should start fast.
     """
     artifacts = importlib.import_module("flowmetal.engine.artifacts")
-    digest: bytes = artifacts.deploy(store, data, name)
+    digest: bytes = artifacts.deploy(store, data, name, grants)
     return digest

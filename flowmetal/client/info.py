@@ -34,6 +34,7 @@ class ProcessInfo:
     waits: str
     error: str
     attributes: dict[str, Any]
+    grants: list[str] | None = None  # which effects it may perform; None: all
 
     @property
     def ended(self) -> bool:
@@ -67,4 +68,5 @@ def info_of(record: ProcessRecord) -> ProcessInfo:
         waits=record.waits,
         error=record.error,
         attributes=dict(record.attributes),
+        grants=None if record.grants is None else list(record.grants),
     )

@@ -154,9 +154,11 @@ class HttpClient(Client):
         report: Report = from_json(Report, answer)
         return report
 
-    def put_program(self, name: str, data: bytes) -> str:
+    def put_program(self, name: str, data: bytes, grants: Sequence[str] | None = None) -> str:
         """See Client."""
-        return str(self._call("PUT", f"/v1/programs/{quote(name, safe='')}", data)["hash"])
+        # "none" says it where there are none, since without any the server decides.
+        asked = "" if grants is None else "?" + "&".join(f"grant={quote(one, safe='')}" for one in grants or ("none",))
+        return str(self._call("PUT", f"/v1/programs/{quote(name, safe='')}{asked}", data)["hash"])
 
     def programs(self) -> dict[str, str]:
         """See Client."""

@@ -144,9 +144,9 @@ class StoreClient(Client):
     def _piece(self, order: Order, after: int, dry_run: bool, name: str, end: int) -> Report:
         return piece(self.store, order, after, dry_run=dry_run, name=name, end=end)
 
-    def put_program(self, name: str, data: bytes) -> str:
+    def put_program(self, name: str, data: bytes, grants: Sequence[str] | None = None) -> str:
         """See Client."""
-        return self._deploy(self.store, name, data).hex()
+        return self._deploy(self.store, name, data, grants).hex()
 
     def programs(self) -> dict[str, str]:
         """See Client."""

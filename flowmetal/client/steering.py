@@ -315,7 +315,20 @@ def _restart(store: Store, order: Order, record: ProcessRecord) -> Start | str:
         name=record.program,
         id=order.id,
         attributes={**record.attributes, RESTARTED_FROM: record.pid},
+        grants=_grants_again(store, order, record),
     )
+
+
+def _grants_again(store: Store, order: Order, record: ProcessRecord) -> tuple[str, ...] | None:
+    """What a process that is started again may perform: what it could, or what its name has been granted since.
+
+    A name counts only where it runs this very program, and not for children, whose program is only called like it.
+    """
+    if order.latest or (
+        record.parent is None and store.deployed(record.program).get(record.program) == record.artifact
+    ):
+        return None
+    return ("all",) if record.grants is None else record.grants
 
 
 def _arguments(store: Store, pid: int) -> bytes | None:

@@ -50,7 +50,23 @@ class _Analysis:
             for reference, span in facts.named:
                 for effect in self._brings(reference):
                     found[EffectSite(effect, function.name, span)] = None
+            for effect in self._held([facts.constants]):
+                found[EffectSite(effect, function.name, None)] = None
+        for definition in self.module.globals.values():
+            if definition.value is not UNBOUND:
+                for effect in self._held([definition.value]):
+                    found[EffectSite(effect, f"{self.module.name}/{definition.name}", definition.span)] = None
         return list(found)
+
+    def _held(self, values: list[object]) -> list[str]:
+        """The effects of functions of other modules that values hold: whoever has the value may call them."""
+        effects = {
+            effect
+            for function in _functions_in(values)[0]
+            if function.module is not self.module
+            for effect in function.effects
+        }
+        return sorted(effects)
 
     def _brings(self, reference: Reference) -> tuple[str, ...]:
         definition = self.builder.find(reference)
@@ -68,8 +84,10 @@ class _Analysis:
         found = self._meanings.get(reference)
         if found is None:
             definition = self.builder.find(reference)
-            if definition is None or definition.value is UNBOUND or definition.dynamic or definition.mutable:
+            if definition is None or definition.value is UNBOUND or definition.mutable:
                 found = ([], True)
+            elif definition.dynamic:
+                found = (_functions_in([definition.value])[0], True)
             else:
                 found = _functions_in([definition.value])
             self._meanings[reference] = found

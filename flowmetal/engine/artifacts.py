@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.bytecode.link import link
 from flowmetal.bytecode.program import Module
 from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine.grants import read_grants
 from flowmetal.engine.library import Library, builtin_arity, open_library, standard_library
 from flowmetal.engine.live import Loaded, loaded
 from flowmetal.engine.opening import open_artifact
@@ -27,8 +28,8 @@ POINTER = b"FML\x00"
 PROGRAMS_MAX = 256
 LIBRARIES_MAX = 16
 
-#: Puts an artifact into a store under a name -> its content hash.
-Deployer = Callable[[Store, str, bytes], bytes]
+#: Puts an artifact into a store under a name, with grants where some are given -> its content hash.
+Deployer = Callable[[Store, str, bytes, Sequence[str] | None], bytes]
 
 
 class Programs:
@@ -81,12 +82,13 @@ class Programs:
         return found
 
 
-def deploy(store: Store, data: bytes, name: str | None = None) -> bytes:
+def deploy(store: Store, data: bytes, name: str | None = None, grants: Sequence[str] | None = None) -> bytes:
     """Verifies an artifact and puts it into a store with the library it needs -> its content hash.
 
-    Durable when it returns.  `name` is what it is deployed as, by default the name of its main module.  Raises
-    FlowmetalError, StoreError.
+    Durable when it returns.  `name` is what it is deployed as, by default the name of its main module; `grants` what
+    processes of the name may perform (grants.py), None for all.  Raises FlowmetalError, StoreError.
     """
+    grants = None if grants is None else read_grants(grants)
     artifact = open_artifact(data)
     commands: list[Command] = []
     library = standard_library()
@@ -94,15 +96,33 @@ def deploy(store: Store, data: bytes, name: str | None = None) -> bytes:
     for module in library.modules.values():
         if module.hash is not None:
             commands.append(PutArtifact(module.hash, POINTER + library.hash))
-    commands.append(PutArtifact(artifact.hash, data, name or artifact.name))
+    commands.append(PutArtifact(artifact.hash, data, name or artifact.name, grants))
     store.submit(commands).result()
     return artifact.hash
 
 
-def deployer(store: Store) -> Deployer:
-    """`deploy` as the HTTP server wants it."""
+def deployer(configured: Mapping[str, tuple[str, ...] | None] | None = None) -> Deployer:
+    """`deploy` as the HTTP server wants it: where no grants are given, those of the settings, or none."""
 
-    def put(store: Store, name: str, data: bytes) -> bytes:
-        return deploy(store, data, name)
+    def put(store: Store, name: str, data: bytes, grants: Sequence[str] | None = None) -> bytes:
+        if grants is None:
+            grants = (configured or {}).get(name, ())
+        else:
+            grants = read_grants(grants)
+        return deploy(store, data, name, grants)
 
     return put
+
+
+def grant_deployed(store: Store, configured: Mapping[str, tuple[str, ...] | None]) -> list[str]:
+    """Gives deployed names the grants of the settings; the names that had others."""
+    changed: list[str] = []
+    for name, grants in configured.items():
+        hash = store.deployed(name).get(name)
+        if hash is None or store.grants(name) == grants:
+            continue
+        data = store.artifact(hash)
+        if data is not None:
+            store.submit([PutArtifact(hash, data, name, grants)]).result()
+            changed.append(name)
+    return changed

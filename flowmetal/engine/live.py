@@ -32,6 +32,7 @@ from flowmetal.engine.events import (
     TimerFired,
     decode_event,
 )
+from flowmetal.engine.grants import Grants, granted
 from flowmetal.engine.limits import ProgramLimits
 from flowmetal.engine.policies import NO_POLICY, Policy, read_options
 from flowmetal.engine.starting import Begin, begin_of
@@ -110,6 +111,7 @@ class Live:
     computed: float = 0.0  # seconds of its turns since it was saved, where they are measured
     unbroken: float = 0.0  # seconds of a processor that it has computed since the last entry of its log
     rests_until: float = 0.0  # by time.monotonic()
+    grants: Grants | None = None  # None: all is granted
     catching_up: bool = False  # restored: what is ready runs up to its wait before anything new arrives
 
     def add(self, opened: Open) -> None:
@@ -152,6 +154,7 @@ def load(
         error=record.error,
         limits=limits or ProgramLimits(),
         name=record.program,
+        grants=granted(record.grants),
     )
     if record.sequence:
         _restore(live, store, program, None, live.limits.vm)

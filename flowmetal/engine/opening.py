@@ -12,12 +12,16 @@ from flowmetal.engine.library import builtin_arity, standard_library
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An artifact: the name of its main module, its bytes, its content hash, and what the compiler warned of."""
+    """An artifact: the name of its main module, its bytes, its content hash, and what the compiler warned of.
+
+    `own`: a command has compiled it from source that it was given.
+    """
 
     name: str
     data: bytes
     hash: bytes
     warnings: tuple[Diagnostic, ...] = ()
+    own: bool = False
 
 
 def read_artifact(data: bytes) -> Built:

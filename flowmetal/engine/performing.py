@@ -16,7 +16,7 @@ from flowmetal.engine.starting import child_of
 from flowmetal.store.interface import Ask, Request, Timer
 from flowmetal.store.limits import NEVER
 from flowmetal.store.operations import OPERATIONS
-from flowmetal.values import ErrorValue, LanguageError, Vector, encode_value, fail, keyword, print_string
+from flowmetal.values import ErrorValue, LanguageError, Vector, encode_value, fail, keyword, print_string, secret_names
 from flowmetal.vm import Performed, Process, answer_now, answer_now_error, trace_of
 from flowmetal.vm.image import LONG_TEXT
 
@@ -26,7 +26,12 @@ KIND_KILLED = keyword("flowmetal/killed")
 def perform(draft: Draft, process: Process, performed: Performed) -> None:
     """Does what one performed effect asks for; what is wrong with it becomes an error of the program's call."""
     number = performed.number
+    grants = draft.live.grants
     try:
+        if grants is not None:
+            grants.check(performed.effect, performed.payload)
+            if performed.effect == effects.SEND:
+                grants.check_secrets(secret_names(encode_value(performed.payload)))
         answer = effects.LOCAL.get(performed.effect)
         if answer is None or effects.is_by_name(performed.effect, performed.payload):
             _open(draft, process, performed)
@@ -87,6 +92,8 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
         payload = _recorded(draft, performed.payload)
     else:
         payload = effects.checked_size(encode_value(performed.payload), limits)
+    if live.grants is not None:
+        live.grants.check_secrets(secret_names(payload))
     if len(payload) >= LONG_TEXT and not starts:
         draft.note_texts(performed.payload)
     surroundings, pid = setting.surroundings, live.pid
@@ -98,6 +105,8 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
         sent, limit = with_deadline(given, policy, draft.now)
         options = NIL if sent is None else effects.checked_size(encode_value(sent), limits)
         text = print_string(given, limit=LINE_MAX)
+    if live.grants is not None:
+        live.grants.check_secrets(secret_names(options))
     key = policy.key or f"{surroundings.store_id}-{pid}-{number}"
     timers = [Timer(limit, number, "timeout")] if limit else None
     until = limit  # the time a person is told
@@ -124,7 +133,10 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
                 effects.refuse("processes", most, f"{most} processes have not ended, which is the limit")
             program = live.program
             trace = trace_of(process, performed.fiber)
-            child, bonds = child_of(program.program, program.table, live.artifact, performed.payload, trace, draft.now)
+            texts = None if live.grants is None else live.grants.texts
+            child, bonds = child_of(
+                program.program, program.table, live.artifact, performed.payload, trace, draft.now, texts
+            )
             effects.checked_size(child.arguments, limits)
             child = replace(child, family=(limits.children, limits.descendants, limits.starts))
             ask = Ask(number, effect, encode_value(bonds), child)

@@ -17,7 +17,7 @@ from flowmetal.engine.lines import waits_line
 from flowmetal.engine.live import Live, Open
 from flowmetal.engine.policies import NO_POLICY
 from flowmetal.store.interface import InboxEvent, Request, Turn
-from flowmetal.values import CodecError, LanguageError, decode_value, encode_value
+from flowmetal.values import CodecError, LanguageError, decode_value, encode_value, secret_names
 from flowmetal.vm import Performed, settle
 from flowmetal.vm.image import LONG_TEXT
 
@@ -54,6 +54,7 @@ def answered(
             effect in setting.functions
             and effect not in HELD
             and outcome.options is None
+            and (live.grants is None or live.grants.free(effect))
             and not (process.ready or process.outbox or process.cleaning)
             and process.end is None
             and len(live.open) <= live.limits.engine.requests
@@ -61,6 +62,8 @@ def answered(
             try:
                 check_effect(effect)
                 payload = encode_value(outcome.payload)
+                if live.grants is not None:
+                    live.grants.check_secrets(secret_names(payload))
                 if len(payload) < LONG_TEXT:
                     segment = process.image.segment()
                     return _stepped(live, epoch, setting, number, data, outcome, payload, segment, now)

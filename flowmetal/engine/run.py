@@ -85,8 +85,12 @@ def run_once(
     arguments: Sequence[Any],
     log: Callable[[str], None] | None = None,
     serve: Serve | None = None,
+    grants: Sequence[str] | None = None,
 ) -> Ended:
-    """Runs "module/function" to its end.  `log` gets what it logs; `serve` is asked once for every effect."""
+    """Runs "module/function" to its end.  `log` gets what it logs; `serve` is asked once for every effect.
+
+    `grants` says what it may perform; None: all.
+    """
     data = encode_value(Vector.of(arguments))
     begun = _begin(artifact, function, data, log)
     if begun.outcome.__class__ is Finished:
@@ -97,7 +101,7 @@ def run_once(
         else:
             if len(result) <= BYTES_MAX:
                 return Ended("done", decode_value(result, begun.table), None)
-    ended: Ended = run_stored.go_on(artifact, begun, function, data, log, serve)
+    ended: Ended = run_stored.go_on(artifact, begun, function, data, log, serve, grants)
     return ended
 
 

@@ -7,7 +7,7 @@ it ends the run with an error that says so.  run.py begins a run, without all th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from flowmetal.dataclass import replace
@@ -64,6 +64,7 @@ def go_on(
     arguments: bytes,
     log: Callable[[str], None] | None,
     serve: Serve | None,
+    grants: Sequence[str] | None = None,
 ) -> Ended:
     """Runs what has begun to its end.  `arguments` is what it was started with, encoded."""
     store = MemoryStore()
@@ -79,7 +80,7 @@ def go_on(
 
     hash = deploy(store, artifact)
     store.watch(hinted)
-    start = Start(function=function, arguments=arguments, artifact=hash)
+    start = Start(function=function, arguments=arguments, artifact=hash, grants=grants)
     pid = store.submit([start]).result()[0][0]
     interpreter = _GoesOn(store, begun)
     interpreter.start()

@@ -164,13 +164,21 @@ class Simulation:
         self.config = replace(self.config, name="simulated")
         self.interpreter = self._new_interpreter()
 
-    def deploy(self, artifact: bytes, name: str | None = None) -> bytes:
-        """Puts an artifact into the store; its hash."""
-        return deploy(self.store, artifact, name)
+    def deploy(self, artifact: bytes, name: str | None = None, grants: Sequence[str] | None = None) -> bytes:
+        """Puts an artifact into the store; its hash.  `grants`: None for all."""
+        return deploy(self.store, artifact, name, grants)
 
-    def start(self, artifact: bytes, function: str, arguments: Sequence[Any] = (), id: str | None = None) -> int:
-        """Starts a process of the program with this hash; its pid."""
-        command = Start(function=function, arguments=encode_value(Vector.of(arguments)), artifact=artifact, id=id)
+    def start(
+        self,
+        artifact: bytes,
+        function: str,
+        arguments: Sequence[Any] = (),
+        id: str | None = None,
+        grants: Sequence[str] | None = None,
+    ) -> int:
+        """Starts a process of the program with this hash; its pid.  `grants`: None for all."""
+        data = encode_value(Vector.of(arguments))
+        command = Start(function=function, arguments=data, artifact=artifact, id=id, grants=grants)
         pid: int = self.store.submit([command]).result()[0][0]
         return pid
 

@@ -79,9 +79,17 @@ def begin_of(program: Program, table: ProgramTable, function: str, data: bytes) 
 
 
 def child_of(
-    program: Program, table: ProgramTable, artifact: bytes, payload: Any, trace: Vector, now: int
+    program: Program,
+    table: ProgramTable,
+    artifact: bytes,
+    payload: Any,
+    trace: Vector,
+    now: int,
+    grants: tuple[str, ...] | None = None,
 ) -> tuple[Start, Map]:
     """The start of a child, which runs the same artifact, and what ties it to its parent: a map for the operation.
+
+    `grants`: those of the parent, which the child gets.
 
     LanguageError :argument for what is no function with a vector of arguments, or where one of them cannot leave its
     process, or for a wrong option.
@@ -112,6 +120,7 @@ def child_of(
         attributes={} if attributes is None else merged_attributes(":attributes", {}, attributes),
         queue=place_of(options, now),
         register=register,
+        grants=grants,
     )
     return start, Map.of([(key, True) for key in _BONDS if options.get(key)])
 

@@ -16,6 +16,7 @@ from flowmetal.engine import events
 from flowmetal.engine.artifacts import Programs
 from flowmetal.engine.draft import FUEL
 from flowmetal.engine.events import EventError, decode_event, value_text
+from flowmetal.engine.grants import grants_line
 from flowmetal.engine.lines import instant_text
 from flowmetal.engine.live import Live, Loaded, entries_from, exhausted, load, restore_at
 from flowmetal.engine.traces import error_lines
@@ -69,6 +70,7 @@ def inspect_process(
         created_at=instant_text(record.created_at),
         updated_at=instant_text(record.updated_at),
         attributes=dict(record.attributes),
+        grants=grants_line(record.grants),
         ties=_ties(store, pid) if at is None else (),
         fibers=fibers,
         requests=_open_now(store, pid) if at is None else _open_at(store, pid, at),

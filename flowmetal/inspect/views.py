@@ -98,6 +98,7 @@ class Inspection:
     created_at: str
     updated_at: str
     attributes: dict[str, Any]
+    grants: str  # which effects it may perform: "all", "none", "http/request=api.example.com store"
     ties: tuple[str, ...]  # "name counter", "link 7", "leash on 8": what it is tied to, now
     fibers: tuple[FiberView, ...]
     requests: tuple[RequestView, ...]
@@ -124,6 +125,7 @@ class Inspection:
         lines += _fact("data", _cut(self.data))
         lines += _fact("program", self.program[:16])
         lines += _fact("started", f"{self.created_at}, last change {self.updated_at}, {self.sequence} steps")
+        lines += _fact("grants", self.grants)
         lines += _fact("ties", ", ".join(self.ties))
         for key, value in self.attributes.items():
             lines += _fact(key, str(value))

@@ -292,13 +292,17 @@ class Api:
             raise HttpError(403, "H312")
         data = await read_body(request, self._settings.max_artifact_bytes, self._settings.body_seconds)
         name = request.path_params["name"]
+        Fields(request.query_params, ("grant",))
+        grants = request.query_params.getlist("grant") or None
         try:
-            digest = await asyncio.to_thread(self._deployer, self._store, name, data)
+            digest = await asyncio.to_thread(self._deployer, self._store, name, data, grants)
         except StoreError:
             raise
         except FlowmetalError as error:
             return error_response(error, 422)
-        return JSONResponse({"name": name, "hash": digest.hex()}, status_code=201)
+        held = await asyncio.to_thread(self._store.grants, name)
+        document = {"name": name, "hash": digest.hex(), "grants": None if held is None else list(held)}
+        return JSONResponse(document, status_code=201)
 
     # ---- requests, for workers -------------------------------------------------------------------------------------
 

@@ -29,6 +29,9 @@
     [shell]
     commands = ["git"]
 
+    [grants]
+    deploy = ["http/request=api.github.com", "store"]
+
 Secrets never stand in the file.  What is not known is refused.
 """
 
@@ -62,6 +65,7 @@ from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.files import read_file
 from flowmetal.engine.limits import AllLimits
 from flowmetal.engine.retention import Retention
+from flowmetal.server.grant_settings import read_grant_settings
 from flowmetal.server.limit_settings import read_limits
 from flowmetal.server.retention_settings import read_retention
 from flowmetal.server.schedule_settings import read_schedules
@@ -109,6 +113,7 @@ class ServerConfig:
     store: StoreSettings = field(default_factory=StoreSettings)
     secrets: Mapping[str, SecretSettings] = field(default_factory=dict)
     shell: ShellSettings = field(default_factory=ShellSettings)
+    grants: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)  # by deployed name; None: all
 
     @property
     def callbacks(self) -> CallbackSettings:
@@ -140,7 +145,8 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
 
     FlowmetalError H201 (not known), H202 (wrong), H204 (endpoint without signatures).
     """
-    ours = ("serve", "http", "endpoints", "queues", "retention", "limits", "schedules", "store", "secrets", "shell")
+    ours = ("serve", "http", "endpoints", "queues", "retention", "limits", "schedules", "store", "secrets", "shell",
+            "grants")  # fmt: skip
     known(document, (*ours, *others), "flowmetal.toml")
     serve = read_table(ServeSettings, document.get("serve", {}), "[serve]")
     if not 0 <= serve.port < 65536:
@@ -159,6 +165,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
         store=read_store(document.get("store", {})),
         secrets=read_secrets(document.get("secrets", {})),
         shell=read_shell(document.get("shell", {})),
+        grants=read_grant_settings(document.get("grants", {})),
     )
 
 

@@ -59,6 +59,7 @@ class ProcessRecord:
     program: str = ""  # the deployed name it was started by, or else the module of its function
     root: int | None = None  # where another process spawned it: the one that nobody spawned
     limits: dict[str, int] = field(default_factory=dict)  # those it was started with, by name; see Start
+    grants: tuple[str, ...] | None = None  # which effects it may perform, see engine/grants.py; None: all
 
 
 @dataclass(slots=True)
@@ -141,11 +142,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class PutArtifact:
-    """Keeps an artifact under its content hash; `name` also deploys it: new processes of `name` run it. -> None"""
+    """Keeps an artifact under its content hash; `name` also deploys it: new processes of `name` run it. -> None
+
+    `grants`: what processes that are started by the name may perform, as ProcessRecord has it.  Signed data takes the
+    place of the same artifact without these signatures.
+    """
 
     hash: bytes
     data: bytes
     name: str | None = None
+    grants: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +182,9 @@ class Start:
     limits: dict[str, int] = field(default_factory=dict)
     #: What its parent may have, of which this is one more: living children, living processes of its tree, and starts.
     family: tuple[int, int, int] | None = None
+    #: What it may perform: ("all",), or as ProcessRecord has it.  None: what the name was deployed with; all without a
+    #: name.
+    grants: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -605,6 +614,9 @@ class Store(Protocol):
 
     def deployed(self, name: str | None = None) -> dict[str, bytes]:
         """Deployed names and their artifact hashes."""
+
+    def grants(self, name: str) -> tuple[str, ...] | None:
+        """What the processes of a deployed name may perform; None for all, and where nothing is deployed."""
 
     def stats(self) -> dict[str, Any]:
         """Counts by status, sizes, engine and format: for `flowvm` and tests.

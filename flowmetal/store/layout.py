@@ -57,7 +57,7 @@ META: Final = _space(
     "or was of an older format: [sealed up to, [generation, wrapped data key, made at] of each, generation that is "
     "written, renewed up to], sealed and never encrypted. `counter:NAME`: the last pid, the "
     "last number of the order of arrival, processes by status. `bulk:NAME`: [digest, done up to, end, at] of an "
-    "operation on many processes.",
+    "operation on many processes. `grants:NAME`: the grants of a deployed name, texts; where there is none, all.",
     of="store",
 )
 ARTIFACTS: Final = _space(
@@ -77,9 +77,9 @@ PROCESSES: Final = _space(
 ORIGINS: Final = _space(
     "origins",
     "origin u40; or the SHA-256 of a value",
-    "[artifact, function, name]; or origin u40",
-    "What processes run, once for all that run the same: the program, the function, and the deployed name that was "
-    "asked for; and which number each has.",
+    "[artifact, function, name, grants]; or origin u40",
+    "What processes run, once for all that run the same: the program, the function, the deployed name that was "
+    "asked for, and the grants, texts, which are left out where all is granted; and which number each has.",
     of="store",
 )
 STATES: Final = _space(

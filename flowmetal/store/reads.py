@@ -19,6 +19,7 @@ from flowmetal.store.codec import (
     decode_token,
 )
 from flowmetal.store.errors import StoreError, check_name
+from flowmetal.store.grant_rows import granted_to
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
 from flowmetal.store.interface import STATUSES as STATUS_WORDS
 from flowmetal.store.interface import InboxEvent, LogEntry, ProcessRecord, Request
@@ -391,6 +392,12 @@ def deployed(transaction: ReadTransaction, name: str | None) -> dict[str, bytes]
     key = _key_of(name)
     value = None if key is None else transaction.get(DEPLOYED, key)
     return {} if value is None else {name: value}
+
+
+def grants(transaction: ReadTransaction, name: str) -> tuple[str, ...] | None:
+    """What the processes of a deployed name may perform; None for all."""
+    key = _key_of(name)
+    return None if key is None else granted_to(transaction, key)
 
 
 def counter(transaction: ReadTransaction, name: str) -> int:

@@ -33,8 +33,8 @@ _STATE_FIELDS = 17
 _pack = msgpack.Packer(autoreset=True).pack
 
 
-#: What a process runs: artifact, function, and the deployed name that was asked for.
-Origin = tuple[bytes, str, str | None]
+#: What a process runs: artifact, function, the deployed name that was asked for, and its grants (None: all).
+Origin = tuple[bytes, str, str | None, tuple[str, ...] | None]
 
 
 @dataclass(slots=True)
@@ -175,17 +175,18 @@ def decode_born(data: bytes) -> BornRow:
 
 def encode_origin(origin: Origin) -> bytes:
     """A value of ORIGINS."""
-    data: bytes = _pack(origin)
+    data: bytes = _pack(origin[:3] if origin[3] is None else origin)
     return data
 
 
 def decode_origin(data: bytes | None) -> Origin:
     """From a value of ORIGINS."""
     try:
-        artifact, function, name = unpack(ORIGINS, data or b"")
+        artifact, function, name, *rest = unpack(ORIGINS, data or b"")
+        grants = None if not rest or rest[0] is None else tuple(str(text) for text in rest[0])
     except (TypeError, ValueError) as error:
         raise unreadable(ORIGINS, error) from error
-    return artifact, function, name
+    return artifact, function, name, grants
 
 
 def encode_state(pid: int, row: ProcessRow, store_id: str) -> bytes:
@@ -280,6 +281,7 @@ def process_record(pid: int, born: BornRow, origin: Origin, row: ProcessRow, att
         program=origin[2] or origin[1].rpartition("/")[0] or origin[1],
         root=born.more.get("root"),
         limits=born.more.get("limits") or {},
+        grants=origin[3],
     )
 
 

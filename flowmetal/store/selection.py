@@ -232,7 +232,7 @@ def _runs(transaction: ReadTransaction, query: Query) -> list[bytes] | None:
 
 
 def _runs_it(query: Query, origin: Origin) -> bool:
-    _, function, name = origin
+    _, function, name, _ = origin
     program = function.partition("/")[0] if name is None else name
     return query.program in (None, program) and query.function in (None, function)
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from flowmetal.store.bonds import bind_name, holder_of
 from flowmetal.store.changes import Changes
-from flowmetal.store.codec import encode_attributes
+from flowmetal.store.codec import encode_attributes, pack
 from flowmetal.store.errors import StoreError, check_name, check_size
 from flowmetal.store.families import check_family, enter_family
+from flowmetal.store.grant_rows import GRANTS, checked_grants, granted_to
 from flowmetal.store.interface import PutArtifact, Start
-from flowmetal.store.layout import ARTIFACTS, ATTRIBUTES, DEPLOYED, IDS, UNNEEDED, pid_key, read_pid
+from flowmetal.store.layout import ARTIFACTS, ATTRIBUTES, DEPLOYED, IDS, META, UNNEEDED, pid_key, read_pid
 from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_IMAGE_BYTES
 from flowmetal.store.queues import admissible, enter
 from flowmetal.store.rows import BornRow
@@ -26,12 +27,27 @@ def put_artifact(changes: Changes, command: PutArtifact) -> None:
         raise StoreError("S206", reason="an artifact's hash must have 1 to 64 bytes")
     check_size("an artifact", command.data, MAX_IMAGE_BYTES)
     name = check_name("the name of a program", command.name) if command.name is not None else None
-    if changes.transaction.get(ARTIFACTS, command.hash) is None:
+    kept = changes.transaction.get(ARTIFACTS, command.hash)
+    if kept is None or _has_more_signatures(command, kept):
         changes.transaction.put(ARTIFACTS, command.hash, command.data)
-    elif changes.transaction.get(UNNEEDED, command.hash) is not None:
+    if kept is not None and changes.transaction.get(UNNEEDED, command.hash) is not None:
         changes.transaction.delete(UNNEEDED, command.hash)  # whoever puts it is about to need it
-    if name is not None and changes.transaction.get(DEPLOYED, name) != command.hash:
+    grants = None if command.grants is None else checked_grants(command.grants)
+    if name is None:
+        return
+    if changes.transaction.get(DEPLOYED, name) != command.hash:
         changes.transaction.put(DEPLOYED, name, command.hash)
+    if grants != granted_to(changes.transaction, name):
+        if grants is None:
+            changes.transaction.delete(META, GRANTS + name)
+        else:
+            changes.transaction.put(META, GRANTS + name, pack(grants))
+
+
+def _has_more_signatures(command: PutArtifact, kept: bytes) -> bool:
+    """Whether data is what is kept and more behind the content hash, where signatures stand."""
+    end = kept.rfind(command.hash) + len(command.hash)
+    return len(command.data) > len(kept) and end >= len(command.hash) and command.data[:end] == kept[:end]
 
 
 def start(changes: Changes, command: Start) -> tuple[int, bool]:
@@ -68,10 +84,15 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
     if asked is not None and asked[2]:
         return asked[2], False
 
+    grants = command.grants
+    if grants is not None:
+        grants = checked_grants(grants)
+    elif name is not None:
+        grants = granted_to(transaction, name)
     more = _more(changes, command)
 
     pid = changes.count("pid", 1)
-    origin = changes.number_of((artifact, command.function, command.name))
+    origin = changes.number_of((artifact, command.function, command.name, grants))
     mark = changes.new_mark() if asked is None else 0
     born = BornRow(origin, changes.now, command.id, command.parent, digest, mark, bool(attributes), more)
     if asked is None or command.queue is None:
@@ -110,7 +131,7 @@ def _more(changes: Changes, command: Start) -> dict[str, Any]:
 def _started_before(changes: Changes, command: Start, pid: int, digest: bytes) -> int:
     found = changes.load_born(pid)
     if found is not None:
-        born, (artifact, function, name) = found
+        born, (artifact, function, name, _) = found
         same_program = name == command.name if command.name is not None else artifact == command.artifact
         differing = [
             what

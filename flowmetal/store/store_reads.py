@@ -170,6 +170,11 @@ class StoreReads(ABC):
         with self._reading() as transaction:
             return reads.deployed(transaction, name)
 
+    def grants(self, name: str) -> tuple[str, ...] | None:
+        """What the processes of a deployed name may perform; None for all, and where nothing is deployed."""
+        with self._reading() as transaction:
+            return reads.grants(transaction, name)
+
     def stats(self) -> dict[str, Any]:
         """{"format", "engine", "id", "processes": by status, "entries": by key space, "interpreters": living, ...}."""
         with self._reading() as transaction:

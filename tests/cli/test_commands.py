@@ -485,7 +485,7 @@ def test_warnings_of_the_compiler(shell: Shell) -> None:
 def test_a_spawned_process_is_listed_as_a_child(shell: Shell) -> None:
     Path("hello.fm").write_text("(ns hello)\n(defn child [n] n)\n(defn main [] (spawn child 3) (perform :receive))\n")
     assert shell("flowc", "build", "hello.fm", "-o", "hello.fmc").code == 0
-    assert shell("flowvm", "deploy", "hello.fmc", "--store", "store").code == 0
+    assert shell("flowvm", "deploy", "hello.fmc", "--grant", "spawn", "--store", "store").code == 0
     assert shell("flowvm", "start", "hello/main", "--id", "order-1", "--store", "store").code == 0
     with contextlib.closing(open_store("store", create=False)) as store:
         interpreter = Interpreter(store, Config(fallback_seconds=0.05))

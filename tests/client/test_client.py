@@ -36,7 +36,7 @@ from flowmetal.store.interface import PutArtifact
 from flowmetal.values import BuiltinFn, ErrorValue, Map, Vector, decode_value, keyword, to_python
 
 
-def deploy(store: Store, name: str, data: bytes) -> bytes:
+def deploy(store: Store, name: str, data: bytes, grants: object = None) -> bytes:
     if data != b"good":
         raise FlowmetalError("B001", reason="magic")
     store.submit([PutArtifact(b"\x02" * 32, data, name)]).result()

@@ -22,7 +22,7 @@ from flowmetal.store.interface import PutArtifact, Take
 from flowmetal.values import BuiltinFn, ErrorValue, Map, Vector, keyword
 
 
-def deploy(store: Store, name: str, data: bytes) -> bytes:
+def deploy(store: Store, name: str, data: bytes, grants: object = None) -> bytes:
     if not data.startswith(b"FMC"):
         raise FlowmetalError("B001", reason="magic")
     store.submit([PutArtifact(data[:32].ljust(32, b"."), data, name)]).result()

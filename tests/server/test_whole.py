@@ -45,7 +45,7 @@ def test_a_program_waits_for_the_world(tmp_path: Path) -> None:
 
     def use(server: HttpServer) -> None:
         with flowmetal.connect(server.url) as client:
-            client.deploy("deploy", built.data)
+            client.deploy("deploy", built.data, ["http/request=127.0.0.1:*", "http/callback", "notify/*"])
             worker = flowmetal.Worker(server.url)
             worker.function("notify/send")(lambda payload, context: {"told": payload})
             worker.start()
@@ -71,7 +71,7 @@ def test_a_program_waits_for_the_world(tmp_path: Path) -> None:
     serve(
         store,
         config,
-        deploy=deployer(store),
+        deploy=deployer({}),
         services=lambda server: [Interpreter(store, Config(base_url=server.base_url))],
         ready=ready,
         stop=stop,

@@ -45,6 +45,7 @@ from flowmetal.connectors.http_request.transport import make_client
 from flowmetal.connectors.secrets import Secrets
 from flowmetal.connectors.secrets.service import REFUSED
 from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine.grants import Grants, granted
 from flowmetal.store.interface import Store
 from flowmetal.values import Map, keyword
 
@@ -119,7 +120,8 @@ class HttpRequestConnector(Connector):
             raise Failure("http/bad-request", str(error)) from None
         try:
             async with asyncio.timeout(http.timeout_seconds):
-                response, body, unpacked = await self._send(http, task.secrets)
+                grants = self._grants_of(task.request.pid)
+                response, body, unpacked = await self._send(http, task.secrets, grants)
         except TimeoutError:
             raise Failure("http/timeout", f"no answer within {http.timeout_seconds:g} s") from None
         return Result(lambda: self._answer(task, http, response, body, unpacked), len(body))
@@ -133,7 +135,14 @@ class HttpRequestConnector(Connector):
         except BadBody as error:
             raise Failure("http/protocol", str(error), ((K_STATUS, response.status_code),)) from None
 
-    async def _send(self, http: HttpRequest, secrets: tuple[str, ...]) -> tuple[httpx2.Response, bytes, bool]:
+    def _grants_of(self, pid: int) -> Grants | None:
+        """What the process may perform, as it was when it asked: that never changes."""
+        record = self._store.process(pid)
+        return granted(() if record is None else record.grants)
+
+    async def _send(
+        self, http: HttpRequest, secrets: tuple[str, ...], grants: Grants | None
+    ) -> tuple[httpx2.Response, bytes, bool]:
         """One attempt, redirects included -> (response, body, whether the body was unpacked).  Raises Failure."""
         assert self._client is not None
         request = self._client.build_request(
@@ -141,6 +150,7 @@ class HttpRequestConnector(Connector):
         )
         try:
             for _ in range(http.redirects + 1):
+                _check_granted(grants, request)
                 response = await self._client.send(request, stream=True)
                 try:
                     following = response.next_request if http.redirects else None
@@ -174,6 +184,17 @@ class HttpRequestConnector(Connector):
             (K_HEADERS, headers_value(response, False)),
             (K_BODY, body_value(response, body, "text")),
             (K_RETRY_AFTER, retry_after(response, self._clock())),
+        )
+
+
+def _check_granted(grants: Grants | None, request: httpx2.Request) -> None:
+    """Holds a narrowed grant to what is connected to, redirects included; addresses are read once more here."""
+    url = request.url
+    path = url.raw_path.decode("ascii", "replace").partition("?")[0]
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    if grants is not None and not grants.allows_url(request.method, url.scheme, host, url.port, path):
+        raise Failure(
+            "flowmetal/not-granted", f"http/request ({request.method}) to {host} is not granted to this program"
         )
 
 

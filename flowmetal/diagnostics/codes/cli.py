@@ -287,6 +287,26 @@ CODES: dict[str, Entry] = {
         "Letters, digits, `-` and `_`, beginning with a letter.",
         "The name is also that of a folder and of modules.",
     ),
+    "U200": Entry(
+        "not a grant",
+        "`{grant}` is no grant.",
+        "A grant is an effect, as `http/request`, `billing/*`, `store` or `all`, and where it is to be narrowed `=` "
+        "and to what: `http/request=GET@api.example.com:8443/v1`, `shell/run=git,make`, `secret=api-key`.",
+        "Hosts are in the form HOST, *.HOST, HOST:PORT or HOST:*, with METHODS@ before and /PATH behind them where\n"
+        "they are to be narrowed further; without a port they stand for the usual one.  Commas separate several.",
+    ),
+    "U201": Entry(
+        "grant that cannot be narrowed",
+        "A grant of {effect} cannot be narrowed.",
+        "These can: {known}.",
+        "What an effect of your own does is known to whoever serves it, so that is where it is held to bounds.",
+    ),
+    "U202": Entry(
+        "too many grants",
+        "{count} grants were given, and at most {limit} are kept.",
+        "A pattern such as `billing/*` stands for many.",
+        "The grants of a process are looked at for what it performs.",
+    ),
     "U900": Entry(
         "internal error",
         "This is a fault of Flowmetal itself: {problem}.",

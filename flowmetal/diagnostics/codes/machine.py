@@ -41,6 +41,15 @@ CODES: dict[str, Entry] = {
         "Retention removes old log in whole spans, from one checkpoint to the next; what a process was called with\n"
         "stays.",
     ),
+    "V340": Entry(
+        "not granted",
+        "The program performed {effect}, which is not granted to it.",
+        "`flowvm deploy` and `flowvm run` take grants: `--grant {effect}`; `flowc effects` lists what a program may "
+        "perform.",
+        "A program reaches nothing outside of its process but by the effects that it was granted: an artifact of\n"
+        "others gets none by itself.  What is not granted is an error of kind :flowmetal/not-granted where it is\n"
+        "performed, which the program may catch; its data say which grant is missing.",
+    ),
     "V330": Entry(
         "unanswered effect",
         "Nothing in this test answers {effect}; it was performed with {payload}.",

@@ -1,0 +1,62 @@
+"""What commands grant: as they are told, or else what the person's own source names, and nothing to other artifacts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowmetal.cli import common
+from flowmetal.engine.grants import ALWAYS, grants_line, named_grants, read_grants
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flowmetal.bytecode.fmc import Artifact
+    from flowmetal.engine.opening import Built
+
+#: Effects that are named where a program gets none of them.
+NAMED_MAX = 12
+
+
+def of_run(built: Built, artifact: Artifact, grants: list[str] | None) -> tuple[str, ...] | None:
+    """The grants of `flowvm run`; they are shown where the program can reach anything outside itself."""
+    named = [effect for effect in artifact.effects() if effect not in ALWAYS]
+    held = _held(built, named, grants)
+    if named or held:
+        common.say(line(held) + _missing(named, held), error=True)
+    return held
+
+
+def of_deployed(built: Built, name: str, grants: list[str] | None, config: Path | None) -> tuple[str, ...] | None:
+    """The grants of `flowvm deploy`: those that are given, of the settings, or as for a run."""
+    if grants is None:
+        from flowmetal.cli.settings import read_settings
+
+        configured = read_settings(config).grants
+        if name in configured:
+            return configured[name]
+    from flowmetal.bytecode.fmc import decode_artifact
+
+    named = [effect for effect in decode_artifact(built.data).effects() if effect not in ALWAYS]
+    held = _held(built, named, grants)
+    if not built.own and grants is None and named:
+        common.say(line(held) + _missing(named, held), error=True)
+    return held
+
+
+def line(grants: tuple[str, ...] | None) -> str:
+    """Grants as they are shown."""
+    return f"grants: {grants_line(grants)}"
+
+
+def _held(built: Built, named: list[str], grants: list[str] | None) -> tuple[str, ...] | None:
+    if grants is not None:
+        return read_grants(grants)
+    return named_grants(named) if built.own else ()
+
+
+def _missing(named: list[str], held: tuple[str, ...] | None) -> str:
+    """What is said where an artifact gets nothing of what it names."""
+    if held is None or held or not named:
+        return ""
+    more = f" and {len(named) - NAMED_MAX} more" if len(named) > NAMED_MAX else ""
+    return f"; it names {', '.join(named[:NAMED_MAX])}{more} (grant with --grant EFFECT)"
