@@ -30,7 +30,7 @@ from flowmetal.store.interface import FINAL_STATUSES, Command, Operate, Post, Pr
 
 #: Checks an artifact's bytes, deploys them to a store under a name, durably -> content hash; FlowmetalError for bytes
 #: that are no artifact.
-Deployer = Callable[[Store, str, bytes], bytes]
+Deployer = Callable[[Store, str, bytes, Sequence[str] | None], bytes]
 
 
 class StoreClient(Client):
