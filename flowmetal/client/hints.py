@@ -36,7 +36,7 @@ class Hints:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._listeners: dict[Hint, set[Callable[[], None]]] = {}
+        self._listeners: dict[Hint, dict[Callable[[], None], None]] = {}  # called in the order they came
         self._end: Callable[[], None] | None = None
 
     def listen(self, hints: Iterable[Hint], listener: Callable[[], None]) -> Callable[[], None]:
@@ -44,15 +44,15 @@ class Hints:
         hints = tuple(hints)
         with self._lock:
             for hint in hints:
-                self._listeners.setdefault(hint, set()).add(listener)
+                self._listeners.setdefault(hint, {})[listener] = None
             if self._end is None:
                 self._end = self._store.watch(self._heard)
 
         def stop() -> None:
             with self._lock:
                 for hint in hints:
-                    listeners = self._listeners.get(hint, set())
-                    listeners.discard(listener)
+                    listeners = self._listeners.get(hint, {})
+                    listeners.pop(listener, None)
                     if not listeners:
                         self._listeners.pop(hint, None)
 
@@ -62,7 +62,7 @@ class Hints:
         """Ends the watch and wakes everyone once more."""
         with self._lock:
             end, self._end = self._end, None
-            listeners = {listener for group in self._listeners.values() for listener in group}
+            listeners = dict.fromkeys(listener for group in self._listeners.values() for listener in group)
             self._listeners.clear()
         if end is not None:
             end()
@@ -72,8 +72,11 @@ class Hints:
     def _heard(self, hints: frozenset[Hint]) -> None:
         with self._lock:
             # Most commits concern nobody here, and there are few listeners: look from the smaller side.
-            called = {listener for hint in hints for listener in self._listeners.get(hint, ())}
+            found = [hint for hint in hints if hint in self._listeners]
+            if len(found) > 1:
+                found = [hint for hint in self._listeners if hint in hints]
+            called = dict.fromkeys(listener for hint in found for listener in self._listeners[hint])
             if ("everything", 0) in hints:
-                called = {listener for group in self._listeners.values() for listener in group}
+                called = dict.fromkeys(listener for group in self._listeners.values() for listener in group)
         for listener in called:
             listener()

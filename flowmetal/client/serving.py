@@ -157,7 +157,9 @@ class Serving:
         self._keeper = Pulse(
             "leases", self._extend_leases, lease_ms / 1000 / EXTENSIONS_PER_LEASE, source.end_extending
         )
-        self._running: set[Running] = set()  # changed in the loop's thread; the keeper's copies it, in one step
+        self._running: dict[
+            Running, None
+        ] = {}  # in order; changed in the loop's thread; the keeper's copies it, in one step
         self._stopping = asyncio.Event()
         self._over = asyncio.Event()
         self._slot = asyncio.Event()
@@ -207,7 +209,7 @@ class Serving:
             pause = PAUSE_SECONDS
             for request in requests:
                 running = Running(request)
-                self._running.add(running)
+                self._running[running] = None
                 running.task = asyncio.ensure_future(self._serve(running))
 
     async def _serve(self, running: Running) -> None:
@@ -225,7 +227,7 @@ class Serving:
         finally:
             if ended is not None:
                 ended()
-            self._running.discard(running)
+            self._running.pop(running, None)
             self._slot.set()
 
     async def _complete(self, request: Request, answer: Answer) -> None:

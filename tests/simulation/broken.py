@@ -87,12 +87,11 @@ def old_epoch_accepted(stack: ExitStack) -> None:
 
 def message_doubled(stack: ExitStack) -> None:
     """A message to another process is put into its inbox twice."""
-    post = processes.post
 
-    def twice(changes: Changes, command: Any) -> bool:
-        return post(changes, command) and post(changes, command)
+    def make(turn: Any) -> Any:
+        return lambda changes, command: turn(changes, replace(command, posts=(*command.posts, *command.posts)))
 
-    _set(stack, processes, "post", twice)
+    _command(stack, Turn, make)
 
 
 def messages_turned(stack: ExitStack) -> None:

@@ -21,13 +21,15 @@ from flowmetal.store.memory import MemoryTransaction
 from flowmetal.store.operations import kv
 from flowmetal.store.queue_rows import RUNNING, decode_queue
 from flowmetal.store.rows import decode_state
-from flowmetal.values import Keyword, Vector, decode_value
+from flowmetal.values import Keyword, Vector, decode_value, encode_value, keyword
 from tests.simulation.outside import Outside
 from tests.simulation.plans import expect, nested, text
 from tests.store.queue_kit import check_queues
 from tests.store.test_equivalence import check_indexes, content
 
 _ENDS = (events.Finished, events.Failed, events.Cancelled)
+#: Messages of plans that are sent once each.
+_ONCE = frozenset(map(keyword, ("child", "item", "ping", "pong", "note")))
 _OUTCOMES = (events.Answered, events.AnsweredError, events.TimerFired, events.TimedOut, events.RequestCancelled)
 
 
@@ -159,6 +161,14 @@ class Watched(Outside):
         if requested != sorted(set(requested)):
             self.problems.append(f"steps of {pid} are there twice: {requested}")
         settled = Counter(event.number for event in log if isinstance(event, _OUTCOMES))
+        came = Counter(
+            encode_value(value)
+            for event in log
+            if isinstance(event, events.MessageReceived)
+            for value in decode_value(event.value)
+            if value.__class__ is Vector and value.get(0) in _ONCE
+        )
+        self.problems += [f"{pid} got {decode_value(data)} {count} times" for data, count in came.items() if count > 1]
         twice = [number for number, count in settled.items() if count > 1]
         if twice:
             self.problems.append(f"requests {twice} of {pid} have two outcomes")
@@ -174,7 +184,10 @@ class Watched(Outside):
         }
         for key, known in self.keys.items():
             step = steps.get((known.pid, known.number))
-            if step is None or (step.effect, step.key or key, step.payload) != (known.effect, key, known.payload):
+            if step is None or (
+                (step.effect, step.key or key) != (known.effect, key)
+                or (known.payload and step.payload != known.payload)  # a site has only the body
+            ):
                 self.complain(f"effect {known.effect} of {known.pid}, {known.number} has no step: {step}")
 
     def _check_promises(self, logs: dict[int, list[Event]], records: dict[int, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Disk:
     def take_in(self, undo: Undo) -> None:
         """Has a commit durable, or at least visible."""
         self.commits += 1
-        for table, key, _ in undo:
+        for table, key, _ in sorted(undo, key=itemgetter(1)):
             self.trace.update(key)
             value = table.get(key)
             self.trace.update(b"-" if value is None else value)

@@ -24,6 +24,7 @@ from tests.simulation.disk import SimulatedEngine
 from tests.simulation.network import Connection, SimulatedCommitter, SimulatedLink, SimulatedServer
 
 if TYPE_CHECKING:
+    from tests.simulation.loop import Services
     from tests.simulation.world import World
 
 
@@ -204,6 +205,7 @@ class Host:
         self.name = name
         self.dead = False
         self.stopped_until = 0
+        self.services: Services | None = None
         self.idle = False
         self.wake_at = 0  # when an idle interpreter looks again, by the world's clock
         self.jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
@@ -291,6 +293,8 @@ class Host:
         """kill -9."""
         self.dead = True
         self.world.note("dies", self.name)
+        if self.services is not None:
+            self.services.end()
         store = self.store
         if store._server is not None:
             for connection in list(store._server.connections):  # type: ignore[attr-defined]

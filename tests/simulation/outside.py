@@ -6,6 +6,7 @@ id, a completion, a delivery), and leaves the rest open; what it was told is hel
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -39,10 +40,14 @@ from flowmetal.values import (
 )
 from tests.simulation.disk import Disk
 from tests.simulation.hosts import Host
+from tests.simulation.loop import Services
 from tests.simulation.plans import Plan, encoded
 from tests.simulation.world import MILLISECOND, SECOND, Habits, World
 
 EFFECTS = ("svc/double", "svc/flaky", "svc/refuse", "svc/announce", "http/request")
+
+#: How many of the runs have the production worker, HTTP connector and callback app.
+PRODUCTION = 0.25
 
 #: A worker vanishes with one request at most so often.
 LOSSES_MAX = 2
@@ -99,6 +104,7 @@ class Outside(World):
         self.hash = program.program.hash
         self.reader = Reader(self.disk)
         self.steering = self.random.random() < 0.3
+        self.production = self.random.random() < PRODUCTION  # whether the outside is our own connectors and worker
         self.cancelling = self.random.random() < 0.15
 
     def complain(self, problem: str) -> None:
@@ -115,12 +121,12 @@ class Outside(World):
         return [("svc/inline", self._plus_ten, True), ("svc/pool", self._plus_ten, False)]
 
     def _plus_ten(self, call: Call) -> Any:
-        self._perform(call.idempotency_key, call.pid, call.number, call.effect, encode_value(call.payload))
+        self.perform(call.idempotency_key, call.pid, call.number, call.effect, encode_value(call.payload))
         return call.payload + 10
 
     # ---- services
 
-    def _perform(self, key: str, pid: int, number: int, effect: str, payload: bytes) -> Key:
+    def perform(self, key: str, pid: int, number: int, effect: str, payload: bytes) -> Key:
         """An effect outside: its step must be in the store, and its key the one it always had."""
         known = self.keys.get(key)
         if known is None:
@@ -173,6 +179,8 @@ class Outside(World):
 
     def poll(self) -> None:
         """The slow look of a worker."""
+        if self.production:
+            return
         self.look_for_work()
         self.after(5 * SECOND, self.poll)
 
@@ -188,7 +196,7 @@ class Outside(World):
             if key is not None:
                 key.losses += 1
             return
-        key = self._perform(request.idempotency_key, request.pid, request.number, request.effect, request.payload)
+        key = self.perform(request.idempotency_key, request.pid, request.number, request.effect, request.payload)
         ok, data = self._answer(request, key)
         if fate:
             key.losses += 1
@@ -212,8 +220,7 @@ class Outside(World):
             case "svc/refuse":
                 return False, encode_value(ErrorValue(keyword("svc/refused"), "no", Map.of([(K_X, payload)])))
             case "svc/announce":
-                token = payload.get(0).rpartition("/")[2]
-                self._announce(token, encode_value(Map.of([(K_X, payload.get(1))])))
+                self.announced(payload.get(0).rpartition("/")[2], payload.get(1))
                 return True, encode_value(None)
         body = payload.get(keyword("json"))
         answer = {"status": 200, "headers": {}, "body": {"x": 2 * body.get(K_X)}}
@@ -230,11 +237,28 @@ class Outside(World):
 
         self.ask([Complete(request.pid, request.number, request.attempt, ok, data)], answered)
 
-    def _announce(self, token: str, data: bytes) -> None:
-        """Somebody outside heard of a callback's address and delivers to it until it is acknowledged."""
+    def asked(self, key: str, body: bytes) -> int:
+        """An HTTP request arrives at its site: the number in it."""
+        pid, number = map(int, key.split("-")[1:])
+        self.perform(key, pid, number, "http/request", b"")
+        return int(json.loads(body)["x"])
+
+    def announced(self, token: str, x: int) -> None:
+        """Somebody outside hears of a callback's address and delivers to it until it is acknowledged."""
+        data = encode_value(Map.of([(K_X, x)]))
 
         def deliver() -> None:
-            self.ask([Deliver(token, data)], delivered)
+            host = self.outside if self.production else None
+            if host is not None and host.services is not None:
+                host.services.deliver(token, json.dumps({"x": x}).encode(), posted)
+            else:
+                self.ask([Deliver(token, data)], delivered)
+
+        def posted(status: int) -> None:
+            if status == 404:
+                self.complain(f"token {token} is unknown")
+            elif status not in (200, 202):
+                self.after(SECOND, deliver)
 
         def delivered(results: Any, error: Exception | None) -> None:
             if error is not None:
@@ -280,7 +304,9 @@ class Outside(World):
 
     def restarted(self, host: Host) -> None:
         """A worker's host begins to watch."""
-        if host.interpreter is None:
+        if host.interpreter is None and self.production:
+            host.services = Services(self, host)
+        elif host.interpreter is None:
             self.looking = False
             self._watch(host)
 

@@ -20,7 +20,7 @@ VALUES_MAX = 16
 #: Operations that a plan of a small size may have; the numbers say how often which.
 LEAVES = {
     "value": 2, "call": 6, "inline": 3, "pool": 3, "flaky": 2, "deciding": 1, "refused": 1, "sleep": 5, "race": 2,
-    "stream": 2, "chat": 1, "link": 1, "leash": 1, "add": 2, "cas": 2, "callback": 2, "post": 2, "select": 1,
+    "stream": 2, "chat": 1, "link": 1, "leash": 1, "add": 2, "cas": 2, "callback": 3, "post": 3, "select": 1,
     "entity": 1, "local": 1, "cancel": 2,
 }  # fmt: skip
 BRANCHES = {

@@ -13,8 +13,10 @@ from pathlib import Path
 from flowmetal.engine.artifacts import Programs, deploy
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.live import Loaded
+from flowmetal.store.errors import StoreError
 from flowmetal.store.memory import MemoryStore
 from tests.simulation.checks import Watched
+from tests.simulation.loop import on_loops
 from tests.simulation.plans import Generator, Plan, smaller
 from tests.simulation.world import Violation, in_time
 
@@ -65,8 +67,9 @@ class _Faults(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keeps errors with a trace."""
-        if record.exc_info is not None and record.exc_info[1] is not None:
-            lines = traceback.format_exception(record.exc_info[1])
+        error = record.exc_info[1] if record.exc_info is not None else None
+        if error is not None and not isinstance(error, StoreError):  # a store that fails is no fault of theirs
+            lines = traceback.format_exception(error)
             self.found.append(f"{record.getMessage()}: {''.join(lines)}")
 
 
@@ -80,9 +83,14 @@ def run(seed: int, plans: list[Plan] | None = None, make: Callable[..., Watched]
     world = make(seed, program(), drawn)
     problems: list[str]
     try:
-        with world.watching(), in_time(world.time):
-            world.begin()
-            world.run()
+        with world.watching(), in_time(world.time), on_loops(world):
+            try:
+                world.begin()
+                world.run()
+            finally:
+                for host in world.hosts:
+                    if host.services is not None:
+                        host.services.end()
         problems = world.check()
     except Violation as violation:
         problems = [*world.all_problems(), str(violation)]

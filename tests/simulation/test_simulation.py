@@ -21,7 +21,7 @@ WITHIN = 200
 
 _PRINTED = """
 from tests.simulation.run import run
-print([(seed, run(seed).trace) for seed in (3, 35, 109)])
+print([(seed, run(seed).trace) for seed in (*range(1, 16), 35)])
 """
 
 
@@ -40,7 +40,7 @@ def test_nothing_is_found_in_many() -> None:
 
 
 def test_one_seed_is_one_run() -> None:
-    for seed in (1, 32, 214):
+    for seed in (1, 32, 153, 214, 252):
         assert run(seed).trace == run(seed).trace
     assert run(1).trace != run(2).trace
 

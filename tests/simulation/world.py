@@ -423,6 +423,8 @@ class World:
                 choices.append(host.step)
             if host.jobs:
                 choices.append(host.work)
+            if host.services is not None and (due := host.services.loop.due) is not None and due <= now:
+                choices.append(host.services.loop.once)
             store = host.store
             writer: Any = store._committer
             if writer is not None:
@@ -455,6 +457,8 @@ class World:
                 dues.append(max(host.wake_at, host.stopped_until))
             elif host.stopped_until > self.clock.now:
                 dues.append(host.stopped_until)
+            if host.services is not None and (due := host.services.loop.due) is not None:
+                dues.append(max(due, host.stopped_until))
         if not dues:
             raise Violation(f"nothing can happen any more: {self.unfinished()}")
         self.clock.now = max(self.clock.now + 1, min(dues))
