@@ -122,7 +122,7 @@ class Reading:
         except BaseException as error:
             engine._leave()
             if isinstance(error, lmdb.Error):
-                raise engine.error(error) from error
+                raise engine.read_error(error) from error
             raise
         return LmdbTransaction(engine, self._transaction)
 
@@ -130,7 +130,7 @@ class Reading:
         self._transaction.abort()
         self._engine._leave()
         if isinstance(error, lmdb.Error):
-            raise self._engine.error(error) from error
+            raise self._engine.read_error(error) from error
 
 
 class LmdbEngine:
@@ -448,6 +448,11 @@ class LmdbEngine:
         if getattr(error, "code", 0) == errno.EIO and disk_is_full(self.path):
             return StoreError("S301", path=str(self.path), reason="a write was cut short")
         return self.error(error)
+
+    def read_error(self, error: lmdb.Error) -> StoreError:
+        """The StoreError for an error of LMDB while something was read: what it has no other name for is damage."""
+        found = self.error(error)
+        return StoreError("S108", path=str(self.path), reason=str(error)) if found.code == "S303" else found
 
     def error(self, error: lmdb.Error) -> StoreError:
         """The StoreError for an error of LMDB."""

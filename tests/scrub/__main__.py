@@ -18,6 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.scrub", description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--pages", type=int, default=1000)
+    parser.add_argument("--garbage", type=int, default=0, help="random bytes over parts of the file; only told")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     began = time.monotonic()
@@ -37,6 +38,9 @@ def main() -> int:
                 f"{scrubs['same']} touch nothing, {len(missed)} missed"
             )
             print(f"opening and reading without a scrub ({name}): {dict(opens.most_common())}", flush=True)
+            if asked.garbage:
+                scrubs, opens, missed = flip_file(folder / name, options, asked.garbage, chance, folder, garbage=True)
+                print(f"garbage in the file ({name}): scrub {dict(scrubs)}, opening {dict(opens.most_common())}")
     print("; ".join(lines) + f"; seed {asked.seed}, {time.monotonic() - began:.0f} s")
     for one in bad[:20]:
         print("missed:", one)

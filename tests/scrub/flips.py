@@ -229,9 +229,11 @@ def opened(path: Path, options: LmdbOptions, whole: Dump) -> str:
 
 
 def flip_file(
-    path: Path, options: LmdbOptions, count: int, chance: random.Random, folder: Path
+    path: Path, options: LmdbOptions, count: int, chance: random.Random, folder: Path, garbage: bool = False
 ) -> tuple[Counter[str], Counter[str], list[str]]:
-    """Flips bits of the file: what scrubbing came to, what opening did, and the places that were missed."""
+    """Flips bits of the file: what scrubbing came to, what opening did, and the places that were missed.
+
+    `garbage`: writes random bytes over parts of pages, or all of one, instead."""
     whole_text = in_child(lambda: repr(len(dump(path, options))))
     assert whole_text.isdecimal() and int(whole_text) > 100, whole_text
     whole = dump(path, options)
@@ -246,11 +248,16 @@ def flip_file(
         # Half of them where it hurts most: the head of a page and its pointers.
         page = chance.randrange(len(data) // 4096)
         bit = page * 4096 * 8 + (chance.randrange(8 * 64) if chance.random() < 0.5 else chance.randrange(8 * 4096))
-        (copy / "data.mdb").write_bytes(flip(data, bit))
+        spoiled = flip(data, bit)
+        if garbage:
+            size = chance.choice((8, 64, 512, 4096))
+            at = page * 4096 + chance.randrange(0, 4097 - size)
+            spoiled = data[:at] + chance.randbytes(size) + data[at + size :]
+        (copy / "data.mdb").write_bytes(spoiled)
         found = in_child(lambda: scrubbed(copy, options, whole))
         scrubs[found] += 1
         if found not in ("found", "same"):
-            missed.append(f"bit {bit} of the file, page {page}: {found}")
+            missed.append(f"bit {bit} of the file, page {page}{', garbage' if garbage else ''}: {found}")
         (copy / "lock.mdb").unlink(missing_ok=True)
         opens[in_child(lambda: opened(copy, options, whole))] += 1
         (copy / "lock.mdb").unlink(missing_ok=True)
