@@ -25,6 +25,7 @@ from flowmetal.store.interface import (
     Join,
     Kill,
     Leave,
+    Mend,
     Operate,
     Post,
     PruneLog,
@@ -36,6 +37,7 @@ from flowmetal.store.interface import (
     Take,
     Turn,
 )
+from flowmetal.store.mending import mend
 from flowmetal.store.operations import operate
 from flowmetal.store.processes import post, turn
 from flowmetal.store.queues import settle
@@ -67,6 +69,7 @@ _APPLY: dict[type, Callable[[Changes, Any], Any]] = {
     Kill: kill,
     Settle: settle_request,
     Bulk: bulk,
+    Mend: mend,
     Rekey: lambda changes, command: changes.transaction.rekey(command),
 }
 

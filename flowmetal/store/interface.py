@@ -460,6 +460,18 @@ class Rekey:
     expected: bytes = b""  # the SHA-256 of the record of the keys
 
 
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Makes damaged or missing entries of indexes whole from the rows of processes -> (where to go on, how many).
+
+    `space`: one of mending.STEPS, which are given in their order, each from `start` on until it is empty.
+    """
+
+    space: str
+    start: bytes = b""
+    limit: int = 500
+
+
 Command = (
     PutArtifact
     | Start
@@ -480,6 +492,7 @@ Command = (
     | Settle
     | Bulk
     | Rekey
+    | Mend
 )
 
 # ---- the store -------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from flowmetal.store.interface import (
     Join,
     Kill,
     Leave,
+    Mend,
     Operate,
     Post,
     PruneLog,
@@ -61,7 +62,7 @@ GOODBYE = 15  # reason: the owner does not talk to this client
 
 _COMMANDS: tuple[type, ...] = (
     PutArtifact, Start, Post, Deliver, Take, Extend, Complete, Join, Leave, Fire, Turn,
-    Remove, PruneLog, ForgetArtifacts, Operate, Kill, Settle, Bulk, Rekey,
+    Remove, PruneLog, ForgetArtifacts, Operate, Kill, Settle, Bulk, Rekey, Mend,
 )  # fmt: skip
 _TAGS = {kind: tag for tag, kind in enumerate(_COMMANDS, 1)}
 _KINDS = dict(enumerate(_COMMANDS, 1))

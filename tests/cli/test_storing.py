@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from flowmetal.store.layout import PROCESSES, pid_key
+from flowmetal.store.layout import PROCESSES, READY, STATUSES, pid_key
 from tests.store.test_sealing import Raw, make_store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -57,6 +57,18 @@ def test_scrub_backup_restore(tmp_path: Path) -> None:
     assert "6 processes" in flowvm(tmp_path, "scrub", "--store", "r").out
     assert flowvm(tmp_path, "scrub", "--store", "none").code == 6
     assert flowvm(tmp_path, "scrub", "--store", "http://localhost:1").code == 1
+
+
+def test_repair(tmp_path: Path) -> None:
+    make_store(tmp_path / "s").close()
+    with Raw(tmp_path / "s") as raw:
+        raw.flip(STATUSES, raw.items(STATUSES)[0][0])
+        raw.flip(READY, raw.items(READY)[1][0])
+    assert flowvm(tmp_path, "scrub", "--store", "s").code == 1
+    mended = flowvm(tmp_path, "scrub", "--repair", "--store", "s", "--json")
+    report = json.loads(mended.out)
+    assert mended.code == 0 and report["mended"] == 2 and report["found"] == 0
+    assert "0 entries of indexes made whole" in flowvm(tmp_path, "scrub", "--repair", "--store", "s").out
 
 
 def test_keys(tmp_path: Path) -> None:

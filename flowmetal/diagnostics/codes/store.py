@@ -287,7 +287,7 @@ CODES: dict[str, Entry] = {
     "S310": Entry(
         "damaged record",
         "The record {key} of the key space `{space}` is damaged: {reason}.",
-        "`flowvm scrub` says what else is; `flowvm restore` brings a backup back.",
+        "`flowvm scrub` says what else is and can mend indexes; `flowvm restore` brings a backup back.",
         "Every record carries a checksum over its value, its key and its key space; where the store is encrypted, it\n"
         "is authenticated as well.  What is damaged is not used: whoever needs this record gets this error, a process\n"
         "whose record it is is left alone, and all others go on.  Disks and memory damage records, and so does what\n"
