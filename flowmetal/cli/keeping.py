@@ -10,6 +10,9 @@ import typer
 
 from flowmetal.cli import common
 
+#: Processes whose numbers are shown; with --json there are more.
+SHOWN = 20
+
 StoreOption = Annotated[
     str,
     typer.Option("--store", "-s", envvar="FLOWMETAL_STORE", help="A folder, or the URL of a `flowvm serve`."),
@@ -35,6 +38,7 @@ def prune(
     """Removes ended processes, old log and programs that nothing needs; by [retention], where no option says what."""
     from flowmetal.cli.flowvm import open_folder
     from flowmetal.cli.settings import read_settings
+    from flowmetal.client.where import seconds_of
     from flowmetal.diagnostics import FlowmetalError
     from flowmetal.engine.retention import Sweep
     from flowmetal.server.retention_settings import read_retention
@@ -42,7 +46,11 @@ def prune(
     table: dict[str, Any] = {}
     for name, text in (("older_than", older_than), ("log_older_than", log_older_than)):
         if text is not None:
-            table[name] = text
+            seconds = seconds_of(text)
+            if seconds is None:
+                option = "--" + name.replace("_", "-")
+                common.usage("U103", what=option, found=text[:80], expected="a time such as 90, 30s, 12h, 7d")
+            table[name] = f"{round(seconds * 1000)}ms"
     for name, text in (("keep", keep), ("log_keep", log_keep)):
         if text is not None:
             table[name] = common.number("--" + name.replace("_", "-"), text, 0, 10**9)
@@ -66,8 +74,9 @@ def _text(report: Any) -> str:
     lines = [f"{report.processes} ended process{'' if report.processes == 1 else 'es'} {would}"]
     lines += [f"  {count} of {name}" for name, count in sorted(report.by_program.items())]
     if report.dry_run and report.pids:
-        more = " ..." if len(report.pids) < report.processes else ""
-        lines.append("  numbers: " + " ".join(map(str, report.pids)) + more)
+        rest = report.processes - len(report.pids[:SHOWN])
+        more = f" and {rest} more" if rest else ""
+        lines.append("  numbers: " + " ".join(map(str, report.pids[:SHOWN])) + more)
     if report.kept_children:
         lines.append(f"{report.kept_children} stay while their parents live")
     if report.logs:

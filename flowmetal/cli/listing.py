@@ -6,7 +6,7 @@ Without typer and without the parts of a store that write: a look at 100,000 pro
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowmetal.cli import common
@@ -145,9 +145,10 @@ def list_folder(asked: Listing) -> int:
             newest_first=asked.newest,
             where=where.query(store.now()),
         )
+        deployed = store.deployed() if not found and _hints(asked) else {}
     finally:
         store.close()
-    return show([info_of(record) for record in found], asked)
+    return show([info_of(record) for record in found], asked, deployed)
 
 
 def list_through(client: Client, asked: Listing) -> int:
@@ -164,17 +165,28 @@ def list_through(client: Client, asked: Listing) -> int:
         if len(some) < page:
             break
         after = some[-1].pid
-    return show(found, asked)
+    return show(found, asked, client.programs() if not found and _hints(asked) else {})
 
 
-def show(found: Sequence[ProcessInfo], asked: Listing) -> int:
-    """The list on standard output."""
+def _hints(asked: Listing) -> bool:
+    return asked.filters.program is not None and not asked.as_json
+
+
+def show(found: Sequence[ProcessInfo], asked: Listing, deployed: Mapping[str, object] | None = None) -> int:
+    """The list on standard output.  `deployed`: names, among which the program that was asked for may be."""
     if asked.as_json:
         from dataclasses import asdict
 
         common.emit({"processes": [asdict(one) for one in found]}, True, str)
         return common.OK
     common.say(rows_of(found))
+    program = asked.filters.program
+    if not found and program is not None and program not in (deployed or {}):
+        from flowmetal.diagnostics import suggest
+
+        near = suggest(program[:80], deployed or {})
+        hint = f"did you mean {near}?" if near else "`flowvm programs` lists those there are."
+        common.say(f"no program is deployed as {program[:80]}; {hint}", error=True)
     if len(found) == asked.limit:
         common.say(f"more: {'--newest ' if asked.newest else ''}--after {found[-1].pid}")
     return common.OK

@@ -18,6 +18,7 @@ from typer import Typer
 from typer.core import TyperCommand, TyperGroup
 
 from flowmetal.cli.common import reader_gone
+from flowmetal.diagnostics import FlowmetalError
 
 
 class Command(TyperCommand):
@@ -38,6 +39,19 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """What holds the commands, likewise."""
+
+    def main(self, *arguments: Any, **more: Any) -> Any:
+        """See TyperGroup; where JSON is wanted, mistakes in the command line are told in it as all others are."""
+        if "--json" not in sys.argv:
+            return super().main(*arguments, **more)
+        try:
+            code = super().main(*arguments, **{**more, "standalone_mode": False})
+        except Exception as error:
+            said = getattr(error, "format_message", None)
+            if said is None:
+                raise
+            raise FlowmetalError("U215", problem=str(said())) from None
+        sys.exit(code if code.__class__ is int else 0)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """See TyperGroup."""

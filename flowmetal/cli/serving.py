@@ -101,7 +101,16 @@ def define_queues(store: Store, settings: ServerConfig) -> None:
 
 def interpreter(store: Store, base_url: str, settings: ServerConfig) -> Interpreter:
     """An interpreter whose callback URLs begin with `base_url`."""
-    return Interpreter(store, Config(base_url=base_url, retention=settings.retention, program_limits=settings.limits))
+    own = settings.interpreter
+    config = Config(
+        base_url=base_url,
+        retention=settings.retention,
+        program_limits=settings.limits,
+        hot_processes=own.hot_processes,
+        lease_ms=round(own.lease_seconds * 1000),
+        function_threads=own.function_threads,
+    )
+    return Interpreter(store, config)
 
 
 def announce(server: HttpServer) -> None:

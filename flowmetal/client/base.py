@@ -13,7 +13,7 @@ from flowmetal.client.errors import NotFinished, ProcessCancelled, ProcessFailed
 from flowmetal.client.info import ProcessInfo
 from flowmetal.client.plain import Outcome, Step
 from flowmetal.client.serving import Source
-from flowmetal.client.steering import REASONS, Order, Report, check, user_name
+from flowmetal.client.steering import ORDER_FIELDS, REASONS, Order, Report, check, user_name
 from flowmetal.client.where import Where
 
 #: Lists as methods give them; a client has a method called `list`.
@@ -211,6 +211,11 @@ class Client(ABC):
         on where it stopped, and does nothing twice.  `dry_run` only counts.  Conflict (H517) where the name stands for
         something else.
         """
+        for given in order:
+            if given not in ORDER_FIELDS:
+                raise Refused(
+                    "H513", what=f"what goes with it (here {given!r})", expected=f"of {', '.join(ORDER_FIELDS)}"
+                )
         return steer(self, Order(action, where, **order), dry_run=dry_run, name=name, told=told)
 
     def _one(self, action: str, pid: int, *, by: str | None, **order: Any) -> bool:
@@ -251,6 +256,8 @@ class Client(ABC):
         perform, as `flowvm deploy --grant` does: ["http/request=api.example.com", "store"].  Without it a store grants
         all; a server what its settings say of the name, or nothing.  FlowmetalError for a bad artifact or grant.
         """
+        if not isinstance(artifact, bytes | str | PathLike):
+            raise Refused("H513", what="an artifact", expected="its bytes, or the path of an .fmc file")
         data = artifact if isinstance(artifact, bytes) else _read(artifact)
         return self.put_program(name, data, None if grants is None else tuple(grants))
 

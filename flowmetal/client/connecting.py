@@ -27,6 +27,8 @@ def connect(
     """
     deployer = deploy_artifact if deploy is None else deploy
     if not isinstance(url, str):
+        if not hasattr(url, "submit"):
+            raise BadAddress("H502", url=repr(url)[:80])
         return StoreClient(url, deployer)
     scheme = url.partition(":")[0].lower()
     if scheme in ("http", "https") and url[len(scheme) :].startswith("://") and len(url) > len(scheme) + 3:

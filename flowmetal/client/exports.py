@@ -7,8 +7,10 @@ once.  Whoever starts one (a client, the API, an endpoint, `flowvm run`) asks he
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from flowmetal import lazily
 from flowmetal.bytecode.fmc import Artifact, decode_artifact
 from flowmetal.bytecode.program import Global, Module
 from flowmetal.client.errors import NotFound, Refused
@@ -17,7 +19,10 @@ from flowmetal.diagnostics import FlowmetalError, suggest
 from flowmetal.values import Closure
 
 if TYPE_CHECKING:
+    from flowmetal.store import interface
     from flowmetal.store.interface import Start, Store
+else:  # `flowvm run` does without
+    interface = lazily.module("flowmetal.store.interface")
 
 #: Artifacts that are kept open, and function names that a message lists.
 ARTIFACTS_MAX = 64
@@ -48,6 +53,16 @@ class Exports:
                 raise
             return command
         return replace(command, artifact=digest)
+
+    def check_schedule(self, payload: Any) -> None:
+        """The same for the definition of a schedule, plain data; what is wrong with it otherwise is the store's."""
+        if not isinstance(payload, Mapping):
+            return
+        program, function = payload.get("program"), payload.get("function", "main")
+        arguments = payload.get("args", ())
+        if program.__class__ is str and function.__class__ is str and isinstance(arguments, list | tuple):
+            count = len(arguments) + (1 if payload.get("pass-run", payload.get("pass_run")) is True else 0)
+            self.check(interface.Start(function, b"", name=program), count)
 
     def _artifact(self, digest: bytes) -> Artifact | None:
         if digest in self._known:

@@ -22,7 +22,18 @@ from flowmetal.client.errors import (
     Unreachable,
 )
 from flowmetal.client.info import ProcessInfo
-from flowmetal.client.plain import Outcome, Step, encoded, from_json, plain, queue_place, start_command
+from flowmetal.client.plain import (
+    Outcome,
+    Step,
+    check_page,
+    check_pid,
+    check_wait,
+    encoded,
+    from_json,
+    plain,
+    queue_place,
+    start_command,
+)
 from flowmetal.client.serving import Answer, Source
 from flowmetal.client.steering import Order, Report, document_of
 from flowmetal.client.where import Where
@@ -66,7 +77,7 @@ class HttpClient(Client):
     ) -> int:
         """See Client."""
         place = queue_place(queue, key, priority, delay, dedup)
-        start_command(function, (), program, id, None, place, register, limits)  # raises for what no server takes
+        start_command(function, (), program, id, attributes, place, register, limits)  # raises for what no server takes
         document: dict[str, Any] = {
             "function": function,
             "args": [_sendable(argument, f"argument {number}") for number, argument in enumerate(arguments, 1)],
@@ -83,7 +94,9 @@ class HttpClient(Client):
 
     def outcome(self, pid: int, wait: float | None = None) -> tuple[Outcome | None, str]:
         """See Client."""
-        deadline = None if wait is None else time.monotonic() + wait
+        check_pid(pid)
+        wanted = check_wait(wait)
+        deadline = None if wanted is None else time.monotonic() + wanted
         while True:
             left = LONG_POLL_SECONDS if deadline is None else max(0.0, deadline - time.monotonic())
             seconds = min(left, LONG_POLL_SECONDS)
@@ -95,7 +108,7 @@ class HttpClient(Client):
 
     def get(self, pid: int) -> ProcessInfo:
         """See Client."""
-        info: ProcessInfo = from_json(ProcessInfo, self._call("GET", f"/v1/processes/{pid}", pid=pid))
+        info: ProcessInfo = from_json(ProcessInfo, self._call("GET", f"/v1/processes/{check_pid(pid)}", pid=pid))
         return info
 
     def find(self, id: str) -> ProcessInfo | None:
@@ -114,10 +127,11 @@ class HttpClient(Client):
     ) -> Processes:
         """See Client."""
         where = where or Where()
+        asked = check_page(after, limit, statuses)
         query: dict[str, str | int | bool] = {
             "after": after,
             "limit": limit,
-            "status": ",".join(tuple(statuses) or where.statuses),
+            "status": ",".join(asked or where.statuses),
             "newest_first": newest_first,
         }
         said = replace(where, statuses=())
@@ -128,11 +142,14 @@ class HttpClient(Client):
 
     def history(self, pid: int, start: int = 0, limit: int = 1000) -> Steps:
         """See Client."""
+        check_pid(pid)
+        check_page(start, limit, ())
         steps = self._call("GET", f"/v1/processes/{pid}/history?start={start}&limit={limit}", pid=pid)["steps"]
         return [from_json(Step, step) for step in steps]
 
     def post(self, pid: int, kind: str, value: Any, number: int = 0) -> bool:
         """See Client."""
+        check_pid(pid)
         document = {"kind": kind, "value": _sendable(value, "message")} | ({"number": number} if number else {})
         return bool(self._call("POST", f"/v1/processes/{pid}/events", document, pid=pid)["accepted"])
 

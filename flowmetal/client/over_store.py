@@ -14,6 +14,9 @@ from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints
 from flowmetal.client.info import ProcessInfo, info_of
 from flowmetal.client.plain import (
     Outcome,
+    check_page,
+    check_pid,
+    check_wait,
     encoded,
     missing_code,
     outcome_of,
@@ -73,7 +76,9 @@ class StoreClient(Client):
 
     def outcome(self, pid: int, wait: float | None = None) -> tuple[Outcome | None, str]:
         """See Client."""
-        deadline = None if wait is None else time.monotonic() + wait
+        check_pid(pid)
+        seconds = check_wait(wait)
+        deadline = None if seconds is None else time.monotonic() + seconds
         changed = threading.Event()
         end = self._hints.listen([("process", pid)], changed.set)
         try:
@@ -109,10 +114,11 @@ class StoreClient(Client):
     ) -> Processes:
         """See Client."""
         where = where or Where()
+        asked = check_page(after, limit, statuses)
         records = self.store.processes(
             after=after,
             limit=limit,
-            statuses=tuple(statuses) or where.statuses,
+            statuses=asked or where.statuses,
             newest_first=newest_first,
             where=where.query(self.store.now()),
         )
@@ -124,6 +130,7 @@ class StoreClient(Client):
 
     def history(self, pid: int, start: int = 0, limit: int = 1000) -> Steps:
         """See Client."""
+        check_page(start, limit, ())
         self._record(pid)
         return [step_of(entry) for entry in self.store.log(pid, start, limit)]
 
@@ -138,6 +145,8 @@ class StoreClient(Client):
 
     def operate(self, name: str, payload: Any = None) -> Any:
         """See Client."""
+        if name == "schedule/put":
+            self._exports.check_schedule(payload)
         (data,) = self._submit(Operate(name, encoded(payload, "payload")))
         return plain(data, "answer")
 
@@ -163,7 +172,7 @@ class StoreClient(Client):
             self.store.close()
 
     def _record(self, pid: int) -> ProcessRecord:
-        record = self.store.process(pid)
+        record = self.store.process(check_pid(pid))
         if record is None:
             raise NotFound(missing_code(self.store, pid), pid=pid)
         return record

@@ -7,7 +7,7 @@ tell which way it was reached.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from flowmetal import lazily
 from flowmetal.client.errors import NotPlain, Refused
 from flowmetal.client.info import time_text
 from flowmetal.engine.events import EventError, decode_event, describe, kind_of
-from flowmetal.store.interface import LogEntry, ProcessRecord, Start, Store
+from flowmetal.store.interface import STATUSES, LogEntry, ProcessRecord, Start, Store
+from flowmetal.store.limits import MAX_ITEMS
 from flowmetal.values import (
     CodecError,
     ErrorValue,
@@ -170,6 +171,35 @@ def encoded_error(kind: str, message: str, data: Any = None) -> bytes:
     return encode_value(ErrorValue(keyword(kind), message[:TEXT_CHARACTERS_MAX], detail, None, None))
 
 
+def check_pid(pid: Any) -> int:
+    """The number of a process; Refused for what is none."""
+    if pid.__class__ is not int or not 0 < pid < 1 << 63:
+        raise Refused("H513", what="a process", expected="its number, a whole one from 1")
+    return int(pid)
+
+
+def check_wait(seconds: Any) -> float | None:
+    """How long to wait, or None; Refused for what is no time."""
+    if seconds is not None and (seconds.__class__ not in (int, float) or not seconds >= 0):
+        raise Refused("H513", what="a wait", expected="a number of seconds from 0, or None")
+    return None if seconds is None else float(seconds)
+
+
+def check_page(after: Any, limit: Any, statuses: Any) -> tuple[str, ...]:
+    """The statuses that a list asks for; Refused where it asks for what there cannot be."""
+    if after.__class__ is not int or not 0 <= after < 1 << 63:
+        raise Refused("H513", what="`after`", expected="the number of a process, or 0")
+    if limit.__class__ is not int or not 0 < limit <= MAX_ITEMS:
+        raise Refused("H513", what="`limit`", expected=f"a number from 1 to {MAX_ITEMS}")
+    if statuses.__class__ is str or not isinstance(statuses, Iterable):
+        raise Refused("H513", what="`statuses`", expected='a list, such as ["done"]')
+    found = tuple(statuses)
+    for status in found:
+        if status not in STATUSES:
+            raise Refused("H513", what="a status", expected="one of " + ", ".join(STATUSES))
+    return found
+
+
 def start_command(
     function: str,
     arguments: Sequence[Any],
@@ -181,15 +211,14 @@ def start_command(
     own_limits: Mapping[str, int] | None = None,
 ) -> Start:
     """The command that starts `function` ("module/function") of `program` (the module, where there is none)."""
-    module, slash, name = function.partition("/")
+    module, slash, name = function.partition("/") if function.__class__ is str else ("", "", "")
     if not (module and slash and name) or any(c.isspace() for c in function):
         raise Refused("H513", what="a function", expected='"module/function"')
-    if program is not None and not program:
-        raise Refused("H513", what="a program's name", expected="text that is not empty")
-    if id is not None and not id:
-        raise Refused("H513", what="an id", expected="text that is not empty, or none")
-    if register is not None and not register:
-        raise Refused("H513", what="the name of a process", expected="text that is not empty, or none")
+    for what, text in (("a program's name", program), ("an id", id), ("the name of a process", register)):
+        if text is not None and (text.__class__ is not str or not text):
+            raise Refused("H513", what=what, expected="text that is not empty, or none")
+    if attributes is not None and not isinstance(attributes, Mapping):
+        raise Refused("H513", what="`attributes`", expected="a map of names and plain data")
     return Start(
         function=function,
         arguments=encoded_arguments(arguments),

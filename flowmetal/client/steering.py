@@ -50,6 +50,9 @@ REASONS = {
     "S202": "no program is deployed under its name",
     "S203": "its program is not in the store any more",
     "S208": "its inbox is full",
+    "S220": "the queue that it was started in is not there any more",
+    "S221": "too many wait in its queue",
+    "S201": "another process has that id",
 }
 
 #: Processes in a piece, at most; and processes that a report names.
@@ -167,7 +170,9 @@ ORDER_FIELDS = (*_FIELDS, "where")
 
 def check(order: Order) -> None:
     """Refused where an order does not hold together."""
-    if order.action not in ACTIONS:
+    if not isinstance(order.where, Where):
+        raise Refused("H513", what="`where`", expected="a Where, such as Where(program=...) or Where(pids=(7,))")
+    if order.action.__class__ is not str or order.action not in ACTIONS:
         raise Refused("H513", what="an operation", expected="one of " + ", ".join(ACTIONS))
     if order.by.__class__ is not str or len(order.by) > 200 or not (order.by.isprintable() or not order.by):
         raise Refused("H513", what="`by`", expected="a printable text of at most 200 characters")
@@ -316,6 +321,8 @@ def _restart(store: Store, order: Order, record: ProcessRecord) -> Start | str:
         id=order.id,
         attributes={**record.attributes, RESTARTED_FROM: record.pid},
         grants=_grants_again(store, order, record),
+        queue=None if record.queue is None else (*record.queue, 0, None),
+        limits=record.limits,
     )
 
 

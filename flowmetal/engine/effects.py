@@ -233,6 +233,8 @@ def sleep_until(payload: Any, now: int) -> int:
         due = max(0, payload.ns)
     if due < MAX_TIME:
         return due
+    if payload.__class__ is Duration and payload.ns < 0:
+        fail("argument", f"a sleep cannot be shorter than nothing; {print_string(payload, limit=80)} is")
     if payload.__class__ in (Duration, Instant):
         fail("argument", f"sleep must end before the year 2262; {print_string(payload, limit=80)} does not")
     fail("argument", f"sleep takes a duration or an instant, not {print_string(payload, limit=80)}")

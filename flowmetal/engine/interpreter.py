@@ -20,6 +20,7 @@ from typing import Any
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine import fairness
+from flowmetal.engine.arrivals import CONTROL_KINDS
 from flowmetal.engine.artifacts import Programs
 from flowmetal.engine.claims import Claims, gained, lost
 from flowmetal.engine.config import Config, collect_later
@@ -621,5 +622,10 @@ class Interpreter:
         if epoch is None:
             return
         inbox = self.store.inbox(record.pid, messages=False)
+        kinds = {item.kind for item in inbox}
+        if "decided" in kinds:
+            self._unreadable[record.pid] = time.monotonic() + UNREADABLE_SECONDS  # it would have it run at once
+            if record.status == "paused" and not kinds & (CONTROL_KINDS - {"decided"}):
+                return
         turn = pause_turn(record, inbox, epoch, self.store.now(), error_of(problem))
         self.store.submit([turn]).add_done_callback(lambda _: self._signals.wake())

@@ -10,6 +10,7 @@ only whole spans go, the oldest first.
 
 from __future__ import annotations
 
+import heapq
 import logging
 import threading
 import time
@@ -173,22 +174,41 @@ class Sweep:
     def _ended(self) -> None:
         if not any(policy.removes for policy in (self._retention.usual, *self._retention.programs.values())):
             return
-        seen: dict[str, int] = {}
+        kept = self._newest()
         waiting: list[ProcessRecord] = []
         for record in self._records(FINAL_STATUSES, newest_first=True):
-            if self._goes(record, seen) and not self._is_kept_child(record):
+            if self._goes(record, kept) and not self._is_kept_child(record):
                 self.report.count(record)
                 waiting.append(record)
             if len(waiting) >= REMOVED_AT_ONCE:
                 self._remove(waiting)
         self._remove(waiting)
 
-    def _goes(self, record: ProcessRecord, seen: dict[str, int]) -> bool:
+    def _newest(self) -> dict[str, tuple[int, int]]:
+        """Of each program the time of the end, and the pid, from which on processes are among the newest that stay.
+
+        What ends while this is looked at is newer still.
+        """
+        if not any(policy.keep for policy in (self._retention.usual, *self._retention.programs.values())):
+            return {}
+        newest: dict[str, list[tuple[int, int]]] = {}
+        for record in self._records(FINAL_STATUSES, newest_first=True):
+            policy = self._retention.of(record.program)
+            if policy.keep and not (policy.keep_failed and record.status == "failed"):
+                found = newest.setdefault(record.program, [])
+                if len(found) < policy.keep:
+                    heapq.heappush(found, (record.updated_at, record.pid))
+                else:
+                    heapq.heappushpop(found, (record.updated_at, record.pid))
+        return {
+            name: found[0] if len(found) == self._retention.of(name).keep else (0, 0) for name, found in newest.items()
+        }
+
+    def _goes(self, record: ProcessRecord, kept: Mapping[str, tuple[int, int]]) -> bool:
         policy = self._retention.of(record.program)
         if not policy.removes or (policy.keep_failed and record.status == "failed"):
             return False
-        seen[record.program] = number = seen.get(record.program, 0) + 1
-        if policy.keep is not None and number <= policy.keep:
+        if policy.keep and (record.updated_at, record.pid) >= kept.get(record.program, (0, 0)):
             return False
         return policy.older_than_ns is None or record.updated_at <= self._store.now() - policy.older_than_ns
 

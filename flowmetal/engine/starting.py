@@ -32,6 +32,7 @@ from flowmetal.values import (
     print_string,
     with_meta,
 )
+from flowmetal.vm.arities import wrong_count
 
 _FUNCTION, _SPAWNED_BY = keyword("function"), keyword("spawned-by")
 _ATTRIBUTES = keyword("attributes")
@@ -99,6 +100,7 @@ def child_of(
     function, arguments = payload.get(0), payload.get(1)
     if arguments.__class__ is not Vector:
         fail("argument", "the arguments of spawn are a vector")
+    _check_count(function, len(arguments))
     options = _options(payload.get(2) if len(payload) == 3 else None)
     id, register = _name_of("id", options), _name_of("name", options)
     attributes = options.get(_ATTRIBUTES)
@@ -123,6 +125,15 @@ def child_of(
         grants=grants,
     )
     return start, Map.of([(key, True) for key in _BONDS if options.get(key)])
+
+
+def _check_count(function: Closure, count: int) -> None:
+    """LanguageError :arity where a function does not take so many arguments: better here than in a child that fails."""
+    codes = [function.function.module.codes[index] for index in function.function.codes]
+    least = min((code.parameters for code in codes if code.variadic), default=None)
+    fixed = {code.parameters for code in codes if not code.variadic}
+    if count not in fixed and (least is None or count < least):
+        wrong_count(function.function.name, fixed, least, count)
 
 
 def _options(given: Any) -> Map:

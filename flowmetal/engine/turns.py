@@ -80,7 +80,10 @@ def _take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Set
 
 
 def pause_turn(record: ProcessRecord, inbox: Sequence[InboxEvent], epoch: int, now: int, error: ErrorValue) -> Turn:
-    """The turn that pauses a process which the engine itself cannot run.  One that was to be cancelled ends instead."""
+    """The turn that pauses a process which the engine itself cannot run.  One that was to be cancelled ends instead.
+
+    What a person has decided on a request stays in the inbox, for when it can be run.
+    """
     cancelled = any(item.kind in ("cancel", "linked") for item in inbox)
     data = encode_value(plain_error(error))
     event: Event = events.Cancelled(now, data) if cancelled else events.Paused(now, 0, data)
@@ -91,7 +94,7 @@ def pause_turn(record: ProcessRecord, inbox: Sequence[InboxEvent], epoch: int, n
         status="cancelled" if cancelled else "paused",
         entries=((record.sequence, 0, events.encode_event(event), b""),),
         next_sequence=record.sequence + 1,
-        taken=tuple(item.key for item in inbox if item.kind in CONTROL_KINDS),
+        taken=tuple(item.key for item in inbox if item.kind in CONTROL_KINDS and item.kind != "decided"),
         result=data if cancelled else None,
         waits="" if cancelled else person_line(record.pid),
         error=error_line(error),

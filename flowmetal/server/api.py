@@ -273,12 +273,14 @@ class Api:
         fields = await self._document(request, "payload")
         name = str(request.path_params["name"])
         payload = await self._aside(request, lambda: encoded(fields.any("payload"), "payload"))
+        if name == "schedule/put":
+            await asyncio.to_thread(self._exports.check_schedule, fields.any("payload"))
         try:
             data: bytes = await self._commit(Operate(name, payload))
         except StoreError as error:
             if error.whose != "command":
                 raise
-            return error_response(error, 404 if error.code == "S210" else 409)
+            return error_response(error, _status_of_operation(error))
         return await self._gate.run(lambda: JSONResponse({"value": plain(data, "answer")}), len(data))
 
     # ---- programs --------------------------------------------------------------------------------------------------
@@ -450,6 +452,17 @@ def _pid(request: Request) -> int:
     if pid > NUMBER_MAX or request.path_params.get("number", 0) > NUMBER_MAX:
         raise HttpError(404, "H504", pid=pid)
     return pid
+
+
+#: The statuses of refused operations, by the code, or by the kind of the error that a program would get; others: 409.
+_REFUSED = {
+    "S202": 404, "S204": 400, "S205": 413, "S206": 400, "S210": 404, "S220": 404, "S221": 429, "S222": 400,
+    "S225": 400, "S226": 400, "S227": 400, "S228": 404, "argument": 400, "type": 400, "limit": 429, "no-process": 404,
+}  # fmt: skip
+
+
+def _status_of_operation(error: StoreError) -> int:
+    return _REFUSED.get(str(error.facts.get("kind")) if error.code == "S211" else error.code, 409)
 
 
 def _status(error: ClientError) -> int:

@@ -72,7 +72,10 @@ from flowmetal.server.schedule_settings import read_schedules
 from flowmetal.store.keys import KeySource, key_setting
 
 #: Tables of flowmetal.toml that belong to others.
-OTHER_SECTIONS = ("project", "dependencies", "interpreter")
+OTHER_SECTIONS = ("project", "dependencies")
+
+#: The longest lease: a day.
+LEASE_SECONDS_MAX = 86_400
 
 #: Hosts that the machine itself reaches alone.
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -100,6 +103,15 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class InterpreterSettings:
+    """[interpreter]."""
+
+    hot_processes: int = 10_000  # waiting processes that stay in memory
+    lease_seconds: float = 15.0  # after so long without a sign of life others take over
+    function_threads: int = 4  # for what Python functions of this process answer
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """All of it."""
 
@@ -109,6 +121,7 @@ class ServerConfig:
     schedules: Mapping[str, bytes] = field(default_factory=dict)  # encoded payloads of `schedule/put`
     retention: Retention = field(default_factory=Retention)
     limits: AllLimits = field(default_factory=AllLimits)
+    interpreter: InterpreterSettings = field(default_factory=InterpreterSettings)
     queues: Mapping[str, QueueSettings] = field(default_factory=dict)
     store: StoreSettings = field(default_factory=StoreSettings)
     secrets: Mapping[str, SecretSettings] = field(default_factory=dict)
@@ -146,7 +159,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
     FlowmetalError H201 (not known), H202 (wrong), H204 (endpoint without signatures).
     """
     ours = ("serve", "http", "endpoints", "queues", "retention", "limits", "schedules", "store", "secrets", "shell",
-            "grants")  # fmt: skip
+            "grants", "interpreter")  # fmt: skip
     known(document, (*ours, *others), "flowmetal.toml")
     serve = read_table(ServeSettings, document.get("serve", {}), "[serve]")
     if not 0 <= serve.port < 65536:
@@ -154,7 +167,12 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
     if serve.public_url is not None and not serve.public_url.startswith(("http://", "https://")):
         raise bad("public_url", "[serve]", serve.public_url, "an address that begins with http:// or https://")
     positive(serve, "[serve]", "max_body_bytes", "max_artifact_bytes", "body_seconds", "stop_seconds")
+    interpreter = read_table(InterpreterSettings, document.get("interpreter", {}), "[interpreter]")
+    positive(interpreter, "[interpreter]", "hot_processes", "lease_seconds", "function_threads")
+    if not 1 <= interpreter.lease_seconds <= LEASE_SECONDS_MAX:
+        raise bad("lease_seconds", "[interpreter]", interpreter.lease_seconds, f"from 1 to {LEASE_SECONDS_MAX}")
     return ServerConfig(
+        interpreter=interpreter,
         serve=serve,
         http=read_http(document.get("http", {})),
         endpoints=read_endpoints(document.get("endpoints", {})),

@@ -60,6 +60,7 @@ class ProcessRecord:
     root: int | None = None  # where another process spawned it: the one that nobody spawned
     limits: dict[str, int] = field(default_factory=dict)  # those it was started with, by name; see Start
     grants: tuple[str, ...] | None = None  # which effects it may perform, see engine/grants.py; None: all
+    queue: tuple[str, str | None, int] | None = None  # the queue it was started in, its key and priority there
 
 
 @dataclass(slots=True)

@@ -71,7 +71,8 @@ PROCESSES: Final = _space(
     "What a process is from its start on. `origin`: a number of `origins`. `digest`, where it has an id: the SHA-256 "
     "of its arguments, to tell whether another start with its id is the same. `mark`: the number of its first ready "
     "mark. `attributed`: whether it was given attributes. `more`: a map of what few have, left out where it is empty: "
-    "`root`, the process at the root of its tree, where it was spawned; `limits`, those it was started with.",
+    "`root`, the process at the root of its tree, where it was spawned; `limits`, those it was started with; `queue`, "
+    "[name, key, priority] of the queue it was started in.",
     of="process",
 )
 ORIGINS: Final = _space(

@@ -35,5 +35,8 @@ MAX_LINKS: Final = 1000
 #: Monitors that one process has on others, and others on it; processes that end with it.
 MAX_MONITORS: Final = 10_000
 MAX_CHILDREN_ON_LEASH: Final = 10_000
-#: Members of one group: a message to it is one commit.
+#: Members of one group: a message to it is one commit, in which each of them gets a copy, of so many bytes together.
 MAX_GROUP_MEMBERS: Final = 10_000
+MAX_PUBLISH_BYTES: Final = 64 << 20
+#: Runs of a schedule that have not ended, where they were forced to begin beside each other.
+MAX_FORCED_RUNS: Final = 100

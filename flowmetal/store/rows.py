@@ -49,7 +49,7 @@ class BornRow:
     mark: int  # its first ready mark
     attributed: bool  # whether it got attributes
     #: What few have: "root", the process at the root of its tree, where another process spawned it; "limits", those it
-    #: was started with, by name.
+    #: was started with, by name; "queue", the one it was started in, with key and priority.
     more: dict[str, Any] = field(default_factory=dict)
 
 
@@ -282,6 +282,7 @@ def process_record(pid: int, born: BornRow, origin: Origin, row: ProcessRow, att
         root=born.more.get("root"),
         limits=born.more.get("limits") or {},
         grants=origin[3],
+        queue=tuple(born.more["queue"]) if "queue" in born.more else None,
     )
 
 

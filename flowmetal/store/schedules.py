@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from flowmetal.store.bonds import limit_error
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import PAUSED, decode_attributes
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Start
 from flowmetal.store.layout import SCHEDULES, SCHEDULES_DUE, read_u64, u64
+from flowmetal.store.limits import MAX_FORCED_RUNS
 from flowmetal.store.schedule_rows import (
     ALL,
     ALLOW,
@@ -114,8 +116,14 @@ def settle(changes: Changes) -> None:
 
 
 def run_now(changes: Changes, row: ScheduleRow, force: bool) -> tuple[str, int]:
-    """A run asked for by hand, planned now: (what became of it, its pid or 0).  StoreError where none can start."""
-    if force or not _running(changes, row):
+    """A run asked for by hand, planned now: (what became of it, its pid or 0).  StoreError where none can start.
+
+    LanguageError :limit where too many were forced."""
+    running = _running(changes, row)
+    if force and len(row.running) >= MAX_FORCED_RUNS:
+        text = f"{MAX_FORCED_RUNS} runs of the schedule {row.name} have not ended, which is the limit"
+        raise limit_error(text, "schedule-runs", MAX_FORCED_RUNS)
+    if force or not running:
         pid = _start(changes, row, changes.now)
         row.remember(changes.now, changes.now, pid, STARTED)
         return STARTED, pid

@@ -125,6 +125,8 @@ def _more(changes: Changes, command: Start) -> dict[str, Any]:
                 check_family(changes, command.parent, more["root"], command.family)
     if limits:
         more["limits"] = limits
+    if command.queue is not None:
+        more["queue"] = command.queue[:3]
     return more
 
 

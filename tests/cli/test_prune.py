@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,16 @@ def test_prune_by_the_settings(shell: Shell, ended: Path) -> None:  # noqa: F811
     assert shell("flowvm", "prune", "--store", "s", "--json").json()["pids"] == [1]
     (ended.parent / "flowmetal.toml").write_text('[retention]\nolder_than = "x"\n')
     assert shell("flowvm", "prune", "--store", "s").code == 2
+
+
+def test_times_are_written_as_for_ps(shell: Shell, ended: Path) -> None:  # noqa: F811
+    assert shell("flowvm", "prune", "--store", "s", "--older-than", "90", "--json").json()["processes"] == 0
+    assert shell("flowvm", "prune", "--store", "s", "--older-than", "1w", "--json").json()["processes"] == 0
+    wrong = shell("flowvm", "prune", "--store", "s", "--older-than", "7x")
+    assert wrong.code == 2 and "`7x`" in wrong.err
+    with closing(open_store(ended)) as store, connect(store) as client:
+        for _ in range(25):
+            pid = client.start("hello/main")
+            client.kill(pid)
+    told = shell("flowvm", "prune", "--store", "s", "--keep", "1", "--dry-run").out
+    assert "and 7 more" in told and max(map(len, told.splitlines())) < 120

@@ -47,8 +47,9 @@ def test_a_schedule_from_the_shell(shell: Shell) -> None:
     )
     assert code == 0 and out.startswith("schedule t: next run 20")
     shell(
-        "schedule", "put", "nightly", "--cron", "0 3 * * *", "--zone", "Europe/Berlin", "--program", "tick", "-s", "st"
-    )
+        "schedule", "put", "nightly", "--cron", "0 3 * * *", "--zone", "Europe/Berlin", "--program", "tick", "-s", "st",
+        "--arg", "1", "--arg", "2",
+    )  # fmt: skip
     with closing(open_store("st")) as store:
         interpreter = Interpreter(store, Config())
         interpreter.start()

@@ -214,3 +214,40 @@ def test_call_starts_and_waits(shell: Shell) -> None:
     finally:
         interpreter.stop()
         store.close()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["ps", "--after", "-1"], ["start", "a/b", "--wait", "-1"], ["nothing"], ["ps", "--no-such"]]
+)
+def test_mistakes_in_the_command_line_are_json_where_it_is_wanted(shell: Shell, arguments: list[str]) -> None:
+    done = shell("flowvm", *arguments, "--json")
+    assert done.code == 2 and done.error()["code"] == "U215"
+    assert shell("flowvm", "ps", "--count").out == "4\n"  # nothing was started
+
+
+def test_trees_and_limits(shell: Shell) -> None:
+    assert pids(shell("flowvm", "ps", "--tree", "2", "--json")) == [2]
+    assert shell("flowvm", "start", "hello/main", "--limit", "fuel=1_000", "--limit", "children=2").out == "5\n"
+    for wrong in ("fuel", "fuel=x", "=1", "fuel=0"):
+        assert shell("flowvm", "start", "hello/main", "--limit", wrong, "--json").error()["code"] == "U103"
+    assert shell("flowvm", "start", "hello/main", "--limit", "fool=1", "--json").error()["code"] == "H513"
+    done = shell("flowvm", "kill", "--tree", "3", "--yes", "--json").json()
+    assert (done["done"], done["found"]) == (1, 1)
+
+
+def test_a_program_that_is_not_there(shell: Shell) -> None:
+    done = shell("flowvm", "ps", "--program", "helo")
+    assert done.code == 0 and "did you mean hello?" in done.err
+    assert shell("flowvm", "ps", "--program", "hello", "--status", "failed").err == ""
+
+
+def test_an_id_that_another_process_has(shell: Shell) -> None:
+    assert shell("flowvm", "kill", "1").code == 0
+    done = shell("flowvm", "restart", "1", "--id", "h-2")
+    assert done.code == 1 and "another process has that id" in done.err
+
+
+def test_a_schedule_of_a_function_that_is_not_there(shell: Shell) -> None:
+    put = ["flowvm", "schedule", "put", "x", "--every", "1h", "--program", "hello", "--function"]
+    assert shell(*put, "maim", "--json").error()["code"] == "B014"
+    assert shell(*put, "main").code == 0

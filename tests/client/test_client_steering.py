@@ -10,7 +10,8 @@ import pytest
 from driver import Driver
 from test_client import World
 
-from flowmetal.client import Conflict, NotFound, NotPlain, Refused, Where
+from flowmetal.client import Conflict, NotFound, NotPlain, Refused, Where, connect
+from flowmetal.client.errors import BadAddress
 from flowmetal.client.where import attribute_of, seconds_of
 from flowmetal.store.interface import Request
 from flowmetal.store.limits import NEVER
@@ -214,3 +215,50 @@ def test_odd_orders_over_http(document: Any) -> None:
         assert len(world.driver.events(1)) == 1
     finally:
         world.close()
+
+
+WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+    ("get", ("x",), {}),
+    ("get", (True,), {}),
+    ("get", (0,), {}),
+    ("outcome", (1.0,), {}),
+    ("outcome", (1, "x"), {}),
+    ("result", (1, -1), {}),
+    ("history", ("x",), {}),
+    ("history", (1, -1), {}),
+    ("start", (5,), {}),
+    ("start", ("a/b",), {"program": 5}),
+    ("start", ("a/b",), {"id": b"x"}),
+    ("start", ("a/b",), {"register": 1}),
+    ("start", ("a/b",), {"attributes": [1]}),
+    ("start", ("a/b",), {"limits": "fuel"}),
+    ("send", ("x", 1), {}),
+    ("cancel", ([],), {}),
+    ("steer", ("cancel", "x"), {}),
+    ("steer", (["cancel"], Where()), {}),
+    ("steer", ("cancel", Where()), {"wish": 1}),
+    ("list", (), {"statuses": "done"}),
+    ("list", (), {"statuses": ["gone"]}),
+    ("list", (), {"statuses": 5}),
+    ("list", (), {"limit": -1}),
+    ("list", (), {"limit": 0}),
+    ("list", (), {"limit": "5"}),
+    ("list", (), {"after": -1}),
+    ("list", (), {"where": Where(tree="x")}),  # type: ignore[arg-type]
+    ("deploy", ("x", 5), {}),
+]
+
+
+@pytest.mark.parametrize(("method", "arguments", "named"), WRONG)
+def test_what_cannot_be_meant_is_refused(
+    world: World, method: str, arguments: tuple[Any, ...], named: dict[str, Any]
+) -> None:
+    with pytest.raises(Refused) as raised:
+        getattr(world.client, method)(*arguments, **named)
+    assert raised.value.code in ("H513", "H506")
+
+
+def test_addresses_that_are_none() -> None:
+    for address in (5, None, b"store", ["store"]):
+        with pytest.raises(BadAddress):
+            connect(address)  # type: ignore[arg-type]

@@ -24,6 +24,8 @@ SOURCE = """
 
 (defn quick [n] (log n) (* n n))
 
+(defn slow [n] (dotimes [_ n] (sleep 1m)) n)
+
 (defn bad [n] (throw (error :bad "no" {:n n})))
 
 (defn parent [n]
@@ -74,6 +76,23 @@ def test_by_age_and_by_count() -> None:
     found = sweep(simulation, Policy(keep=2))
     assert pids(simulation) == later[-2:]
     assert simulation.store.stats()["processes"]["done"] == 2 and simulation.store.leftovers() == []
+
+
+def test_the_newest_that_ended_stay_whenever_they_began() -> None:
+    simulation, hash = world()
+    store = simulation.store
+    slow = [simulation.start(hash, "shop/slow", [n]) for n in (3, 1, 2)]
+    quick = [simulation.start(hash, "shop/quick", [n]) for n in range(3)]
+    simulation.run()
+    ends = {record.pid: record.updated_at for record in store.processes(limit=100)}
+    assert sorted(slow, key=lambda pid: ends[pid]) == [slow[1], slow[2], slow[0]]
+    assert max(ends[pid] for pid in quick) < ends[slow[1]]
+    sweep(simulation, Policy(keep=4))
+    assert pids(simulation) == [*slow, quick[-1]]
+    sweep(simulation, Policy(keep=2))
+    assert pids(simulation) == [slow[0], slow[2]]
+    sweep(simulation, Policy(keep=0))
+    assert pids(simulation) == []
 
 
 def test_a_child_stays_while_its_parent_lives() -> None:

@@ -117,3 +117,29 @@ def test_what_is_no_function_with_arguments_is_refused(payload: Any) -> None:
     _, process = ran("wrong", payload)
     assert process.status == "failed"
     assert process.error.kind.text == "argument"
+
+
+def test_a_process_that_could_only_fail_is_not_started() -> None:
+    simulation = Simulation(seed=1)
+    source = """
+    (ns counts (:require [queue]))
+    (defn one [a] a)
+    (defn more [a & rest] a)
+    (defn said [f] (try (f) (catch #{:arity :argument} e [(error-kind e) (error-message e)])))
+    (defn main []
+      (queue/define "q" {})
+      [(said (fn [] (spawn one 1 2)))
+       (first (said (fn [] (spawn one))))
+       (said (fn [] (spawn more)))
+       (first (said (fn [] (spawn* {:monitor true} (fn [] 1) 2))))
+       (first (said (fn [] (queue/start "q" {} one))))
+       (said (fn [] (sleep -5s)))])
+    """
+    hash = simulation.deploy(build_artifact({"counts.fm": source}).data)
+    pid = simulation.start(hash, "counts/main")
+    simulation.run(pid)
+    assert print_string(simulation.outcome(pid).value) == (
+        '[[:arity "counts/one takes 1 argument, got 2"] :arity [:arity "counts/more takes 1 or more arguments, got 0"] '
+        ':arity :arity [:argument "a sleep cannot be shorter than nothing; #duration \\"-PT5S\\" is"]]'
+    )
+    assert simulation.store.last_pid() == pid

@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 
+from flowmetal.client.errors import Refused
 from flowmetal.client.over_store import StoreClient
 from flowmetal.client.where import Where
+from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine import live
+from flowmetal.engine.build import build_artifact
 from flowmetal.engine.events import describe
 from flowmetal.engine.interpreter import Interpreter
+from flowmetal.engine.simulate import Simulation
 from flowmetal.store.interface import Take
 from flowmetal.values import ErrorValue, LanguageError
 
@@ -198,3 +203,52 @@ def test_a_computing_process_is_killed_and_let_go() -> None:
         time.sleep(0.01)
     assert not interpreter._hot
     interpreter.stop()
+
+
+def test_a_restart_waits_in_the_same_queue() -> None:
+    simulation = Simulation(seed=1)
+    store = simulation.store
+    hash = simulation.deploy(build_artifact({"q.fm": "(ns q) (defn work [n] (sleep 1h) n)"}).data, "q")
+    client = StoreClient(store, lambda *_: b"")
+    client.operate("queue/define", {"name": "mail", "concurrency": 1})
+    pid = client.start("q/work", 1, queue="mail", key="ann", priority=3, limits={"fuel": 10**9})
+    other = client.start("q/work", 2, queue="mail")
+    simulation.settle()
+    assert client.kill(pid)
+    simulation.settle()
+    again = client.restart(pid)
+    record = store.process(again)
+    assert record is not None and record.artifact == hash
+    assert (record.queue, record.limits) == (("mail", "ann", 3), {"fuel": 10**9})
+    stats = client.operate("queue/stats", "mail")
+    assert (stats["running"], stats["waiting"]) == (1, 1)
+    simulation.run()
+    assert simulation.outcome(again).value == 1 and simulation.outcome(other).value == 2
+    client.operate("queue/remove", "mail")
+    with pytest.raises(Refused, match="queue"):
+        client.restart(pid)
+
+
+def test_what_was_decided_waits_for_a_program_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, pid, client = stuck()
+    world.crash()
+    broken = [True]
+
+    def broken_load(*given: Any) -> Any:
+        if broken[0]:
+            raise FlowmetalError("B101", reason="not now")
+        return live.load(*given)
+
+    monkeypatch.setattr("flowmetal.engine.interpreter.load", broken_load)
+    assert client.answer(pid, {"paid": 5}, by="anna")
+    world.run(pid)
+    entries = len(world.store.log(pid))
+    assert world.status(pid) in ("paused", "ready")
+    world.run(pid)
+    assert len(world.store.log(pid)) == entries  # it is not paused again and again
+    assert [event.kind for event in world.store.inbox(pid)] == ["decided"]
+    broken[0] = False
+    world.crash()  # another interpreter, which has the program
+    world.run(pid)
+    ran = world.outcome(pid)
+    assert (ran.status, ran.value) == ("done", m(paid=5))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,6 +21,7 @@ from flowmetal.diagnostics import FlowmetalError
 from flowmetal.server import HttpServer, read_config
 from flowmetal.store import Store
 from flowmetal.store.interface import PutArtifact, Take
+from flowmetal.store.operations import OPERATIONS
 from flowmetal.values import BuiltinFn, ErrorValue, Map, Vector, keyword
 
 
@@ -222,8 +225,14 @@ def test_operations(world: World) -> None:
     response = world.post("/operations/kv/put", {"payload": ["color", "blue"]})
     assert (response.status_code, response.json()) == (200, {"value": None})
     assert world.post("/operations/kv/get", {"payload": ["color"]}).json() == {"value": "blue"}
-    error(world.post("/operations/kv/get", {"payload": [1]}), 409, "S211")
-    error(world.post("/operations/kv/get"), 409, "S211")
+    error(world.post("/operations/kv/get", {"payload": [1]}), 400, "S211")
+    error(world.post("/operations/kv/get"), 400, "S211")
+    error(world.post("/operations/queue/stats", {"payload": "none"}), 404, "S220")
+    error(world.post("/operations/schedule/show", {"payload": "none"}), 404, "S228")
+    error(
+        world.post("/operations/schedule/put", {"payload": {"name": "x", "cron": "* * *", "program": "p"}}), 400, "S225"
+    )
+    error(world.post("/operations/process/cancel", {"payload": ["nobody"]}), 404, "S211")
     error(world.post("/operations/spawn", {"payload": None}), 404, "S210")
     error(world.post("/operations/" + "x" * 3000, {"payload": None}), 404, "S210")
     error(world.post("/operations/kv/get", {"load": 1}), 400, "H305")
@@ -520,3 +529,10 @@ def test_stop_ends_long_polls() -> None:
     assert time.monotonic() - before < 40
     world.close()
     assert answers[0].status_code == 202
+
+
+def test_the_page_tells_what_every_operation_takes() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    told = {name for row in rows for name in re.findall(r"`([a-z-]+(?:/[a-z-]+)?)`", row)}
+    assert {name for name, one in OPERATIONS.items() if one.outside} <= told

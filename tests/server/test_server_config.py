@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flowmetal.cli import serving
 from flowmetal.connectors.http_callback.secrets import load_secrets
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.server.config import ServerConfig, load_config, read_config
@@ -219,3 +220,13 @@ def test_schedules_are_tables(text: str) -> None:
     with pytest.raises(FlowmetalError) as caught:
         read(text)
     assert caught.value.code == "H202"
+
+
+def test_the_interpreter() -> None:
+    config = read_config({"interpreter": {"hot_processes": 50, "lease_seconds": 2.5}})
+    made = serving.interpreter(MemoryStore(), "http://x", config).config
+    assert (made.hot_processes, made.lease_ms, made.function_threads) == (50, 2500, 4)
+    for table in ({"hot_process": 1}, {"hot_processes": 0}, {"lease_seconds": 0.1}, {"lease_seconds": 10**6}, 5):
+        with pytest.raises(FlowmetalError) as raised:
+            read_config({"interpreter": table})
+        assert raised.value.code in ("H201", "H202")

@@ -8,6 +8,7 @@ import pytest
 
 from flowmetal.store import bonds, changes
 from flowmetal.store.interface import Operate, Post, Start
+from flowmetal.store.limits import MAX_PUBLISH_BYTES
 from flowmetal.store.operations import groups, names
 from flowmetal.values import ErrorValue, Map, Pid, Vector, decode_value, encode_value, keyword
 from tests.store.asking import ask, operate, refused
@@ -374,6 +375,16 @@ def test_a_member_whose_inbox_is_full_is_left_out(memory: Rig, monkeypatch: pyte
     assert messages(memory, one) == [2] and messages(memory, two) == [1]
     monkeypatch.setattr(names, "MAX_MESSAGES", 1)
     assert refused(memory, "send", two, 3) == "limit"
+
+
+def test_a_large_message_to_many_is_refused(memory: Rig) -> None:
+    members = pids(memory, 5)
+    for pid in members:
+        assert ask(memory, pid, "group/join", "g") is True
+    size = MAX_PUBLISH_BYTES // 5
+    assert refused(memory, "group/publish", "g", "x" * size) == "limit"
+    assert all(memory.store.messages(pid) == 0 for pid in members)
+    assert operate(memory, "group/publish", "g", "x" * (size - 100)) == 5
 
 
 def test_these_are_for_programs(memory: Rig) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from flowmetal.store import StoreError
 from flowmetal.store.interface import Fire, Join, Operate, PutArtifact, Turn
+from flowmetal.store.limits import MAX_FORCED_RUNS
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.opening import open_store
 from flowmetal.timetable import zones
@@ -265,6 +266,17 @@ def test_run_now(rig: Rig) -> None:
     assert rig.started()[2:] == ["14:00"]
 
 
+def test_forced_runs_have_a_limit(rig: Rig) -> None:
+    rig.put(every="1h")
+    for _ in range(MAX_FORCED_RUNS):
+        rig.ask("run", {"name": "s", "force": True})
+    with pytest.raises(StoreError) as caught:
+        rig.ask("run", {"name": "s", "force": True})
+    assert caught.value.code == "S211" and caught.value.facts["kind"] == "limit"
+    rig.end(7)
+    assert rig.ask("run", {"name": "s", "force": True})["outcome"] == "started"
+
+
 def test_next_and_delete(rig: Rig) -> None:
     rig.put(cron="0 9 * * mon-fri", zone="America/New_York")
     found = rig.ask("next", {"name": "s", "count": 3})
@@ -310,6 +322,8 @@ def test_a_damaged_record_stops_nothing_else(rig: Rig) -> None:
     rig.put(every="10m")
     rig.ask("put", {"name": "other", "every": "10m", "program": "mail", "overlap": "allow"})
     rig.store._tables["schedules"].put(b"s", b"\xc1")
+    rig.submit(Operate("kv/put", encode_value(from_python(["k", 1, {"expires": "PT5M"}]))))
+    rig.store._tables["kv"].put(b"k", b"\xc1")
     rig.to(NOON + 30 * MINUTE)
     assert rig.ask("show", "other")["runs"] == 3
     with pytest.raises(StoreError) as caught:

@@ -23,6 +23,7 @@ CODES: dict[str, Entry] = {
         "",
         "The command's --help says what it takes.",
     ),
+    "U215": Entry("wrong usage", "{problem}", "", "The command's --help says what it takes."),
     "U104": Entry(
         "no such process",
         "There is no process {pid} in {store}.",

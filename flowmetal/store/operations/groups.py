@@ -6,7 +6,7 @@ from typing import Any
 
 from flowmetal.store import bonds
 from flowmetal.store.changes import Changes
-from flowmetal.store.limits import MAX_MESSAGES
+from flowmetal.store.limits import MAX_MESSAGES, MAX_PUBLISH_BYTES
 from flowmetal.store.operations.links import asking
 from flowmetal.store.operations.table import Operation, arguments_of, name_of
 from flowmetal.values import Pid, Vector, encode_value
@@ -42,8 +42,12 @@ def publish(changes: Changes, asker: int, payload: Any) -> Any:
     """group/publish [name message]: how many members got it; one whose inbox is full does not"""
     given, message = arguments_of("publish", payload, 2, 2)
     data = encode_value(message)
+    members = bonds.members_of(changes, name_of(WHAT, given).encode())
+    if len(data) * len(members) > MAX_PUBLISH_BYTES:
+        text = f"{len(data)} bytes for each of {len(members)} members are more than {MAX_PUBLISH_BYTES}, the limit"
+        raise bonds.limit_error(text, "publish", MAX_PUBLISH_BYTES)
     count = 0
-    for pid in bonds.members_of(changes, name_of(WHAT, given).encode()):
+    for pid in members:
         row = bonds.living(changes, pid)
         if row is not None and row.messages < MAX_MESSAGES:
             changes.put_inbox(pid, row, "message", data)
