@@ -196,9 +196,9 @@ class Interpreter:
                 seconds = min(seconds, (due - now) / 1e9)
         if self._next_due is not None:
             seconds = min(seconds, CLOCK_SECONDS)
-        if self._recover:
+        if self._recover and self._claims:
             seconds = 0.0
-        if self._queue.was_cut and not self._sent:  # the end of a commit wakes as well
+        if self._queue.was_cut and self._claims and not self._sent:  # the ends of a join and of a commit wake as well
             seconds = min(seconds, self._queue.seconds())
         return max(0.0, seconds)
 

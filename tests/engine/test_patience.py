@@ -115,6 +115,9 @@ def test_nothing_is_run_before_it_is_known_what_became_of_a_turn() -> None:
     for _ in range(5):
         interpreter._trouble.until = 0.0
         interpreter.step()
+    interpreter._queue.cut(pid)
+    interpreter._trouble.until = 0.0
+    assert interpreter._patience() > 0.5
     later = [command for commands, _ in store.waiting[sent:] for command in commands]
     assert [type(command) for command in later] == [Join]
     assert [(entry.sequence, entry.part) for entry in store.log(pid)] == parts
