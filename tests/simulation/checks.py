@@ -22,8 +22,9 @@ from flowmetal.store.operations import kv
 from flowmetal.store.queue_rows import RUNNING, decode_queue
 from flowmetal.store.rows import decode_state
 from flowmetal.values import Keyword, Vector, decode_value, encode_value, keyword
-from tests.simulation.outside import Outside
+from tests.simulation.outside import TICKS_UNTIL, Outside
 from tests.simulation.plans import expect, nested, text
+from tests.simulation.world import SECOND
 from tests.store.queue_kit import check_queues
 from tests.store.test_equivalence import check_indexes, content
 
@@ -134,6 +135,7 @@ class Watched(Outside):
         self._check_promises(logs, records)
         self._check_results(records)
         self._check_cleanup(logs, records)
+        self._check_schedule(records)
         self._check_locks(logs)
         for record in records.values():
             if record.status not in FINAL_STATUSES and record.sequence:
@@ -251,6 +253,18 @@ class Watched(Outside):
             kept = kv.get(changes, 0, Vector.of([name]))
             if kept != total:
                 self.complain(f"{name} is {kept}, and all that was added is {total}")
+
+    def _check_schedule(self, records: dict[int, Any]) -> None:
+        """Each planned instant has one run, however late, and the runs are numbered in order."""
+        runs = sorted(
+            (record.attributes["planned"], self.reader.result(pid))
+            for pid, record in records.items()
+            if record.attributes.get("schedule") == "tick"
+        )
+        numbers = [decode_value(data) if data is not None else None for _, data in runs]
+        planned = TICKS_UNTIL // (3 * SECOND) if self.scheduled else 0
+        if len({at for at, _ in runs}) != planned or numbers != list(range(1, planned + 1)):
+            self.complain(f"{planned} runs of a schedule were planned, and there are {runs}")
 
     def _check_cleanup(self, logs: dict[int, list[Event]], records: dict[int, Any]) -> None:
         """Every `finally` that was entered has run, once, where the process has ended."""

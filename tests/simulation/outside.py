@@ -38,13 +38,16 @@ from flowmetal.values import (
     from_python,
     keyword,
 )
-from tests.simulation.disk import Disk
+from tests.simulation.disk import BEGIN, Disk
 from tests.simulation.hosts import Host
 from tests.simulation.loop import Services
 from tests.simulation.plans import Plan, encoded
-from tests.simulation.world import MILLISECOND, SECOND, Habits, World
+from tests.simulation.world import MILLISECOND, SECOND, Clock, Habits, World
 
 EFFECTS = ("svc/double", "svc/flaky", "svc/refuse", "svc/announce", "http/request")
+
+#: The schedule that some runs have, and when it ends.
+TICK, TICKS_UNTIL = "3s", 20 * SECOND
 
 #: How many of the runs have the production worker, HTTP connector and callback app.
 PRODUCTION = 0.25
@@ -102,8 +105,9 @@ class Outside(World):
         self.void = False  # see complain
         self.looked_at = -1  # commits when it was last looked whether all has come to its end
         self.hash = program.program.hash
-        self.reader = Reader(self.disk)
+        self.reader = Reader(self.disk, self.clock)
         self.steering = self.random.random() < 0.3
+        self.scheduled = self.random.random() < 0.1
         self.production = self.random.random() < PRODUCTION  # whether the outside is our own connectors and worker
         self.cancelling = self.random.random() < 0.15
 
@@ -291,6 +295,10 @@ class Outside(World):
             if any(name in text for text in used):
                 payload = encode_value(from_python({"name": name, **limits}))
                 _Now(self, host).submit([Operate("queue/define", payload)])
+        if self.scheduled:
+            put = {"name": "tick", "every": TICK, "end": "2026-01-01T00:00:20Z", "program": "sim"}
+            more = {"function": "tick", "pass-run": True, "overlap": "allow", "catch-up": "all"}
+            _Now(self, host).submit([Operate("schedule/put", encode_value(from_python({**put, **more})))])
         self.disk.sync()
         self.healed = healed or not self.habits.faults
         self.restarted(host)
@@ -429,6 +437,11 @@ class Outside(World):
         """See World."""
         if self.open_work or not self.hosts or len(self.promises.pids) < len(self.plans):
             return False
+        if self.scheduled and self.clock.now <= BEGIN + TICKS_UNTIL + SECOND:
+            return False
+        due = self.reader.next_due()
+        if due is not None and due <= self.clock.now:
+            return False
         if self.looked_at == self.disk.commits:
             return False
         self.looked_at = self.disk.commits
@@ -452,14 +465,15 @@ class Outside(World):
 class Reader(StoreReads):
     """Reads what is committed, whoever lives."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, clock: Clock) -> None:
         self.id = disk.id
+        self._clock = clock
         self.origins = {}
         self._disk = disk
 
     def now(self) -> int:
-        """Not asked for."""
-        return 0
+        """The time of the store."""
+        return self._clock.now
 
     def _reading(self) -> Any:
         return nullcontext(MemoryTransaction(self._disk.tables))
