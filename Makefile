@@ -7,6 +7,7 @@
 # make powercut SEED=1 IMAGES=10000  what a disk could hold after a power cut, opened and checked
 # make soak MINUTES=30  a steady load with kills
 # make formats  stores of every format resumed;  make scrub FLIPS=10000 SEED=1  bit flips in records and in the file, backups under kills
+# make faults SEED=1  the n-th write, sync, open, allocation or call of a socket fails, for every n; no room, and room again
 # make bench  the benchmarks, some twelve minutes;  make bench-quick  a share of them;  make bench-micro  single operations
 # make bench-peers  installs what they are compared with into build/peers
 
@@ -44,6 +45,10 @@ powercut: env-dev
 MINUTES ?= 30
 soak: env-dev
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
+
+faults: env-dev
+	$(BIN)/python -m tests.faults --seed $(SEED)
+	$(BIN)/python -m tests.faults.rooms $(SEED) 500 $$(mktemp -d)
 
 check: env-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -31,6 +31,13 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
     """Serves until SIGTERM or SIGINT, which are heeded from the beginning; the exit code."""
     redactor = log_to_stderr()
     stop = threading.Event()
+    interpreters: list[Interpreter] = []
+
+    def running(one: Interpreter) -> Interpreter:
+        one.on_failure = stop.set
+        interpreters.append(one)
+        return one
+
     with signals(lambda number, frame: stop.set()):
         settings = _settings(config, host, port)
         secrets = Secrets(settings.secrets, redactor=redactor)
@@ -51,15 +58,18 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
                     settings,
                     deploy=deployer(settings.grants),
                     secrets=secrets,
-                    services=lambda server: [interpreter(store, server.base_url, settings)],
+                    services=lambda server: [running(interpreter(store, server.base_url, settings))],
                     ready=announce,
                     stop=stop,
                     ends_process=True,
                 )
             else:
-                run_interpreter(store, settings, stop)
+                run_interpreter(running(interpreter(store, settings.base_url(), settings)), stop)
         finally:
             store.close()
+    for one in interpreters:
+        if one.failure is not None:  # the disk has failed
+            raise one.failure
     log.info("stopped")
     return 0
 
@@ -118,11 +128,10 @@ def announce(server: HttpServer) -> None:
     log.info("flowvm serves at %s; callbacks arrive at %s", server.url, server.base_url)
 
 
-def run_interpreter(store: Store, settings: ServerConfig, stop: threading.Event) -> None:
+def run_interpreter(running: Interpreter, stop: threading.Event) -> None:
     """An interpreter alone, until `stop` is set."""
-    running = interpreter(store, settings.base_url(), settings)
     running.start()
-    log.info("flowvm runs processes of %s", store.url)
+    log.info("flowvm runs processes of %s", running.store.url)
     while not stop.wait(0.5):  # in pieces, so that a signal's handler runs between two of them
         pass
     exit_within(EXIT_SECONDS)

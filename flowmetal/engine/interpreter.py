@@ -37,7 +37,7 @@ from flowmetal.engine.stopped import Stopped
 from flowmetal.engine.trouble import Trouble
 from flowmetal.engine.turns import Outcome, pause_turn, take_turn
 from flowmetal.engine.watchdog import Watchdog
-from flowmetal.store.errors import StoreError
+from flowmetal.store.errors import GIVEN_UP, StoreError
 from flowmetal.store.interface import (
     FINAL_STATUSES,
     PARTITIONS,
@@ -68,6 +68,10 @@ CLOCK_SECONDS = 0.25
 
 #: Processes looked at in one round when requests of in-process functions are found again after a start.
 RECOVER_PAGE = 500
+
+
+def _nothing() -> None:
+    """What is done by default."""
 
 
 @dataclass(slots=True)
@@ -121,6 +125,8 @@ class Interpreter:
         self._full_look_at = 0.0
         self._thread: threading.Thread | None = None
         self._unwatch: Callable[[], None] | None = None
+        self.failure: StoreError | None = None  # why it has ended by itself
+        self.on_failure: Callable[[], None] = _nothing  # called then, on its thread
 
     # ---- life
 
@@ -238,7 +244,12 @@ class Interpreter:
         return bool(self._sent or self._claims.joining or self._firing or self.functions.busy)
 
     def _in_trouble(self, error: Exception) -> float:
-        """Leaves the store alone for a while; the seconds."""
+        """Leaves the store alone for a while; the seconds.  Ends where this process can never write it again."""
+        if isinstance(error, StoreError) and error.code == GIVEN_UP and self.failure is None:
+            logger.error("the interpreter ends: %s", error)
+            self.failure = error
+            self._signals.stop()
+            self.on_failure()
         self._signals.ready = self._signals.timers = True
         return self._trouble.refused(error)
 

@@ -23,7 +23,7 @@ from typing import Any
 from flowmetal.dataclass import dataclass
 from flowmetal.store.changes import Cache, Changes
 from flowmetal.store.commands import apply_all
-from flowmetal.store.errors import StoreError
+from flowmetal.store.errors import GIVEN_UP, StoreError
 from flowmetal.store.interface import Command, Complete, Deliver, Hint, Operate, Post, PutArtifact, Start, Turn
 from flowmetal.store.lmdb_engine import (
     SYNC_SECONDS,
@@ -36,6 +36,9 @@ from flowmetal.store.lmdb_engine import (
 from flowmetal.store.lmdb_transaction import LmdbTransaction
 
 _log = logging.getLogger(__name__)
+
+#: Codes of failed commits after which the next one may succeed: no space, no memory.
+PASSING = frozenset({"S301", "S331"})
 
 #: Units in a group: a larger group makes each of its callers wait longer than it saves.
 MAX_GROUP_UNITS = 4096
@@ -91,7 +94,8 @@ class _Spoiled(Exception):
 
 
 class Committer:
-    """The thread that commits.  `on_hints` is called after each commit that changed something."""
+    """The thread that commits.  `on_hints` is called after each commit that changed something; `on_broken` once, where
+    the disk has failed and this committer takes nothing any more, after its callers have been told."""
 
     def __init__(
         self,
@@ -101,12 +105,14 @@ class Committer:
         on_hints: Callable[[frozenset[Hint]], None],
         *,
         fault: Callable[[str], None] | None = None,
+        on_broken: Callable[[], None] | None = None,
     ) -> None:
         self._engine = engine
         self._now = now
         self._alive = alive
         self._on_hints = on_hints
         self._fault = fault
+        self._on_broken = on_broken
         self._broken: StoreError | None = None
         self._queue: deque[Unit] = deque()
         self._wakes: SimpleQueue[bool] = SimpleQueue()  # for the thread; False: the end
@@ -121,6 +127,11 @@ class Committer:
         self.units = 0
         self._thread = threading.Thread(target=self._run, name="flowmetal-committer", daemon=True)
         self._thread.start()
+
+    @property
+    def broken(self) -> StoreError | None:
+        """What is said to everybody since the disk has failed."""
+        return self._broken
 
     def submit(self, unit: Unit, *, again: bool = False, here: bool = False) -> None:
         """Queues a unit.  Its `done` is called at once, on this thread, where the store takes no more.
@@ -165,6 +176,18 @@ class Committer:
     # ---- the thread ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._commit_until_closed()
+        except BaseException as error:  # no memory even for an error: nobody may wait for what will not come
+            self._break(StoreError(GIVEN_UP, path=str(self._engine.path), reason=f"{type(error).__name__}"))
+            with self._lock:
+                left = list(self._queue)
+                self._queue.clear()
+            assert self._broken is not None
+            self._fail(left, self._broken)
+            raise
+
+    def _commit_until_closed(self) -> None:
         going_on = True
         patience = None if self._engine.is_synced else SYNC_SECONDS
         while going_on:
@@ -191,8 +214,8 @@ class Committer:
             try:
                 self._engine.sync()
             except LmdbError as error:
-                self._broken = self._engine.commit_error(error)
                 _log.error("the last commits of the store at %s may not be on its disk: %s", self._engine.path, error)
+                self._break(StoreError(GIVEN_UP, path=str(self._engine.path), reason=str(error)))
                 return
             self._synced_commits = commits
 
@@ -207,9 +230,11 @@ class Committer:
                 return
             try:
                 self._commit(group)
+            except MemoryError:
+                self._fail(group, StoreError("S331", path=str(self._engine.path)))
             except Exception as error:  # a fault of ours: the callers must not wait for ever
-                _log.exception("the committer failed")
                 self._fail(group, StoreError("S307", reason=f"{type(error).__name__}: {error}"))
+                _log.exception("the committer failed")
 
     def _commit(self, group: list[Unit]) -> None:
         if not group:
@@ -225,8 +250,12 @@ class Committer:
             except _Spoiled:
                 nested = True
             except MapFull:
-                if self._engine.grow():
-                    continue
+                try:
+                    if self._engine.grow():
+                        continue
+                except StoreError as error:
+                    self._fail(group, error)
+                    return
                 if not self._one_by_one(group):
                     limit = self._engine.options.map_limit
                     self._fail(group, StoreError("S302", path=str(self._engine.path), limit=limit))
@@ -236,7 +265,13 @@ class Committer:
                     self._fail(group, StoreError("S206", reason="one list of commands changes too much at once"))
                 return
             except LmdbError as error:
-                self._fail(group, self._failed_write(error))
+                failure = self._engine.write_error(error)
+                if failure.code not in PASSING:
+                    _log.error("the store at %s is broken: %s", self._engine.path, error)
+                    self._broken = failure
+                self._fail(group, failure)
+                if failure.code == GIVEN_UP:
+                    self._break(failure)
                 return
         self.commits += 1
         self.units += len(group)
@@ -298,6 +333,8 @@ class Committer:
             raise self._engine.error(error) from error
         except (StoreError, LmdbError):
             raise
+        except MemoryError as error:
+            raise StoreError("S331", path=str(self._engine.path)) from error
         except Exception as error:
             _log.exception("a command of the store failed")
             raise StoreError("S307", reason=f"{type(error).__name__}: {error}") from error
@@ -310,14 +347,15 @@ class Committer:
             self._commit([unit])
         return True
 
-    def _failed_write(self, error: LmdbError) -> StoreError:
-        """A full disk is over some time.  After any other failed write the disk is in a state that nobody knows:
-        asking it to sync again would say yes without having written."""
-        failure = self._engine.commit_error(error)
-        if failure.code != "S301":
-            _log.error("the store at %s is broken: %s", self._engine.path, error)
-            self._broken = failure
-        return failure
+    def _break(self, failure: StoreError) -> None:
+        """This committer takes nothing any more: see LmdbEngine.write_error."""
+        self._broken = failure
+        on_broken, self._on_broken = self._on_broken, None
+        if on_broken is not None:
+            try:
+                on_broken()
+            except Exception:
+                _log.exception("giving up the store failed")
 
     def _fail(self, group: list[Unit], error: StoreError) -> None:
         for unit in group:

@@ -35,6 +35,9 @@ _ABOUT_COMMANDS = frozenset(
 #: Codes that are about one record, or a page of some: others can be read.
 _DAMAGE = frozenset({"S306", "S310"})
 
+#: The code of a store that this process no longer writes, since its disk has failed, until it is opened anew.
+GIVEN_UP = "S330"
+
 
 class StoreError(FlowmetalError):
     """A store refused or failed; `code` is one of the S codes of the catalogue, `facts` say what and where."""

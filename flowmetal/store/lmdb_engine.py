@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import lmdb
 from flowmetal.dataclass import dataclass
 from flowmetal.store.codec import decode_about, encode_about
 from flowmetal.store.encryption import DataCipher, unwrap
-from flowmetal.store.errors import StoreError
+from flowmetal.store.errors import GIVEN_UP, StoreError
 from flowmetal.store.keys import KeySource, find_source
 from flowmetal.store.layout import FORMAT, META, ORIGINS, SEALED_FORMAT, SPACE_NAMES
 from flowmetal.store.lmdb_files import (
@@ -29,6 +29,7 @@ from flowmetal.store.lmdb_files import (
     disk_is_full,
     open_error,
     prepare_folder,
+    sync_folder,
 )
 from flowmetal.store.lmdb_transaction import LmdbTransaction
 from flowmetal.store.sealing import ABOUT, SEAL, SealRecord, Seals, Unsealed, decode_seal
@@ -116,6 +117,11 @@ class Reading:
 
     def __enter__(self) -> LmdbTransaction:
         engine = self._engine
+        if engine._is_lost:
+            try:
+                engine.find_again()
+            except lmdb.Error as error:
+                raise engine.error(error) from error
         engine._enter()
         try:
             self._transaction = engine._begin_read()
@@ -142,6 +148,7 @@ class LmdbEngine:
         self._gate = threading.Condition(threading.Lock())
         self._transactions = 0
         self._resizing = False
+        self._writes = self._is_lost = False
         prepare_folder(path, create=create, allow_network=options.allow_network)
         try:
             check_data_file(path)
@@ -290,10 +297,29 @@ class LmdbEngine:
                 self.environment.reader_check()
                 with self.environment.begin() as transaction:
                     self.seals = self._seals_of(decode_seal(transaction.get(SEAL, None, self.handles[META])))
+                self._settle()
+                self._writes = True
             except OSError as error:
                 raise open_error(self.path, error) from error
             except lmdb.Error as error:
                 raise self.error(error) from error
+
+    def become_reader(self) -> None:
+        """Opens the environment anew, for reading: after its disk has failed, LMDB may refuse even that otherwise."""
+        with self._alone():
+            self._writes = False
+            self.environment.close()
+            self.environment = self._open(readonly=True)
+            self.handles = self._open_handles()
+
+    def _settle(self) -> None:
+        """Syncs what the last owner may not have, if it was killed or its disk failed: a head that it took back, the
+        store's place in its folder.  No page may be used again, and nobody answered, before that is on the disk."""
+        try:
+            self.environment.sync(True)
+            sync_folder(self.path.parent)
+        except (OSError, lmdb.Error) as error:
+            raise StoreError(GIVEN_UP, path=str(self.path), reason=str(error)) from error
 
     # ---- transactions --------------------------------------------------------------------------------------------
 
@@ -319,6 +345,8 @@ class LmdbEngine:
 
         Raises MapFull or TransactionFull where the body needs more room, lmdb.Error for the rest.
         """
+        if self._is_lost:
+            self.find_again()
         self._enter()
         try:
             while True:
@@ -368,14 +396,14 @@ class LmdbEngine:
             self._leave()
 
     def grow(self) -> bool:
-        """Doubles the map; False where it is at its limit."""
+        """Doubles the map; False where it is at its limit.  StoreError where it cannot be had; the store goes on."""
         size = int(self.environment.info()["map_size"])
         if size >= self.options.map_limit:
             return False
         try:
             self._resize(min(size * 2, self.options.map_limit))
-        except lmdb.Error:
-            return False
+        except lmdb.Error as error:
+            raise self.error(error) from error
         return True
 
     def _enter(self) -> None:
@@ -392,7 +420,27 @@ class LmdbEngine:
 
     def _resize(self, size: int) -> None:
         with self._alone():
-            self.environment.set_mapsize(size)
+            try:
+                self.environment.set_mapsize(size)
+            except lmdb.Error:
+                # The map it had is gone by then, and with it the environment.
+                self._is_lost = True
+                with suppress(lmdb.Error):
+                    self._find_again()
+                raise
+
+    def _find_again(self) -> None:
+        """Opens an environment anew that was lost for want of memory, which may not do yet."""
+        self.environment.close()
+        self.environment = self._open(readonly=not self._writes)
+        self.handles = self._open_handles()
+        self._is_lost = False
+
+    def find_again(self) -> None:
+        """Where the environment was lost, opens it anew.  lmdb.Error where there is still no memory for it."""
+        with self._alone():
+            if self._is_lost:
+                self._find_again()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -442,12 +490,25 @@ class LmdbEngine:
             "readers": info["num_readers"],
         }
 
-    def commit_error(self, error: lmdb.Error) -> StoreError:
-        """The StoreError for a commit that failed.  LMDB calls a write that was cut short an I/O error, and a disk
-        that gets full cuts one short first: whether it is full has to be looked at."""
-        if getattr(error, "code", 0) == errno.EIO and disk_is_full(self.path):
+    def write_error(self, error: lmdb.Error) -> StoreError:
+        """The StoreError for a commit that failed.
+
+        A full disk is over some time, and so is a want of memory.  After any other failed write or sync the disk is in
+        a state that nobody knows: asking it to sync again would say yes without having written.  LMDB calls a write
+        that was cut short an I/O error, and a disk that gets full cuts one short first: whether it is full has to be
+        looked at.
+        """
+        code = getattr(error, "code", 0)
+        try:
+            self.environment.begin().abort()
+        except lmdb.PanicError:  # it was the head, which LMDB's own commits begin with: it takes no more either
+            return StoreError(GIVEN_UP, path=str(self.path), reason=str(error))
+        except lmdb.Error:
+            pass  # readers get it
+        if code == errno.EIO and disk_is_full(self.path):
             return StoreError("S301", path=str(self.path), reason="a write was cut short")
-        return self.error(error)
+        failure = self.error(error)
+        return StoreError(GIVEN_UP, path=str(self.path), reason=str(error)) if failure.code == "S303" else failure
 
     def read_error(self, error: lmdb.Error) -> StoreError:
         """The StoreError for an error of LMDB while something was read: what it has no other name for is damage."""
@@ -457,6 +518,10 @@ class LmdbEngine:
     def error(self, error: lmdb.Error) -> StoreError:
         """The StoreError for an error of LMDB."""
         path, reason = str(self.path), str(error)
+        if isinstance(error, lmdb.PanicError):
+            return StoreError(GIVEN_UP, path=path, reason=reason)
+        if isinstance(error, lmdb.MemoryError) or getattr(error, "code", 0) == errno.ENOMEM:
+            return StoreError("S331", path=path)
         if isinstance(error, _DAMAGE):
             return StoreError("S108", path=path, reason=reason)
         if isinstance(error, (lmdb.MapFullError,)):

@@ -98,8 +98,10 @@ def open_error(path: Path, error: OSError) -> StoreError:
 def make_store(path: Path) -> None:
     """Makes a store: in a temporary folder next to its place, synced, then renamed, so that no half of one is ever
     seen.  Where another process was first, its store stays."""
-    missing = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
+    # All of them, before there is a store: whoever made one of these folders may have been killed before it was synced.
+    for parent in path.parents:
+        sync_folder(parent)
     _remove_stale_creations(path)
     temporary = path.parent / f".{path.name}.making-{uuid.uuid4().hex[:12]}"
     temporary.mkdir(mode=0o700)
@@ -123,8 +125,7 @@ def make_store(path: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not (path / DATA_FILE).exists():
                 raise
-        for folder in (path.parent, *(parent.parent for parent in missing)):
-            sync(folder)
+        sync_folder(path.parent)
     except lmdb.Error as error:
         raise StoreError("S111", path=str(path), reason=str(error)) from error
     finally:
@@ -147,6 +148,15 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Syncs the entries of a folder, where this process may and the file system can."""
+    try:
+        sync(path)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EINVAL, errno.EROFS):
+            raise
 
 
 def _refuse_network(path: Path) -> None:

@@ -23,7 +23,7 @@ from flowmetal.store.batches import StaleBatch, apply_batch
 from flowmetal.store.changes import Changes
 from flowmetal.store.clock import CLOCK_FILE, SteadyClock
 from flowmetal.store.committer import Committer, Unit, commands_unit
-from flowmetal.store.errors import StoreError
+from flowmetal.store.errors import GIVEN_UP, StoreError
 from flowmetal.store.futures import make_future, settle
 from flowmetal.store.interface import Command, Hint, Join, Leave
 from flowmetal.store.link import Batch, Link
@@ -78,6 +78,8 @@ class LmdbStore(StoreReads):
         self._link: Link | None = None
         self._closed = False
         self._forked = False
+        self._owning = False  # a thread is in _own
+        self._failed: StoreError | None = None  # the disk failed before this process could write
         _open_stores.add(self)
 
     def now(self) -> int:
@@ -148,7 +150,8 @@ class LmdbStore(StoreReads):
             committer.close()
         if server is not None:
             server.close()
-            self._owner_lock.write_info(None)
+            with suppress(OSError):  # it is only a hint
+                self._owner_lock.write_info(None)
         self._interpreters.release()
         self.engine.close()
         self._owner_lock.release()
@@ -171,39 +174,52 @@ class LmdbStore(StoreReads):
         self._check_open()
         if self._committer is not None or self._link is not None:
             return
+        if self._failed is not None:  # a second sync says yes, whatever the first has lost
+            raise self._failed
         if sys.getswitchinterval() > SWITCH_SECONDS:
             sys.setswitchinterval(SWITCH_SECONDS)
         if self._owner_lock.try_acquire():
             self._own()
         else:
-            self._link = Link(
-                self.path,
-                self.id,
-                lock=self._owner_lock,
-                durability=self.engine.options.durability,
-                on_hints=self._watchers.tell,
-                on_connected=lambda: self._watchers.tell(EVERYTHING),
-                on_owner=self._take_over,
-            )
+            try:
+                self._link = Link(
+                    self.path,
+                    self.id,
+                    lock=self._owner_lock,
+                    durability=self.engine.options.durability,
+                    on_hints=self._watchers.tell,
+                    on_connected=lambda: self._watchers.tell(EVERYTHING),
+                    on_owner=self._take_over,
+                )
+            except (OSError, RuntimeError) as error:  # no more sockets, or threads
+                raise StoreError("S332", path=str(self.path), reason=str(error)) from error
 
     def _own(self) -> None:
         """Begins to commit.  The owner's lock is held."""
         if (self.path / BACKUP_FILE).exists():
             self._owner_lock.release()
             raise StoreError("S317", path=str(self.path))
+        if self._failed is not None:
+            self._owner_lock.release()
+            raise self._failed
         last = self._owner_lock.read_info()
         if last is not None:
             remove_left_socket(last.socket)
         committer = server = None
+        self._owning = True
         try:
             self.engine.become_writer()
             seal_older(self.engine)
-            committer = Committer(self.engine, self.now, self._interpreters.alive, self._tell, fault=self._fault)
+            committer = Committer(
+                self.engine, self.now, self._interpreters.alive, self._tell, fault=self._fault, on_broken=self._give_up
+            )
             server = OwnerServer(self.id, committer, self.engine.environment.reader_check)
             pid = os.getpid()
             durability = self.engine.options.durability
             self._owner_lock.write_info(OwnerInfo(pid, process_start_time(pid), server.path, durability))
         except BaseException as error:
+            if isinstance(error, StoreError) and error.code == GIVEN_UP:
+                self._failed = error
             if server is not None:
                 server.stop_reading()
             if committer is not None:
@@ -211,10 +227,31 @@ class LmdbStore(StoreReads):
             if server is not None:
                 server.close()
             self._owner_lock.release()
-            if isinstance(error, OSError):
-                raise StoreError("S111", path=str(self.path), reason=f"no socket ({error})") from error
+            self._owning = False
+            if isinstance(error, (OSError, RuntimeError)):
+                raise StoreError("S332", path=str(self.path), reason=str(error)) from error
             raise
         self._server, self._committer = server, committer
+        self._owning = False
+        if committer.broken is not None:  # meanwhile
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The disk has failed: lets another process have the store, as if this one had died.
+
+        Those that are attached are not told, so that they pass what they wait for on to the next owner.  This store
+        goes on reading, and refuses to write until it is opened anew.
+        """
+        if self._owning:
+            return  # who is at that will see it
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop_reading()
+            server.close()
+        try:
+            self.engine.become_reader()
+        finally:
+            self._owner_lock.release()
 
     def _take_over(self, link: Link) -> None:
         """The link has the owner's lock: its batches go to a committer of our own, under the numbers they have.

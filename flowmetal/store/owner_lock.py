@@ -68,14 +68,14 @@ class OwnerLock:
         try:
             data = json.loads(self._path.read_bytes())
             return OwnerInfo(int(data["pid"]), int(data["started"]), str(data["socket"]), str(data["durability"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
     def release(self) -> None:
         """Gives the lock back."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     forget = release  # after a fork: closing the copy of the descriptor does not give the parent's lock back
 

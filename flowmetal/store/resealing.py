@@ -41,7 +41,7 @@ def seal_older(engine: LmdbEngine) -> None:
     except TransactionFull as error:
         raise StoreError("S303", path=str(engine.path), reason="a transaction is too large") from error
     except LmdbError as error:
-        raise engine.commit_error(error) from error
+        raise engine.write_error(error) from error
     engine.is_sealed = True
 
 

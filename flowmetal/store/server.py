@@ -19,7 +19,7 @@ from flowmetal.store.changes import Changes
 from flowmetal.store.channel import MAX_WAITING_BYTES, Channel, ChannelClosed, Waker
 from flowmetal.store.commands import apply
 from flowmetal.store.committer import Committer, Unit
-from flowmetal.store.errors import StoreError
+from flowmetal.store.errors import GIVEN_UP, StoreError
 from flowmetal.store.interface import Fire, Hint
 from flowmetal.store.watchers import EVERYTHING
 from flowmetal.store.wire_codec import (
@@ -261,6 +261,8 @@ class OwnerServer:
                 return None
 
         def done(results: bytes | None, error: StoreError | None) -> None:
+            if error is not None and error.code == GIVEN_UP:
+                return  # this owner ends: the next one does it, or says what is the matter
             if error is not None:
                 channel.send(frame(REFUSED, number, error.code, encode_facts(error.facts)))
             elif results is not None:

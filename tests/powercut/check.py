@@ -60,7 +60,7 @@ class Expected:
                 found.runs[value[1]] = (value[2], value[3])
             elif what == "act":
                 found.acts[value[0]] = max(value[2] + 1, found.acts.get(value[0], 0))
-            else:
+            elif what == "result":
                 found.results[value[0]] = value[1]
         return found
 

@@ -30,7 +30,7 @@ from flowmetal.engine.build import build_artifact
 from flowmetal.engine.config import Config
 from flowmetal.engine.functions import Call
 from flowmetal.engine.interpreter import Interpreter
-from flowmetal.store import open_store
+from flowmetal.store import open_store, resealing
 from flowmetal.store.codec import encode_about
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Command, Join, Post, PutArtifact, Start, Store, Turn
@@ -53,6 +53,36 @@ PROGRAM = """
           (recur (inc i) (+ total (perform :probe/act [n i])))))))
 """
 HASH = b"\x01" * 32
+#: What a store of format 2 was made with.
+SPACES_OF_FORMAT_2 = frozenset(
+    [
+        "meta",
+        "artifacts",
+        "deployed",
+        "processes",
+        "origins",
+        "states",
+        "attributes",
+        "ids",
+        "statuses",
+        "calls",
+        "log",
+        "checkpoints",
+        "texts",
+        "results",
+        "inbox",
+        "ready",
+        "requests",
+        "queue",
+        "timers",
+        "due",
+        "tokens",
+        "forget",
+        "interpreters",
+        "partitions",
+        "clients",
+    ]
+)
 #: Until something has happened in a workload, which takes milliseconds.
 PATIENCE_SECONDS = 30.0
 
@@ -137,6 +167,30 @@ def creation(folder: Path, say: Say) -> None:
     store.close()
 
 
+def killed_makers(folder: Path, say: Say) -> None:
+    """Whoever makes a store is killed before it is synced: after a folder above it, after the store is in its place."""
+    path = folder / "deep" / "er" / "store"
+    for what in ("mkdir", "rename"):
+        child = os.fork()
+        if child == 0:
+            real = getattr(os, what)
+
+            def and_die(*given: Any, real: Callable[..., None] = real, **more: Any) -> None:
+                real(*given, **more)
+                if str(given[0]) == str(folder / "deep") or (len(given) > 1 and str(given[1]) == str(path)):
+                    os._exit(0)
+
+            setattr(os, what, and_die)
+            open_store(path)
+            os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+    store = open_store(path)
+    store.submit([PutArtifact(HASH, b"code", "p")]).result(60)
+    say(open=True)
+    post_some(store, say, "one", 4)
+    store.close()
+
+
 def batches(folder: Path, say: Say) -> None:
     """Several threads, whose batches share commits; pages are freed and used again."""
     store = open_store(folder / "store")
@@ -182,7 +236,8 @@ def takeover(folder: Path, say: Say) -> None:
 
 
 def upgrade(folder: Path, say: Say) -> None:
-    """A store of an older format is opened and used."""
+    """A store of an older format is opened and used: key spaces are added, and records sealed in several commits."""
+    resealing.CHUNK_RECORDS = 12
     store = open_store(folder / "store")
     say(open=True)
     post_some(store, say, "new", 6)
@@ -201,8 +256,12 @@ def old_store(folder: Path) -> None:
     meta = environment.open_db(b"meta", create=False)
     with environment.begin(write=True) as transaction:
         for space in SPACE_NAMES:
-            if space in ("queues", "schedules", "kv") or (space.startswith("schedule") and space != "schedules"):
-                transaction.drop(environment.open_db(space.encode(), transaction, create=False))
+            handle = environment.open_db(space.encode(), transaction, create=False)
+            if space not in SPACES_OF_FORMAT_2:
+                transaction.drop(handle)
+                continue
+            for key, stored in list(transaction.cursor(handle)):  # without seals, as it was
+                transaction.put(key, stored[:-5], db=handle)
         transaction.put(b"about", encode_about(2, ENGINE, store_id, 5), db=meta)
     environment.close()
     for name in ("lock.mdb", "owner.lock", "clock"):
@@ -265,11 +324,11 @@ class Workload:
     path: str = "store"
     spare: int = 0
     share: int = 2
-    mutates_path: bool = False
 
 
 WORKLOADS = (
     Workload("creation", creation, path="deep/er/store", share=3),
+    Workload("killed-makers", killed_makers, path="deep/er/store"),
     Workload("batches", batches, share=5),
     Workload("growth", growth, share=1),
     Workload("takeover", takeover, share=3),

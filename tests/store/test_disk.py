@@ -17,7 +17,7 @@ from flowmetal.store.interface import Fire, Post, PutArtifact, Start
 from flowmetal.store.lmdb_engine import LmdbOptions
 from flowmetal.store.lmdb_store import LmdbStore
 from flowmetal.store.memory import MemoryStore
-from tests.store.support import HASH, Rig, run_child
+from tests.store.support import HASH, Rig, reap, run_child
 
 KILOBYTE = b"x" * 1000
 LARGE = b"x" * 20_000
@@ -121,11 +121,15 @@ def test_after_a_failed_sync_the_store_refuses_all_writes(tmp_path: Path) -> Non
 
     store = small_store(tmp_path / "store", size=1 << 24, limit=1 << 24, fault=fault)
     failing = True
-    assert fill(store, 5) == (0, "S303")
+    assert fill(store, 5) == (0, "S330")
     failing = False
-    assert fill(store, 5) == (0, "S303")
-    assert store.submit([Start("f", b"", name="p")]).exception(60).code == "S303"  # type: ignore[union-attr]
+    assert fill(store, 5) == (0, "S330")
+    assert store.submit([Start("f", b"", name="p")]).exception(60).code == "S330"  # type: ignore[union-attr]
     assert [event.kind for event in store.inbox(1)] == ["start"]
+    child = run_child("put_process", tmp_path / "store")  # the store is free for another process
+    assert child.communicate(timeout=60)[0] == "fine\n"
+    reap(child)
+    assert [event.kind for event in store.inbox(1)] == ["start"]  # reading goes on
     store.close()
     again = open_store(tmp_path / "store")
     assert again.submit([Post(1, "message")]).result(60) == [True]
@@ -211,3 +215,20 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         open_store(tmp_path)
     assert caught.value.code == "S108"
+
+
+def test_what_a_broken_owner_did_not_answer_is_done_by_the_next_one(tmp_path: Path) -> None:
+    """Those who are attached are not told: their process becomes the owner, and does it."""
+    failing = False
+
+    def fault(point: str) -> None:
+        if failing and point == "before commit":
+            raise lmdb.Error("mdb_txn_commit", errno.EIO)
+
+    store = small_store(tmp_path / "store", size=1 << 24, limit=1 << 24, fault=fault)
+    failing = True
+    child = run_child("put_process", tmp_path / "store")
+    assert child.communicate(timeout=60)[0] == "fine\n"
+    reap(child)
+    assert len(store.deployed()) == 2
+    store.close()

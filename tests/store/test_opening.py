@@ -280,7 +280,7 @@ def test_after_a_sync_that_failed_nothing_more_is_promised(tmp_path: Path, monke
         try:
             store.submit([PutArtifact(HASH, b"x", "q")]).result(60)
         except StoreError as error:
-            return error.code in ("S301", "S303", "S305")
+            return error.code in ("S301", "S330", "S305")
         return False
 
     eventually(refused)

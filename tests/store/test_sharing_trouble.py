@@ -215,7 +215,7 @@ def test_a_take_over_that_goes_on_failing(
         owner.process.kill()
         owner.process.wait()
         error = store.submit([Fire()]).exception(60)
-        assert isinstance(error, StoreError) and error.code == "S111" and "No space" in str(error)
+        assert isinstance(error, StoreError) and error.code == "S332" and "No space" in str(error)
     monkeypatch.setattr(link_module, "PATIENCE_SECONDS", 60.0)
     assert store.submit([Fire()]).result(60) == [0]
     store.close()

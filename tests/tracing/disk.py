@@ -2,8 +2,8 @@
 
 The rules are the weakest that POSIX allows: of what was done to a file since its last sync any subset may be there, each
 write whole or in any of its sectors of 512 bytes; of new, renamed and removed entries of a folder any subset since that
-folder's last sync.  A sync covers what was done before it began.  After one that failed, what it was to cover may be
-lost for good, whatever later syncs say.
+folder's last sync.  A sync covers what was done before it began.  After one of a file that failed, what it was to cover
+may be lost for good, whatever later syncs say.
 """
 
 from __future__ import annotations
@@ -66,8 +66,9 @@ class Disk:
             for one in self._renames:
                 assert isinstance(one.event, Rename)
                 if one.number < sync.begun and any(folder is inode for folder, _, _ in one.event.changes):
-                    one.doomed |= sync.failed
-                    one.durable |= not one.doomed
+                    # The entries of folders are in the journal of the file system, which does not forget them after a
+                    # failure as it does the pages of files: it tries again, or takes no more writes.
+                    one.durable |= not sync.failed
             while self._renames and self._renames[0].durable:
                 self._rename(self._folders, self._renames.pop(0).event)
             return

@@ -77,7 +77,7 @@ CODES: dict[str, Entry] = {
     "S111": Entry(
         "cannot make a store",
         "No store can be made at {path}: {reason}.",
-        "",
+        "Look at the disk: its free space, and what the system says of it.",
         "A store is made in a temporary folder next to its place, written to disk and then renamed into place.",
     ),
     "S112": Entry(
@@ -276,6 +276,27 @@ CODES: dict[str, Entry] = {
         "The store met an internal error: {reason}.",
         "",
         "This is a fault of the store.  What was submitted was not written.",
+    ),
+    "S330": Entry(
+        "store given up",
+        "Writing to the disk failed, so this process no longer writes the store at {path}: {reason}.",
+        "Look at the disk and what the system says of it (`dmesg`), then start the process again.",
+        "After a write or a sync that failed nobody knows what the disk holds: asked to sync again, the system says\n"
+        "yes without having written.  So the process that met it lets go of the store, and an interpreter ends; the\n"
+        "next owner goes on from what was synced.  What had been acknowledged is safe; what was just submitted may be\n"
+        "there or not.",
+    ),
+    "S331": Entry(
+        "out of memory",
+        "There was not enough memory for what the store at {path} was to do.",
+        "Give the process more memory, or submit less at once.",
+        "Nothing of what was submitted was written; the store goes on.",
+    ),
+    "S332": Entry(
+        "cannot write the store",
+        "This process cannot write the store at {path}: {reason}.",
+        "Free some space in the folder of temporary files, or allow the process more open files and threads.",
+        "Whoever owns a store listens at a local socket, which the other processes pass their writes to.",
     ),
     "S308": Entry(
         "process removed",
