@@ -14,7 +14,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-long check crash powercut differential scenarios bench bench-quick bench-micro bench-peers docs env env-dev clean
+.PHONY: demo test test-long check crash powercut faults differential scenarios bench bench-quick bench-micro bench-peers docs env env-dev clean
 .PHONY: soak
 
 env:

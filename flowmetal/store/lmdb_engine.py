@@ -378,7 +378,7 @@ class LmdbEngine:
         try:
             self.environment.copy(str(folder), compact=True)
         except lmdb.Error as error:
-            raise self.commit_error(error) from error
+            raise self.error(error) from error
         finally:
             self._leave()
 
