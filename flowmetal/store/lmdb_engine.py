@@ -314,10 +314,12 @@ class LmdbEngine:
 
     def _settle(self) -> None:
         """Syncs what the last owner may not have, if it was killed or its disk failed: a head that it took back, the
-        store's place in its folder.  No page may be used again, and nobody answered, before that is on the disk."""
+        place of the store in its folder, that of the file in the store.  No page may be used again, and nobody be
+        answered, before that is on the disk."""
         try:
             self.environment.sync(True)
-            sync_folder(self.path.parent)
+            for folder in (self.path, self.path.parent):
+                sync_folder(folder)
         except (OSError, lmdb.Error) as error:
             raise StoreError(GIVEN_UP, path=str(self.path), reason=str(error)) from error
 

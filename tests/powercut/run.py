@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from flowmetal.store.keys import KEY_VARIABLE
 from tests.powercut.check import Expected, check_image, problems
 from tests.powercut.workloads import Workload, interpreting, program, sayer
 from tests.tracing.disk import MODES, Disk, moments, write_image
@@ -129,6 +130,7 @@ def run(
     """`images` images of all workloads, by their shares."""
     begun = time.monotonic()
     warm_up()
+    os.environ[KEY_VARIABLE] = "ab" * 32  # of the store that gets encrypted; others do not ask for it
     report = Report()
     shares = sum(workload.share for workload in workloads)
     for workload in workloads:

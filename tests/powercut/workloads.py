@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -34,7 +35,9 @@ from flowmetal.store import open_store, resealing
 from flowmetal.store.codec import encode_about
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Command, Join, Post, PutArtifact, Start, Store, Turn
+from flowmetal.store.keys import KEY_VARIABLE, KeySource
 from flowmetal.store.layout import SPACE_NAMES
+from flowmetal.store.lmdb_copies import backup, encrypt, restore
 from flowmetal.store.lmdb_engine import LmdbOptions
 from flowmetal.store.lmdb_files import ENGINE
 from flowmetal.store.lmdb_store import LmdbStore
@@ -268,6 +271,65 @@ def old_store(folder: Path) -> None:
         (path / name).unlink(missing_ok=True)
 
 
+def encryption(folder: Path, say: Say) -> None:
+    """A store is encrypted, once by a process that is killed as the new file is in its place, and used."""
+    path = folder / "store"
+    child = os.fork()
+    if child == 0:
+        real = os.rename
+
+        def and_die(*given: Any) -> None:
+            real(*given)
+            os._exit(0)
+
+        os.rename = and_die  # type: ignore[assignment]
+        encrypt(path, small_options(), KeySource("env", KEY_VARIABLE))
+    assert os.waitpid(child, 0)[1] == 0
+    store = open_store(path)
+    say(open=True)
+    post_some(store, say, "new", 6)
+    store.close()
+
+
+def copies(folder: Path, say: Say) -> None:
+    """A backup is made while the store is written, restored, and the restored store used."""
+    shutil._USE_CP_SENDFILE = False  # type: ignore[attr-defined]  # what is copied so is not seen by the recorder
+    # By another process, as the command does.
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(reading, 1)
+        backup(folder / "store", small_options(), folder / "backup")
+        os._exit(0)
+    store = open_store(folder / "store")
+    store.submit([PutArtifact(HASH, b"code", "p")]).result(60)
+    post_some(store, lambda **_: None, "old", 9)
+    os.write(writing, b"x")
+    thread = threading.Thread(target=post_some, args=(store, lambda **_: None, "beside", 12))
+    thread.start()
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
+    store.close()
+    restore(folder / "backup", small_options(), folder / "restored")
+    store = open_store(folder / "restored")
+    record = store.process_by_id("old")
+    assert record is not None
+    say(open=True)
+    say(started=["old", record.pid])
+    say(posted=[record.pid, 9])
+    post_some(store, say, "new", 6)
+    store.close()
+
+
+def plain_store(folder: Path) -> None:
+    """What `encryption` begins with."""
+    os.environ[KEY_VARIABLE] = ""
+    store = open_store(folder / "store")
+    store.submit([PutArtifact(HASH, b"code", "p")]).result(60)
+    post_some(store, lambda **_: None, "old", 10)
+    store.close()
+
+
 def interpreting(folder: Path, say: Say) -> None:
     """An interpreter runs programs that perform effects, sleep and start others."""
     store = open_store(folder / "store")
@@ -333,6 +395,8 @@ WORKLOADS = (
     Workload("growth", growth, share=1),
     Workload("takeover", takeover, share=3),
     Workload("upgrade", upgrade, old_store),
+    Workload("encryption", encryption, plain_store),
+    Workload("copies", copies, path="restored"),
     Workload("interpreting", interpreting, share=4),
     Workload("last-commit", partial(one_by_one, durability="lose-last-commit-on-power-loss"), spare=1),
 )
