@@ -29,8 +29,10 @@ class LazyOutside:
             from flowmetal.store.memory import MemoryStore
 
             return MemoryStore()
+        from flowmetal.cli.settings import use_settings_key
         from flowmetal.store import open_store
 
+        use_settings_key()
         return open_store(self._folder)
 
     def wait(self, seconds: float) -> Any:

@@ -128,7 +128,7 @@ def flip_records(
                 if found is not None:
                     records.append((META, key, found))
         with engine.writing() as transaction:
-            for _ in range(count):
+            while counts.total() < count:
                 space, key, stored = chance.choice(records)
                 kind, other, spoiled = damage(chance, key, stored)
                 raw, handle = transaction._transaction, engine.handles[space]
