@@ -71,7 +71,7 @@ def test_backups_under_writers_that_are_killed(tmp_path: Path) -> None:
     try:
         while acknowledged[0] < 20:
             time.sleep(0.01)
-        for number in range(4):
+        for number in range(2):
             before = acknowledged[0]
             place = tmp_path / f"backup{number}"
             copied = backup(path, OPTIONS, place)
