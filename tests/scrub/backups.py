@@ -90,6 +90,8 @@ def campaign(
                         total["kills while one was made"] += 1
                 assert child.code == 0, child.tail()
                 facts: Facts = json.loads((stage.folder / f"backup-log.{child.pid}").read_text())
+                for one in list(stage.living):  # else they fill mailboxes meanwhile
+                    stage.kill(one)
                 known = before if spoil is None else spoil(before)
                 again = stage.folder / f"again{number}"
                 found: Facts = run(partial(brought_back, place, again, known), stage.folder / "restore-log")
