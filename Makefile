@@ -105,3 +105,9 @@ history: env-dev
 
 determinism: env-dev
 	$(BIN)/python -m tests.determinism --programs 1000 --seed $(SEED)
+
+# make fuzz  what reads bytes of others, guided by coverage, ten minutes in all (atheris has wheels for Python 3.11 only)
+.PHONY: fuzz
+FUZZ_SECONDS ?= 600
+fuzz: env-dev
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --seed $(SEED)

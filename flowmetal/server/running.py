@@ -273,7 +273,8 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 async def _not_allowed(request: Request, error: Exception) -> Response:
-    shown = HttpError(405, "H310", method=request.method, path=request.url.path)
+    path = str(request.scope["path"])  # the address as a whole need not be text
+    shown = HttpError(405, "H310", method=request.method, path=path)
     response = error_response(shown, 405)
     if isinstance(error, HTTPException) and error.headers:
         response.headers.update(error.headers)

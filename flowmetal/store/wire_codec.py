@@ -101,7 +101,10 @@ def frame(*message: Any) -> bytes:
 
 def parse(data: bytes | bytearray | memoryview) -> tuple[Any, ...]:
     """A message without its length; ValueError for bytes that are none."""
-    message = msgpack.unpackb(data, use_list=False, strict_map_key=False)
+    try:
+        message = msgpack.unpackb(data, use_list=False, strict_map_key=False)
+    except Exception as error:  # a TypeError, say, for a map whose key is one
+        raise ValueError(f"not a message: {error}") from error
     if not isinstance(message, tuple) or not message or message[0].__class__ is not int:
         raise ValueError("not a message")
     return message
