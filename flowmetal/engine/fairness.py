@@ -107,6 +107,7 @@ def count_seconds(live: Live, broken: bool, seconds: float) -> None:
     live.unbroken = 0.0 if broken else live.unbroken + seconds
     if live.process is not None and live.unbroken > live.limits.engine.compute:
         live.process.overdue = live.limits.engine.compute
+        live.process.slice_left = min(live.process.slice_left, 1)  # what is slow would use up a slice in many seconds
 
 
 def rest(live: Live, elapsed: float) -> None:

@@ -70,6 +70,8 @@ SOURCE = """
 
 (defn parting [] (spawn sleeper) :gone)
 
+(defn slow [] (loop [n 0] (recur (count (sort (vec (range 5000)))))))
+
 (defn logging [] (loop [n 0] (if (< n 30) (do (log (reduce + (range 100000))) (recur (inc n))) n)))
 
 (defn fork [] (spawn fork) (spawn fork) (sleep 1h))
@@ -280,6 +282,23 @@ def test_computing_without_end_is_measured() -> None:
         assert [error.kind, error.data] == [keyword("flowmetal/limit"), reached("compute", 1)[1]]
         kinds = [type(decode_event(entry.event)).__name__ for entry in store.log(spin) if entry.event]
         assert kinds[-2:] == ["LocalDone", "Failed"]  # its `finally` ran
+
+
+def test_what_computes_slowly_is_met_soon() -> None:
+    """A slice of fuel is many seconds of such work."""
+    config = Config(program_limits=read_config({"limits": {"compute": 1}}).limits, turn_seconds=0.01)
+    store = MemoryStore()
+    with closing(store):
+        interpreter = Interpreter(store, config)
+        hash = deploy(store, ARTIFACT)
+        ((pid, _),) = store.submit([Start("full/slow", encode_value(Vector.of([])), artifact=hash)]).result()
+        began, turns = time.process_time(), 0
+        while (store.process(pid) or 0).status != "failed":  # type: ignore[union-attr]
+            interpreter.step()
+            turns += 1
+            assert time.process_time() - began < 10
+        assert time.process_time() - began < 3
+        interpreter.stop()
 
 
 def test_a_process_that_fills_its_own_mailbox_can_empty_it() -> None:
