@@ -185,9 +185,8 @@ def test_a_fork_bomb_ends_by_the_limit_of_its_tree(seed: int) -> None:
 def test_what_is_spawned_while_a_tree_is_killed_is_killed_too() -> None:
     simulation = Simulation(seed=1)
     root = simulation.start(simulation.deploy(ARTIFACT), "full/fork")
-    for _ in range(40):
+    while simulation.store.living() < 500:  # more than are killed at once
         simulation.interpreter.step()
-    assert simulation.store.living() > 20
     told: list[int] = []
 
     def goes_on(report: Any) -> None:
