@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from flowmetal.bytecode.claims import Claims
 from flowmetal.bytecode.fmc import Artifact, decode_artifact
 from flowmetal.bytecode.heap import Copies, heap_of, link_heaps
 from flowmetal.bytecode.layout import MODULES_MAX
@@ -71,17 +72,17 @@ def verify_artifact(
     required.  Raises the FlowmetalError of what is wrong first.
     """
     artifact = decode_artifact(data, builtin_arity)
-    linked = libraries is not None or not artifact.requires()
-    if linked:
-        link(artifact, libraries or no_libraries)
+    linked: Program | None = None
+    if libraries is not None or not artifact.requires():
+        linked = link(artifact, libraries or no_libraries)
     copies = Copies()
+    claims = Claims(linked.modules) if linked is not None else None
     for module in artifact.modules.values():
-        module.stored.check(values=linked)
-        if linked:
+        module.stored.check(values=linked is not None)
+        if claims is not None:
             check_entries(module)
             copies.decoder(heap_of(module))
-            for name in module.stored.mutable_names:
-                copies.value(module, name)
+            claims.check(module, [copies.value(module, name) for name in module.stored.mutable_names])
     return artifact
 
 

@@ -62,6 +62,16 @@ def live_after_call(code: Code, pc: int) -> tuple[int, ...]:
     return found
 
 
+def read_after(code: Code, index: int) -> int:
+    """A bit mask of the registers that instruction `index` leaves to be read later, its own result not counted."""
+    live = code.live if code.live is not None else liveness(code)
+    shape = SHAPES[code.instructions[index][0]]
+    mask: int = 0 if shape.ends else live.live_in[index + 1]
+    if shape.write:
+        mask &= ~(1 << code.instructions[index][shape.write])
+    return mask | live.unwinding(index)
+
+
 def live_retry(code: Code, pc: int) -> tuple[int, ...]:
     """The registers to save of a frame that will run instruction `pc` next, or again, ascending."""
     live = code.live if code.live is not None else liveness(code)

@@ -36,7 +36,9 @@ class _Analysis:
         self.module.effect_sites[:] = self._sites()
 
     def _sites(self) -> list[EffectSite]:
-        """Where effects come into the module: `perform`, the naming of an effect or of a library function with some."""
+        """Where effects come into the module: `perform`, the naming of an effect or of a library function with some,
+        and values that hold such functions.
+        """
         own = {
             definition.value.function.index
             for definition in self.module.globals.values()
@@ -50,23 +52,18 @@ class _Analysis:
             for reference, span in facts.named:
                 for effect in self._brings(reference):
                     found[EffectSite(effect, function.name, span)] = None
-            for effect in self._held([facts.constants]):
+            for effect in self._held(facts.constants):
                 found[EffectSite(effect, function.name, None)] = None
-        for definition in self.module.globals.values():
-            if definition.value is not UNBOUND:
+        for name, definition in self.module.globals.items():
+            if definition.effect is None and definition.value is not UNBOUND:
                 for effect in self._held([definition.value]):
-                    found[EffectSite(effect, f"{self.module.name}/{definition.name}", definition.span)] = None
+                    found[EffectSite(effect, f"{self.module.name}/{name}", definition.span)] = None
         return list(found)
 
     def _held(self, values: list[object]) -> list[str]:
-        """The effects of functions of other modules that values hold: whoever has the value may call them."""
-        effects = {
-            effect
-            for function in _functions_in(values)[0]
-            if function.module is not self.module
-            for effect in function.effects
-        }
-        return sorted(effects)
+        """The effects of functions of other modules inside values."""
+        functions = _functions_in(values)[0] if values else []
+        return sorted({effect for one in functions if one.module is not self.module for effect in one.effects})
 
     def _brings(self, reference: Reference) -> tuple[str, ...]:
         definition = self.builder.find(reference)
@@ -84,10 +81,8 @@ class _Analysis:
         found = self._meanings.get(reference)
         if found is None:
             definition = self.builder.find(reference)
-            if definition is None or definition.value is UNBOUND or definition.mutable:
+            if definition is None or definition.value is UNBOUND or definition.dynamic or definition.mutable:
                 found = ([], True)
-            elif definition.dynamic:
-                found = (_functions_in([definition.value])[0], True)
             else:
                 found = _functions_in([definition.value])
             self._meanings[reference] = found

@@ -135,6 +135,7 @@ def app(library: Module, values: dict[str, Any] | None = None) -> Module:
     main = function(module, "app/main", (0,), effects=("http/get",))
     module.constants.append(of("routes"))
     module.references += [Reference("lib", "increment"), Reference("app", "main")]
+    module.effect_sites.append(EffectSite("http/get", "app/main", None))
     define(module, "main", Closure(main), parameters=("[x]",))
     define(module, "same-counter", of("counter"))
     define(module, "more", of("big").conj(1))

@@ -276,7 +276,7 @@ def test_manifest() -> None:
     assert (artifact.name, artifact.main, artifact.requires()) == ("demo", "app", {})
     (main,) = artifact.exports()
     assert (main.name, main.arities, main.parameters, main.effects) == ("main", ((1, False),), ("[x]",), ("http/get",))
-    assert [site.function for site in artifact.effects()["http/get"]] == ["lib/adder"]
+    assert [site.function for site in artifact.effects()["http/get"]] == ["lib/adder", "app/main"]
     assert linked.hash != b""
 
 

@@ -199,7 +199,8 @@ def test_mutants_inside(change: Change | None) -> None:
             node[index] = bytes(item)
         accepted += examine(bytes_of(tree))
     # Texts and small numbers can be changed for others; most changes are noticed.
-    assert 0 < accepted < 270
+    assert accepted < 270
+    assert accepted or change is huge
 
 
 @given(st.binary(max_size=200), st.booleans())

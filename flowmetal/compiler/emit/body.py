@@ -64,8 +64,16 @@ class Body:
         self.assembly = Assembly(first_free)
         self.registers: dict[Binding, int] = {}
         self.self_register: int | None = None
+        self.last_parameter: Binding | None = None  # where no other arguments are gathered behind it
         self.loops: dict[Target, tuple[int, list[int]]] = {}
         self.siblings: dict[Binding, Function] = {}  # of the letfn group this function belongs to
+
+    def resumes(self, callee: Node) -> bool:
+        """Whether a callee is the `resume` of the clause that this body is of; it runs what the `handle` answers for.
+
+        One that an inner function captured does not count: the verifier could not tell it from any other value.
+        """
+        return type(callee) is Local and callee.binding.resumes and callee.binding is self.last_parameter
 
     def emit(self, node: Node, wish: int) -> None:
         """Emits a node; see the module's docstring for `wish`."""
@@ -192,7 +200,7 @@ def emit_call(body: Body, node: Call, wish: int) -> None:
         else:
             body.produce(wish, mark, "call_global", index, arguments)
         return
-    if not isinstance(callee, Const | FnNode) and not (type(callee) is Local and callee.binding.resumes):
+    if not isinstance(callee, Const | FnNode) and not body.resumes(callee):
         body.facts.open = True
     register = body.operand(callee)
     arguments = body.operands(node.arguments)

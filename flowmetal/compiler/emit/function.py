@@ -35,6 +35,8 @@ def _emit_code(
     body.siblings = siblings
     for register, binding in enumerate(entry):
         body.registers[binding] = register
+    if arity.parameters and arity.rest is None:
+        body.last_parameter = arity.parameters[-1]
     own = node.scope.own
     if arity.uses_self:
         body.self_register = len(entry)

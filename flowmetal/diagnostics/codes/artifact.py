@@ -13,6 +13,11 @@ _BROKEN = (
     "writes always passes; an artifact that does not was damaged on the way, or written by something else.\n"
     "Nothing of it was run."
 )
+_CLAIMS = (
+    "An artifact says of each function which effects it may perform, and where, so that one can look before it is run.\n"
+    "The verifier holds that against the code: what a function performs itself, and what the functions it names may\n"
+    "perform.  The compiler always tells the truth; this artifact was written by something else.  Nothing was run."
+)
 
 CODES: dict[str, Entry] = {
     # ---- B0xx: the file, its modules and what they need --------------------------------------------------------
@@ -159,6 +164,24 @@ CODES: dict[str, Entry] = {
     "B120": Entry("bad function", "{place}: the function {problem}.", _REBUILD, _BROKEN),
     "B121": Entry("bad debug table", "{place}: the body {problem}.", _REBUILD, _BROKEN),
     "B122": Entry("unstructured jumps", "{place}: {problem}.", _REBUILD, _BROKEN),
+    "B123": Entry(
+        "false claim",
+        "{place}: it may perform `{effect}`, and its function does not say so.",
+        _REBUILD,
+        _CLAIMS,
+    ),
+    "B124": Entry(
+        "false claim to be closed",
+        "{place}: it may run what is not known before, and its function does not say so.",
+        _REBUILD,
+        _CLAIMS,
+    ),
+    "B125": Entry(
+        "missing call site",
+        "{place}: it may perform `{effect}`, which the list of call sites leaves out.",
+        _REBUILD,
+        _CLAIMS,
+    ),
     "B130": Entry(
         "bad open table",
         "{place} is no entry of an open table: its value is no vector of a key and a value.",
