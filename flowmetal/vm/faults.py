@@ -16,6 +16,7 @@ FAULT_CHARACTERS = 300  # of a Python exception's message that an error quotes
 #: The name, which no source can write, under which the first fiber of a spawned process has its spawner's trace bound.
 SPAWNED_BY = Symbol("flowmetal", "spawned by")
 
+_CODE = keyword("code")
 _LIMIT, _MAX = keyword("limit"), keyword("max")
 _VIA, _SPAWN = keyword("via"), keyword("spawn")
 _FUNCTION, _FILE, _LINE = keyword("function"), keyword("file"), keyword("line")
@@ -31,12 +32,12 @@ def fault(problem: BaseException) -> ErrorValue:
     """What a program gets for a Python exception that should not have come about.
 
     Memory that cannot be had counts as a limit; anything else is a fault of a builtin, or of an image that was
-    tampered with in a way nothing checks.
+    tampered with in a way nothing checks; its data has the code under which the catalogue explains it.
     """
     if isinstance(problem, MemoryError):
         return ErrorValue(KIND_LIMIT, "there is not enough memory", None)
     text = f"{type(problem).__name__}: {problem}"[:FAULT_CHARACTERS]
-    return ErrorValue(KIND_INTERNAL, text.encode("utf-8", "replace").decode(), None)
+    return ErrorValue(KIND_INTERNAL, text.encode("utf-8", "replace").decode(), Map.of([(_CODE, "V350")]))
 
 
 def with_trace(fiber: Fiber, code: RunCode | None, index: int, error: ErrorValue) -> ErrorValue:

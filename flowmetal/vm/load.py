@@ -8,6 +8,7 @@ from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import Code, Function, Global, Module
 from flowmetal.values import Closure, fail
 from flowmetal.vm.arities import wrong_count
+from flowmetal.vm.bounds import check_bounds
 from flowmetal.vm.fusing import improve, link_call
 from flowmetal.vm.predecode import Running, first_run, predecode, single
 from flowmetal.vm.slots import Slots
@@ -31,6 +32,7 @@ class RunCode:
     )  # fmt: skip
 
     def __init__(self, code: Code) -> None:
+        check_bounds(code)
         self.code = code
         self.heat = HEAT  # counts down; below zero lifted code is entered
         self.lifted: Any = None  # lifting's
