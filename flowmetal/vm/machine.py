@@ -539,7 +539,7 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
                         if op == 80:  # THROW
                             raise LanguageError(check_error(registers[a]))
                         if registers[a] is not None:  # 81 END_FINALLY
-                            raise LanguageError(registers[a])
+                            raise LanguageError(check_error(registers[a]))
                         continue
                     if op < 100:
                         # The others take fuel as calls do: each can be all there is to a loop.

@@ -23,7 +23,7 @@ PLAIN = keyword("error")
 @builtin(1, "catches", 2)
 def catches(error: ErrorValue, spec: Any) -> bool:
     """Whether a catch clause takes an error: spec is a kind, a set of kinds, or nil for any kind."""
-    kind = error.kind
+    kind = _error("catch", error).kind
     if kind in NEVER_CAUGHT:
         return False
     if spec is None or spec is True:
