@@ -59,6 +59,11 @@ def fail(kind: str, message: str, data: Value = None) -> NoReturn:
     raise LanguageError(ErrorValue(keyword(kind), message, data))
 
 
+def shortly(number: int) -> str:
+    """An integer as a message shows it; the text of a large one takes long, and Python refuses to make it."""
+    return str(number) if -(10**18) < number < 10**18 else f"a number of {number.bit_length()} bits"
+
+
 class NeedsRealize(Exception):
     """A request to the machine, not an error: an operation met an unrealized lazy sequence.
 

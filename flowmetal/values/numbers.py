@@ -18,6 +18,7 @@ from flowmetal.values.errors import fail
 
 INTEGER_BITS_MAX = 1 << 20  # a larger integer would let one instruction take seconds
 RATIO_BITS_MAX = 1 << 16  # of either part; bringing larger ones to lowest terms takes too long
+CONVERTED_BITS_MAX = 1 << 17  # of an integer that becomes a decimal: that takes time by the square
 DECIMAL_DIGITS_MAX = 4096  # exact decimals grow with every multiplication; this is far beyond any use
 
 _WORD = 1 << 63
@@ -54,6 +55,8 @@ def _to_decimal(value: Any, name: str) -> Decimal:
         return found
     try:
         if value.__class__ is int:
+            if value.bit_length() > CONVERTED_BITS_MAX:
+                fail("limit", f"a decimal of more than {DECIMAL_DIGITS_MAX} digits")
             return _EXACT.create_decimal(value)
         return _EXACT.divide(_EXACT.create_decimal(value.numerator), _EXACT.create_decimal(value.denominator))
     except Inexact:
@@ -277,7 +280,23 @@ def _compared(a: Any, b: Any) -> tuple[int, int]:
             return (0, sign) if other > 0 else (0, -sign)
         exact = Fraction(other)
         return sign * ((ratio > exact) - (ratio < exact)), 0
+    integer, exact_decimal, sign = (a, b, 1) if a.__class__ is int else (b, a, -1)
+    if integer.bit_length() > CONVERTED_BITS_MAX:
+        return sign * _compared_large(integer, exact_decimal), 0
     return (a > b) - (a < b), 0
+
+
+def _compared_large(integer: int, other: Decimal) -> int:
+    """An integer that is large with a decimal, without making a decimal of it."""
+    digits = integer.bit_length() * 0.30103
+    if (integer > 0) != (other > 0) or other.adjusted() < digits - 2:
+        return 1 if integer > 0 else -1
+    if other.adjusted() > digits + 2:
+        return -1 if integer > 0 else 1
+    sign, digits_of, exponent = other.as_tuple()
+    # A decimal with so many digits before its point has none behind it.
+    whole = int(Decimal((sign, digits_of, 0))) * 10 ** max(int(exponent), 0)
+    return (integer > whole) - (integer < whole)
 
 
 def less(a: Value, b: Value) -> bool:

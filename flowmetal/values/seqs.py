@@ -10,17 +10,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from flowmetal.values.base import Collection, Value
-from flowmetal.values.errors import NeedsRealize, fail
+from flowmetal.values.errors import NeedsRealize, fail, shortly
 from flowmetal.values.numbers import add, less, multiply
 
-#: Items of a range that one instruction walks through: it cannot be interrupted, and this many take about a second.
-ITEMS_AT_ONCE_MAX = 1 << 21
+#: Items of a range that one instruction walks through: it cannot be interrupted, and this many take less than a second.
+ITEMS_AT_ONCE_MAX = 1 << 20
 
 
-def _too_long() -> NoReturn:
+def _too_long(most: int = ITEMS_AT_ONCE_MAX) -> NoReturn:
     fail(
         "limit",
-        f"a range of more than {ITEMS_AT_ONCE_MAX} numbers cannot be taken at once; loop over it, or take parts",
+        f"a range of more than {most} numbers cannot be taken at once; loop over it, or take parts",
     )
 
 
@@ -202,6 +202,19 @@ class Range(Collection):
         rest = Range(add(self.start, self.step), self.end, self.step)
         return None if rest.is_empty else rest
 
+    def skip(self, count: int) -> Range | None:
+        """The range after its first numbers, None at the end or behind it."""
+        if self.integers() is not None:
+            rest: Range | None = Range(add(self.start, multiply(count, self.step)), self.end, self.step)
+            return None if rest is None or rest.is_empty else rest
+        if count > ITEMS_AT_ONCE_MAX:
+            _too_long()
+        rest = self
+        while count and rest is not None:
+            rest = rest.next()
+            count -= 1
+        return rest
+
     def get(self, index: int) -> Value:
         """The number at an index; an error of kind :index outside the range."""
         if index >= 0:
@@ -214,7 +227,7 @@ class Range(Collection):
                 for position, item in enumerate(self):
                     if position == index:
                         return item
-        fail("index", f"index {index} is outside the range", index)
+        fail("index", f"index {shortly(index)} is outside the range", index)
 
     def __iter__(self) -> Iterator[Value]:
         # Who iterates does it within one instruction, which nothing can interrupt; programs walk by index or `next`.
@@ -225,10 +238,10 @@ class Range(Collection):
                 _too_long()
             return
         rest: Range | None = None if self.is_empty else self
-        left = ITEMS_AT_ONCE_MAX
+        left = ITEMS_AT_ONCE_MAX >> 1  # sums of other numbers take longer
         while rest is not None:
             left -= 1
             if left < 0:
-                _too_long()
+                _too_long(ITEMS_AT_ONCE_MAX >> 1)
             yield rest.start
             rest = rest.next()

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from flowmetal.values.base import MISSING, Value
-from flowmetal.values.errors import NeedsRealize, fail
+from flowmetal.values.errors import NeedsRealize, fail, shortly
 from flowmetal.values.maps import EMPTY_MAP, Map
 from flowmetal.values.meta import meta_of, with_meta
 from flowmetal.values.records import Record
 from flowmetal.values.scalars import Char
-from flowmetal.values.seqs import EMPTY_LIST, Cons, LazySeq, List, Range
+from flowmetal.values.seqs import EMPTY_LIST, ITEMS_AT_ONCE_MAX, Cons, LazySeq, List, Range
 from flowmetal.values.sets import EMPTY_SET, Set
 from flowmetal.values.sorted import SortedMap, SortedSet
 from flowmetal.values.vector import EMPTY_VECTOR, Vector, VectorSeq, is_entry
@@ -63,10 +63,17 @@ def seq(value: Value) -> Any:
     if kind is Range:
         return None if value.is_empty else value
     if kind is str:
-        return VectorSeq.of(map(Char, value))
+        return VectorSeq.of(_characters(value))
     if kind in _ITERABLE or kind is bytes:
         return VectorSeq.of(value)
     _no_seq(value)
+
+
+def _characters(text: str) -> Iterator[Char]:
+    """The characters of a string; they are taken within one instruction, which nothing can interrupt."""
+    if len(text) > ITEMS_AT_ONCE_MAX:
+        fail("limit", f"more than {ITEMS_AT_ONCE_MAX} characters cannot be taken at once; take parts with `subs`")
+    return map(Char, text)
 
 
 def first(value: Value) -> Value:
@@ -155,7 +162,7 @@ def iterate(value: Value) -> Iterator[Value]:
     if value is None:
         return iter(())
     if kind is str:
-        return map(Char, value)
+        return _characters(value)
     if kind is bytes:
         return iter(value)
     _no_seq(value)
@@ -192,7 +199,7 @@ def nth(value: Value, index: int, default: Value = MISSING) -> Value:
         fail("type", "`nth` takes a sequence, a vector or a string", value)
     if default is not MISSING:
         return default
-    fail("index", f"index {index} is outside the sequence", index)
+    fail("index", f"index {shortly(index)} is outside the sequence", index)
 
 
 def _nth_step(value: Any, index: int) -> Value:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flowmetal.values.base import MISSING, Value
-from flowmetal.values.errors import fail
+from flowmetal.values.errors import fail, shortly
 from flowmetal.values.keys import key_of, unkey
 from flowmetal.values.maps import Map
 from flowmetal.values.sets import Set
@@ -48,7 +48,7 @@ class TransientVector(_Transient):
         if index >= start:
             if index - start < len(self.added):
                 return self.added[index - start]
-            fail("index", f"index {index} is outside a vector of {len(self)}", index)
+            fail("index", f"index {shortly(index)} is outside a vector of {len(self)}", index)
         found = self.changes.get(index, MISSING)
         return self.base.get(index) if found is MISSING else found
 
@@ -69,7 +69,7 @@ class TransientVector(_Transient):
         self._check()
         start = len(self.base)
         if not 0 <= index <= start + len(self.added):
-            fail("index", f"index {index} is outside a vector of {len(self)}", index)
+            fail("index", f"index {shortly(index)} is outside a vector of {len(self)}", index)
         if index < start:
             self.changes[index] = value
         elif index - start == len(self.added):

@@ -11,7 +11,7 @@ from itertools import chain, groupby, islice
 from typing import Any
 
 from flowmetal.values.base import Collection, Heap, Value
-from flowmetal.values.errors import fail
+from flowmetal.values.errors import fail, shortly
 from flowmetal.values.keys import identical
 
 WIDTH = 32
@@ -184,7 +184,7 @@ class Vector(Collection):
                 node = node.children[(index >> shift) & 31]
                 shift -= 5
             return node.children[index & 31]
-        fail("index", f"index {index} is outside a vector of {len(self)}", index)
+        fail("index", f"index {shortly(index)} is outside a vector of {len(self)}", index)
 
     def assoc(self, index: int, value: Value) -> Vector:
         """The vector with another item at an index; at the length it appends."""
@@ -194,7 +194,7 @@ class Vector(Collection):
         if index == end:
             return self.conj(value)
         if not 0 <= index < end:
-            fail("index", f"index {index} is outside a vector of {end}", index)
+            fail("index", f"index {shortly(index)} is outside a vector of {end}", index)
         if identical(self.get(index), value) and self.tail.__class__ is tuple:
             return self
         if index >= start:
@@ -274,7 +274,7 @@ class Vector(Collection):
         count = len(self)
         stop = count if end is None else end
         if not 0 <= start <= stop <= count:
-            fail("index", f"items {start} to {stop} are outside a vector of {count}")
+            fail("index", f"items {shortly(start)} to {shortly(stop)} are outside a vector of {shortly(count)}")
         return Vector.of(islice(self.iter_from(start), stop - start))
 
     def __iter__(self) -> Iterator[Value]:
@@ -354,7 +354,7 @@ class VectorSeq(Collection):
     def get(self, index: int) -> Value:
         """The item at an index; an error of kind :index outside the sequence."""
         if index < 0:
-            fail("index", f"index {index} is outside a sequence of {len(self)}", index)
+            fail("index", f"index {shortly(index)} is outside a sequence of {len(self)}", index)
         return self.vector.get(self.start + index)
 
     def __iter__(self) -> Iterator[Value]:

@@ -136,7 +136,9 @@ def _child(kind: str, seed: int, first: int, count: int, place: mmap.mmap, pipe:
         examine(kind, seed, number, tally)
     place[: _PLACE.size] = _PLACE.pack(first + count, 2)
     with os.fdopen(pipe, "wb") as file:
-        file.write(repr((dict(tally.ends), tally.failures, tally.peak_kb, tally.slowest, tally.slowest_number)).encode())
+        file.write(
+            repr((dict(tally.ends), tally.failures, tally.peak_kb, tally.slowest, tally.slowest_number)).encode()
+        )
 
 
 class _Running:

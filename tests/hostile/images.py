@@ -10,7 +10,34 @@ from tests.hostile.corpus import images, sources
 from tests.hostile.tree import packed, unpacked
 
 #: Kinds of regions, fibers, waits and states are small numbers; these are what they are exchanged for.
-_SMALL = (0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 24, 32, 64, 65, 128, 255, -1, -2, -3, -5, -100, -101, -102, -103, 1 << 60, 1 << 62)
+_SMALL = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    16,
+    24,
+    32,
+    64,
+    65,
+    128,
+    255,
+    -1,
+    -2,
+    -3,
+    -5,
+    -100,
+    -101,
+    -102,
+    -103,
+    1 << 60,
+    1 << 62,
+)
 
 
 def copied(tree: Any) -> Any:

@@ -12,10 +12,6 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-import flowmetal.vm.lifting.entering as entering
-import flowmetal.vm.load as load
-import flowmetal.vm.machine as machine
-import flowmetal.vm.running as running
 from flowmetal import vm
 from flowmetal.bytecode.fmc import Artifact
 from flowmetal.bytecode.link import ProgramTable, link
@@ -35,7 +31,9 @@ from flowmetal.values import (
     keyword,
     print_string,
 )
+from flowmetal.vm import load, machine, running
 from flowmetal.vm.builtins.registry import BUILTINS
+from flowmetal.vm.lifting import entering
 
 LIMITS = vm.Limits(fuel=60_000, frames=2_000, heap_objects=30_000, fibers=200, requests=200)
 FRAMES_ONLY = vm.Limits(fuel=60_000, frames=2_000, heap_objects=30_000, fibers=200, requests=200, lifting=False)
@@ -82,7 +80,19 @@ class Watch:
 
 
 #: Audit events that touch nothing outside: lifted code is compiled, packages look at objects.
-_QUIET = ("builtins.id", "compile", "exec", "import", "object.", "code.__new__", "marshal.", "sys._getframe", "gc.", "os.listdir", "sys.setrec")
+_QUIET = (
+    "builtins.id",
+    "compile",
+    "exec",
+    "import",
+    "object.",
+    "code.__new__",
+    "marshal.",
+    "sys._getframe",
+    "gc.",
+    "os.listdir",
+    "sys.setrec",
+)
 
 WATCH = Watch()
 
@@ -132,9 +142,11 @@ def run_artifact(artifact: Artifact, dice: random.Random, declared: bool = True)
     if not functions:
         return "empty"
     function = functions[0] if dice.random() < 0.5 else dice.choice(functions)
-    counts = [program.modules[artifact.main].codes[index].parameters for index in function.function.codes] if (
-        function.function.module is program.modules[artifact.main]
-    ) else [0, 1]
+    counts = (
+        [program.modules[artifact.main].codes[index].parameters for index in function.function.codes]
+        if (function.function.module is program.modules[artifact.main])
+        else [0, 1]
+    )
     arguments = [dice.choice(_arguments()) for _ in range(dice.choice(counts))]
     seed = dice.random()
     ends = []

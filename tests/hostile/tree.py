@@ -48,14 +48,14 @@ class CodeFields:
     def __init__(self, data: bytes) -> None:
         fields = unpacked(data)
         self.header: list[Any] = fields[:6]
-        self.rows: list[list[Any]] = [
-            [*row] for row in decode_instructions(unpack_integers(fields[6], ""), "")
-        ]
+        self.rows: list[list[Any]] = [[*row] for row in decode_instructions(unpack_integers(fields[6], ""), "")]
         self.tries: list[int] = list(unpack_integers(fields[7], ""))
 
     def data(self) -> bytes:
         """The record again, whatever stands in it."""
-        flat = encode_instructions(tuple(tuple(one) if isinstance(one, list) else one for one in row) for row in self.rows)
+        flat = encode_instructions(
+            tuple(tuple(one) if isinstance(one, list) else one for one in row) for row in self.rows
+        )
         return packed([*self.header, pack_integers(flat), pack_integers(self.tries)])
 
 

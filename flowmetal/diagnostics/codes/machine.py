@@ -38,16 +38,16 @@ CODES: dict[str, Entry] = {
         "fault of the machine",
         "The machine itself failed while it ran the program: {problem}.",
         "Please report it, with the program that shows it.",
-        "An error of kind `:flowmetal/internal` stands for an exception inside the machine or a builtin that should not\n"
-        "have come about.  It is an error of this process like any other: the process can catch it, and no other\n"
+        "An error of kind `:flowmetal/internal` stands for an exception inside the machine or a builtin that should\n"
+        "not have come about.  It is an error of this process like any other: the process can catch it, and no other\n"
         "process notices.  Its data has the code V350.",
     ),
     "V351": Entry(
         "code out of bounds",
         "Instruction {index} of `{code}` refers to something outside of its tables; it was not run.",
         "Build the artifact again from its source with `flowc build`, or get another copy of it.",
-        "The verifier refuses such code when an artifact is loaded.  The machine looks once more before it runs a body\n"
-        "for the first time, in case that it came by another way.",
+        "The verifier refuses such code when an artifact is loaded.  The machine looks once more before it runs a\n"
+        "body for the first time, in case that it came by another way.",
     ),
     "V336": Entry(
         "step removed",

@@ -36,6 +36,7 @@ from flowmetal.values import (
     with_meta,
     with_span,
 )
+from flowmetal.values.errors import shortly
 from flowmetal.vm.builtins.check import integer, shown, wrong_type
 from flowmetal.vm.builtins.registry import add, builtin
 
@@ -271,7 +272,7 @@ def subvec(coll: Any, start: Any, end: Any = None) -> Vector:
         wrong_type("subvec", "a vector", coll)
     stop = len(coll) if end is None else integer("subvec", end)
     if not 0 <= integer("subvec", start) <= stop <= len(coll):
-        fail("index", f"subvec from {start} to {stop} is outside a vector of {len(coll)} items")
+        fail("index", f"subvec from {shortly(start)} to {shortly(stop)} is outside a vector of {len(coll)} items")
     return coll.slice(start, stop)
 
 

@@ -31,8 +31,9 @@ from flowmetal.values import (
     keyword,
     print_string,
 )
+from flowmetal.values.errors import shortly
 from flowmetal.vm.arities import wrong_count
-from flowmetal.vm.builtins.check import shown
+from flowmetal.vm.builtins.check import index, shown
 from flowmetal.vm.builtins.registry import BUILTINS, builtin
 from flowmetal.vm.state import Process
 
@@ -297,18 +298,20 @@ def taking(name: Any, function: Any, count: Any) -> Any:
 
     What a multimethod calls, its dispatch function and its methods, nobody has called by name.
     """
+    called = _text(name)
+    index("a multimethod", count)
     kind = function.__class__
     if kind is Closure:
         codes = [function.function.module.codes[index] for index in function.function.codes]
         fixed = [code.parameters for code in codes if not code.variadic]
         least = next((code.parameters for code in codes if code.variadic), None)
         if count not in fixed and (least is None or count < least):
-            wrong_count(name.text, fixed, least, count)
+            wrong_count(called, fixed, least, count)
     elif kind is Keyword or kind is Symbol:
         if not 1 <= count <= 2:
-            wrong_count(name.text, (1, 2), None, count)
+            wrong_count(called, (1, 2), None, count)
     elif kind is BuiltinFn:
         info = BUILTINS.get(function.number)
         if info is not None and not info.accepts(count):
-            fail("arity", f"{name.text} does not take {count} argument{'' if count == 1 else 's'}")
+            fail("arity", f"{called} does not take {shortly(count)} argument{'' if count == 1 else 's'}")
     return function

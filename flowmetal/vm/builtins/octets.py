@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowmetal import lazily
 from flowmetal.values import Vector, fail, iterate
+from flowmetal.values.errors import shortly
 from flowmetal.vm.builtins.check import integer, octets, shown, string, wrong_type
 from flowmetal.vm.builtins.registry import builtin
 
@@ -72,7 +73,7 @@ def cut(value: Any, start: Any, end: Any = None) -> bytes:
     octets("bytes-slice", value)
     stop = len(value) if end is None else integer("bytes-slice", end)
     if not 0 <= integer("bytes-slice", start) <= stop <= len(value):
-        fail("index", f"bytes-slice from {start} to {stop} is outside {len(value)} bytes")
+        fail("index", f"bytes-slice from {shortly(start)} to {shortly(stop)} is outside {len(value)} bytes")
     return value[start:stop]  # type: ignore[no-any-return]
 
 

@@ -20,6 +20,7 @@ from flowmetal.values import (
     remove_at,
     replace_at,
 )
+from flowmetal.values.errors import shortly
 from flowmetal.vm.builtins.check import index, wrong_type
 from flowmetal.vm.builtins.registry import builtin
 
@@ -55,7 +56,7 @@ def _ordered(who: str, value: Any, place: Any, room: int) -> Any:
     if (value.__class__ is not SortedMap and value.__class__ is not SortedSet) or value.order is None:
         wrong_type(who, "a sorted collection with an order of its own", value)
     if index(who, place) >= len(value) + room:
-        fail("index", f"{who} at {place} is outside a collection of {len(value)}")
+        fail("index", f"{who} at {shortly(place)} is outside a collection of {len(value)}")
     return value
 
 

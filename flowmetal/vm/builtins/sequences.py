@@ -6,6 +6,7 @@ calls the builtin here for a finite collection and makes a lazy sequence for a l
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from functools import cmp_to_key
 from itertools import islice
@@ -38,6 +39,7 @@ from flowmetal.values import (
     seq,
     unkey,
 )
+from flowmetal.values.errors import shortly
 from flowmetal.vm.builtins.check import integer, number, shown, wrong_type
 from flowmetal.vm.builtins.registry import add, builtin
 
@@ -56,7 +58,7 @@ def sequence(items: Iterable[Any]) -> Any:
 
 def _bounded(size: int, who: str) -> None:
     if size > ITEMS_MAX:
-        fail("limit", f"{who} would make {size} items; {ITEMS_MAX} are allowed")
+        fail("limit", f"{who} would make {shortly(size)} items; {ITEMS_MAX} are allowed")
 
 
 add(500, "seq", 1, 1, seq, doc="The sequence of a collection's items; nil if it has none.")
@@ -93,7 +95,7 @@ def nth_item(coll: Any, position: Any, default: Any = _MISSING) -> Any:
         return default
     if coll is None:
         return None
-    fail("index", f"nth at {position} is outside {shown(coll)}")
+    fail("index", f"nth at {shortly(position)} is outside {shown(coll)}")
 
 
 @builtin(507, "lazy?", 1)
@@ -190,7 +192,7 @@ def concat(*colls: Any) -> Any:
 @builtin(518, "take", 2)
 def take(amount: Any, coll: Any) -> Any:
     """The first items of a collection."""
-    wanted = max(0, integer("take", amount))
+    wanted = min(max(0, integer("take", amount)), sys.maxsize)
     if not wanted:
         return EMPTY_LIST
     if coll.__class__ is Vector:
@@ -201,7 +203,7 @@ def take(amount: Any, coll: Any) -> Any:
 @builtin(519, "drop", 2)
 def drop(amount: Any, coll: Any) -> Any:
     """The items of a collection after the first ones."""
-    skipped = max(0, integer("drop", amount))
+    skipped = min(max(0, integer("drop", amount)), sys.maxsize)
     if coll.__class__ is Vector:
         return VectorSeq(coll, skipped) if skipped < len(coll) else EMPTY_LIST
     if coll.__class__ is VectorSeq:
@@ -370,6 +372,8 @@ def nth_next(coll: Any, amount: Any) -> Any:
         return seq(drop(skipped, coll))
     rest_ = seq(coll)
     while skipped and rest_ is not None:
+        if rest_.__class__ is Range:
+            return rest_.skip(skipped)
         rest_ = next_(rest_)
         skipped -= 1
     return rest_

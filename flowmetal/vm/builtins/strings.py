@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from flowmetal.values import Char, Map, Regex, Secret, Vector, fail, float_text, int_text, iterate, print_string
+from flowmetal.values.errors import shortly
 from flowmetal.vm.builtins.check import index, integer, shown, string, text, wrong_type
 from flowmetal.vm.builtins.registry import builtin
 
@@ -46,7 +47,7 @@ _ALONE: dict[type, Callable[[Any], str]] = {
 
 def _bounded(length: int, who: str) -> None:
     if length > STRING_MAX:
-        fail("limit", f"{who} would make a string of {length} characters; {STRING_MAX} are allowed")
+        fail("limit", f"{who} would make a string of {shortly(length)} characters; {STRING_MAX} are allowed")
 
 
 @builtin(200, "str", 0, None)
@@ -63,7 +64,7 @@ def subs(whole: Any, start: Any, *end: Any) -> str:
     string("subs", whole)
     stop = integer("subs", end[0]) if end else len(whole)
     if not 0 <= integer("subs", start) <= stop <= len(whole):
-        fail("index", f"subs from {start} to {stop} is outside a string of {len(whole)} characters")
+        fail("index", f"subs from {shortly(start)} to {shortly(stop)} is outside a string of {len(whole)} characters")
     return whole[start:stop]  # type: ignore[no-any-return]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from flowmetal.values import MISSING, Keyword, Map, Vector, conj, fail, identical
 from flowmetal.values import assoc as plain_assoc
+from flowmetal.values.errors import shortly
 from flowmetal.values.hash_trie import SMALL_MAX, assoc_all, build
 from flowmetal.values.keys import key_of
 from flowmetal.vm.builtins.collections import lookup
@@ -145,7 +146,7 @@ class Building:
                     else:
                         self.added[key - before] = value
             else:
-                fail("index", f"index {key} is outside a vector of {self.size}", key)
+                fail("index", f"index {shortly(key)} is outside a vector of {self.size}", key)
         else:
             self._begin(plain_assoc(self.base, key, value))
 
