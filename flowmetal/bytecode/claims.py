@@ -122,9 +122,9 @@ class Claims:
 
     def named(self, found: Global | None) -> int:
         """What naming a global may run."""
-        if found is None or found.dynamic or found.value is UNBOUND or found.value is PER_PROCESS:
+        if found is None or found.value is UNBOUND or found.value is PER_PROCESS:
             return OPEN
-        return self.inside(found.value)
+        return self.inside(found.value) | (OPEN if found.dynamic else 0)
 
     # ---- the check -----------------------------------------------------------------------------------------------
 

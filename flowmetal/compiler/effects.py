@@ -81,8 +81,10 @@ class _Analysis:
         found = self._meanings.get(reference)
         if found is None:
             definition = self.builder.find(reference)
-            if definition is None or definition.value is UNBOUND or definition.dynamic or definition.mutable:
+            if definition is None or definition.value is UNBOUND or definition.mutable:
                 found = ([], True)
+            elif definition.dynamic:
+                found = (_functions_in([definition.value])[0], True)
             else:
                 found = _functions_in([definition.value])
             self._meanings[reference] = found

@@ -14,9 +14,10 @@ _BROKEN = (
     "Nothing of it was run."
 )
 _CLAIMS = (
-    "An artifact says of each function which effects it may perform, and where, so that one can look\n"
-    "before it is run.  The verifier holds that against the code: what a function performs\n"
-    "itself, and what the functions it names may perform.  The compiler always tells the truth; this artifact was written by something else.  Nothing was run."
+    "An artifact says of each function which effects it may perform, and where, so that one can look before it is\n"
+    "run.  The verifier holds that against the code: what a function performs itself, and what the functions it\n"
+    "names may perform.  The compiler always tells the truth; this artifact was written by something else.\n"
+    "Nothing was run."
 )
 
 CODES: dict[str, Entry] = {
