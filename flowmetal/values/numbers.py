@@ -295,7 +295,7 @@ def _compared_large(integer: int, other: Decimal) -> int:
         return -1 if integer > 0 else 1
     sign, digits_of, exponent = other.as_tuple()
     # A decimal with so many digits before its point has none behind it.
-    whole = int(Decimal((sign, digits_of, 0))) * 10 ** max(int(exponent), 0)
+    whole: int = int(Decimal((sign, digits_of, 0))) * 10 ** max(int(exponent), 0)
     return (integer > whole) - (integer < whole)
 
 

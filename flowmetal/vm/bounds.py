@@ -6,7 +6,7 @@ knows the opcode table and nothing of the verifier.  Made once per code, so the 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NoReturn
 
 from flowmetal.bytecode.opcodes import OPCODES, Op, Operand
 from flowmetal.bytecode.program import Code
@@ -61,5 +61,5 @@ def check_bounds(code: Code) -> None:
             _refuse(code, handler.start)
 
 
-def _refuse(code: Code, index: int) -> Any:
+def _refuse(code: Code, index: int) -> NoReturn:
     raise FlowmetalError("V351", code=code.name, index=index)
