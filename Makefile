@@ -8,6 +8,7 @@
 # make soak MINUTES=30  a steady load with kills
 # make formats  stores of every format resumed;  make scrub FLIPS=10000 SEED=1  bit flips in records and in the file, backups under kills
 # make faults SEED=1  the n-th write, sync, open, allocation or call of a socket fails, for every n; no room, and room again
+# make hostile SEED=1 MUTANTS=1000000  so many broken artifacts and images, refused or run to an end
 # make bench  the benchmarks, some twelve minutes;  make bench-quick  a share of them;  make bench-micro  single operations
 # make bench-peers  installs what they are compared with into build/peers
 
@@ -50,10 +51,15 @@ faults: env-dev
 	$(BIN)/python -m tests.faults --seed $(SEED)
 	$(BIN)/python -m tests.faults.rooms $(SEED) 500 $$(mktemp -d)
 
+.PHONY: hostile
+hostile: env-dev
+	$(BIN)/python -m tests.hostile --artifacts $(MUTANTS) --images $(MUTANTS) --seed $(SEED)
+
 check: env-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 SEED ?= 1
+MUTANTS ?= 1000000
 COUNT ?= 20000
 differential: env-dev
 	$(BIN)/python -m tests.differential.run --seed $(SEED) --count $(COUNT)

@@ -75,7 +75,7 @@ class Claims:
     def conditional(self, function: Function) -> bool:
         """Whether a function is not open only because it calls its last parameter, the `resume` of a clause.
 
-        That is so where it is a clause of a `handle`; whoever does something else with it is open.
+        That is so where it is a clause of a `handle`; who does something else with it is open, and no value holds it.
         """
         if function.open:
             return False
@@ -117,7 +117,9 @@ class Claims:
 
     def _itself(self, value: Any) -> int:
         if value.__class__ is Closure:
-            return self.claimed(value.function) | (OPEN if self.conditional(value.function) else 0)
+            if self.conditional(value.function):
+                raise FlowmetalError("B124", place=value.function.name)
+            return self.claimed(value.function)
         return OPEN if isinstance(value, _MUTABLE) else 0
 
     def named(self, found: Global | None) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from flowmetal.bytecode.opcodes import OPCODES, Op, Operand
+from flowmetal.bytecode.opcodes import OPCODES, REGISTERS_MAX, Op, Operand
 from flowmetal.bytecode.program import Code
 from flowmetal.bytecode.shape import SHAPES
 from flowmetal.diagnostics import FlowmetalError
@@ -30,7 +30,13 @@ def check_bounds(code: Code) -> None:
     """Passes, or raises FlowmetalError V351."""
     rows = code.instructions
     module = code.module
-    if not rows or module is None or not 0 <= code.parameters + code.variadic + code.captures <= code.registers:
+    if (
+        not rows
+        or module is None
+        or not (
+            0 <= code.parameters + code.variadic + code.captures + code.takes_self <= code.registers <= REGISTERS_MAX
+        )
+    ):
         _refuse(code, -1)
     sizes = dict(zip(_TABLES, map(len, (module.constants, module.references, module.functions)), strict=True))
     count, registers = len(rows), code.registers

@@ -58,9 +58,13 @@ class Watch:
         self.faults: list[BaseException] = []
         self.events: list[str] = []
         self.listening = False
+        self._installed = False
 
     def install(self) -> None:
         """Puts it where the machine turns exceptions into errors of the program."""
+        if self._installed:
+            return
+        self._installed = True
         plain = machine.fault
 
         def fault(problem: BaseException) -> ErrorValue:
