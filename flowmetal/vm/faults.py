@@ -28,6 +28,14 @@ def limit_error(limit: str, most: int, what: str) -> LanguageError:
     return LanguageError(ErrorValue(KIND_LIMIT, f"more than {most} {what}", data))
 
 
+def exception_text(problem: BaseException) -> str:
+    """A Python exception in a line; what it was made of may be a number too large to be written."""
+    try:
+        return f"{type(problem).__name__}: {problem}"
+    except ValueError:
+        return type(problem).__name__
+
+
 def fault(problem: BaseException) -> ErrorValue:
     """What a program gets for a Python exception that should not have come about.
 
@@ -36,7 +44,7 @@ def fault(problem: BaseException) -> ErrorValue:
     """
     if isinstance(problem, MemoryError):
         return ErrorValue(KIND_LIMIT, "there is not enough memory", None)
-    text = f"{type(problem).__name__}: {problem}"[:FAULT_CHARACTERS]
+    text = exception_text(problem)[:FAULT_CHARACTERS]
     return ErrorValue(KIND_INTERNAL, text.encode("utf-8", "replace").decode(), Map.of([(_CODE, "V350")]))
 
 

@@ -17,6 +17,7 @@ from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import Cell, ErrorValue, LazySeq, Map, Promise, Resumption, Vector
 from flowmetal.values.codec import Decoder, Reader, encoder_after, set_state
+from flowmetal.vm.faults import exception_text
 from flowmetal.vm.frames import mount
 from flowmetal.vm.image import (
     CANCELLED,
@@ -89,7 +90,7 @@ def restore(program: Program, table: Any, segments: Iterable[bytes], limits: Lim
         raise  # the program itself is damaged
     except Exception as problem:
         # A false image can be wrong in more ways than are worth a message each; none of them may pass.
-        raise FlowmetalError("V201", reason=f"{type(problem).__name__}: {problem}"[:200]) from None
+        raise FlowmetalError("V201", reason=exception_text(problem)[:200]) from None
     return process
 
 

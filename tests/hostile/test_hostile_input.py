@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 
+import msgpack
 import pytest
 
 from flowmetal.bytecode import stored
@@ -18,10 +19,12 @@ from flowmetal.engine.opening import library_module
 from flowmetal.values import LanguageError, Range, Vector, print_string
 from flowmetal.vm import load
 from flowmetal.vm.builtins.registry import BY_NAME
+from flowmetal.vm.faults import exception_text
 from flowmetal.vm.lifting.function import Making
 from tests.hostile import artifacts, campaign, corpus, running
 from tests.hostile.campaign import Tally
 from tests.hostile.cases import CASES, FILES, base, made
+from tests.hostile.tree import packed
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -222,6 +225,16 @@ def test_builtins_that_failed_or_hung(name: str, arguments: tuple[object, ...]) 
         BY_NAME[name].function(*values)
     except LanguageError as error:
         assert error.error.message
+
+
+def test_an_image_that_refers_to_a_number_too_large_to_write() -> None:
+    program, table = corpus.linked(0)
+    number = msgpack.ExtType(2, b"\x01" + bytes(4000))
+    fiber = [1, 0, 64, 0, [number, "g", number], [number, 0, -1]]
+    with pytest.raises(FlowmetalError) as raised:
+        running.vm.restore(program, table, [packed([3, [[27]], [fiber]])])
+    assert raised.value.code == "V201"
+    assert exception_text(LookupError(1 << 60_000)) == "LookupError"
 
 
 def test_the_tally_adds_up() -> None:
