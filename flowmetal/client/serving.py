@@ -14,6 +14,7 @@ from typing import Protocol
 from flowmetal.client.background import Pulse, in_thread
 from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints, in_loop
 from flowmetal.dataclass import dataclass, field
+from flowmetal.store import failpoint
 from flowmetal.store.interface import Complete, Extend, Request, Store, Take
 
 log = logging.getLogger("flowmetal.serving")
@@ -87,6 +88,8 @@ class StoreSource:
                     command = Take(self._effects, self._worker, limit, self._lease_ms)
                     (taken,) = await asyncio.wrap_future(self._store.submit([command]))
                     if taken:
+                        if failpoint.hook is not None:
+                            failpoint.hook("request/taken")
                         return list(taken)
                 await wait_first(woken, stopping, seconds=SLOW_POLL_SECONDS)
             return []
@@ -219,7 +222,11 @@ class Serving:
             ended = self._source.ended(request.pid, lambda: self._check(running))
         try:
             answer = await self._handler(running)
+            if failpoint.hook is not None:
+                failpoint.hook("request/handled")
             await self._complete(request, answer)
+            if failpoint.hook is not None:
+                failpoint.hook("request/completed")
         except asyncio.CancelledError:
             log.debug("request %d of process %d was cut off", request.number, request.pid)
         except Exception:

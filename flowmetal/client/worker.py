@@ -29,6 +29,7 @@ from flowmetal.client.errors import ClientError, NotPlain, Refused
 from flowmetal.client.plain import TEXT_CHARACTERS_MAX, encoded, encoded_error, plain
 from flowmetal.client.serving import Answer, Running, Serving
 from flowmetal.dataclass import dataclass
+from flowmetal.store import failpoint
 from flowmetal.store.interface import Request, Store
 
 log = logging.getLogger("flowmetal.worker")
@@ -198,7 +199,11 @@ class Worker:
             self._extend,
         )
         try:
+            if failpoint.hook is not None:
+                failpoint.hook("worker/call")
             result = self._functions[request.effect](payload, context)
+            if failpoint.hook is not None:
+                failpoint.hook("worker/returned")
         except WorkerError as error:
             return _own_error(error)
         except Exception as error:

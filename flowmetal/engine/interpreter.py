@@ -37,6 +37,7 @@ from flowmetal.engine.stopped import Stopped
 from flowmetal.engine.trouble import Trouble
 from flowmetal.engine.turns import Outcome, pause_turn, take_turn
 from flowmetal.engine.watchdog import Watchdog
+from flowmetal.store import failpoint
 from flowmetal.store.errors import GIVEN_UP, StoreError
 from flowmetal.store.interface import (
     FINAL_STATUSES,
@@ -319,10 +320,14 @@ class Interpreter:
         if live.status in FINAL_STATUSES:
             self._drop(pid)
             return
+        if failpoint.hook is not None:
+            failpoint.hook("turn/committed")
         for call in outcome.calls:
             answer = self.functions.call(call, now)
             if answer is not None:
                 self._answers.setdefault(pid, []).append(answer)
+        if failpoint.hook is not None:
+            failpoint.hook("turn/called")
         if looked is None and outcome.more:
             self._queue.cut(pid)
         elif looked is not None:
@@ -364,6 +369,8 @@ class Interpreter:
 
     def _submit(self, items: list[tuple[Live, Outcome]]) -> None:
         self.commits += 1
+        if failpoint.hook is not None:
+            failpoint.hook("turn/prepared")
         here, began = not self._sent, time.monotonic()
         future = self.store.submit([outcome.turn for _, outcome in items if outcome.turn is not None], here=here)
         if here:
@@ -428,6 +435,8 @@ class Interpreter:
             except StoreError as error:
                 self._in_trouble(error)
                 return True
+            if failpoint.hook is not None:
+                failpoint.hook("timers/fired")
             self._trouble.accepted()
         if self._signals.timers:
             self._signals.timers = False
@@ -435,6 +444,8 @@ class Interpreter:
         if self._next_due is None or self._next_due > now:
             return False
         self._next_due = None
+        if failpoint.hook is not None:
+            failpoint.hook("timers/due")
         self._firing = self.store.submit([Fire()])
         self._firing.add_done_callback(lambda _: self._signals.wake())
         return True

@@ -25,6 +25,7 @@ from flowmetal.engine.artifacts import POINTER
 from flowmetal.engine.events import EventError, Started, decode_event
 from flowmetal.engine.library import builtin_arity, standard_library
 from flowmetal.reading.numbers import duration_nanoseconds
+from flowmetal.store import failpoint
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import FINAL_STATUSES, Command, ForgetArtifacts, ProcessRecord, PruneLog, Remove, Store
 
@@ -344,7 +345,11 @@ class Sweep:
 
     def _submit(self, commands: Sequence[Command]) -> list[Any]:
         began = time.monotonic()
+        if failpoint.hook is not None:
+            failpoint.hook("retention/remove")
         results = self._store.submit(list(commands)).result()
+        if failpoint.hook is not None:
+            failpoint.hook("retention/removed")
         self._rest(time.monotonic() - began)
         return results
 

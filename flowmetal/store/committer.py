@@ -21,6 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from flowmetal.dataclass import dataclass
+from flowmetal.store import failpoint
 from flowmetal.store.changes import Cache, Changes
 from flowmetal.store.commands import apply_all
 from flowmetal.store.errors import GIVEN_UP, StoreError
@@ -277,6 +278,8 @@ class Committer:
         self.units += len(group)
         for unit, outcome in zip(group, outcomes, strict=True):
             self._answer(unit, *outcome)
+        if failpoint.hook is not None:
+            failpoint.hook("commit/answered")
         if hints:
             self._on_hints(hints)
 
@@ -285,14 +288,20 @@ class Committer:
             with self._engine.writing() as transaction:
                 changes = Changes(transaction, self._now(), self._cache, self._alive, self._engine.check_room)
                 apply = self._apply_nested if nested else self._apply
+                if failpoint.hook is not None:
+                    failpoint.hook("commit/begin")
                 outcomes = [apply(unit, changes, transaction) for unit in group]
                 if transaction.writes:
                     changes.flush()
                     if self._fault is not None:
                         self._fault("before commit")
+                    if failpoint.hook is not None:
+                        failpoint.hook("commit/before")
                     transaction.commit()
                     if self._fault is not None:
                         self._fault("after commit")
+                    if failpoint.hook is not None:
+                        failpoint.hook("commit/after")
         except BaseException:
             self._cache.clear()
             raise
@@ -328,7 +337,10 @@ class Committer:
 
     def _run_unit(self, unit: Unit, changes: Changes) -> Any:
         try:
-            return unit.run(changes)
+            results = unit.run(changes)
+            if failpoint.hook is not None:
+                failpoint.hook("commit/unit")
+            return results
         except BadKey as error:  # of this unit's keys, not of the store
             raise self._engine.error(error) from error
         except (StoreError, LmdbError):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from flowmetal.dataclass import dataclass
+from flowmetal.store import failpoint
 from flowmetal.store.batches import CLIENT_BYTES
 from flowmetal.store.channel import Channel, ChannelClosed, Waker
 from flowmetal.store.errors import StoreError
@@ -155,6 +156,8 @@ class Link:
             self._number += 1
             self._bytes += len(wire)
             self.pending[self._number] = Batch(tuple(commands), wire, future, time.monotonic())
+            if failpoint.hook is not None:
+                failpoint.hook("link/send")
             if self._channel is not None:
                 self._channel.send(frame(SUBMIT, self._number, self.arrived, wire))
 
@@ -301,6 +304,8 @@ class Link:
         kind = message[0]
         if kind == DONE:
             batch = self._take(message[1])
+            if failpoint.hook is not None:
+                failpoint.hook("link/answer")
             if batch is not None:
                 batch.arrived(message[2])
         elif kind == REFUSED:

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from flowmetal.store import failpoint
 from flowmetal.store.batches import StaleBatch, apply_batch
 from flowmetal.store.changes import Changes
 from flowmetal.store.clock import CLOCK_FILE, SteadyClock
@@ -202,6 +203,8 @@ class LmdbStore(StoreReads):
         if self._failed is not None:
             self._owner_lock.release()
             raise self._failed
+        if failpoint.hook is not None:
+            failpoint.hook("owner/lock")
         last = self._owner_lock.read_info()
         if last is not None:
             remove_left_socket(last.socket)
@@ -214,6 +217,8 @@ class LmdbStore(StoreReads):
                 self.engine, self.now, self._interpreters.alive, self._tell, fault=self._fault, on_broken=self._give_up
             )
             server = OwnerServer(self.id, committer, self.engine.environment.reader_check)
+            if failpoint.hook is not None:
+                failpoint.hook("owner/socket")
             pid = os.getpid()
             durability = self.engine.options.durability
             self._owner_lock.write_info(OwnerInfo(pid, process_start_time(pid), server.path, durability))
@@ -233,6 +238,8 @@ class LmdbStore(StoreReads):
             raise
         self._server, self._committer = server, committer
         self._owning = False
+        if failpoint.hook is not None:
+            failpoint.hook("owner/ready")
         if committer.broken is not None:  # meanwhile
             self._give_up()
 
@@ -262,13 +269,19 @@ class LmdbStore(StoreReads):
             if self._closed:
                 self._owner_lock.release()
                 return
+            if failpoint.hook is not None:
+                failpoint.hook("takeover/begin")
             self._own()
             assert self._committer is not None
+            if failpoint.hook is not None:
+                failpoint.hook("takeover/owner")
             self._link = None
             pending, link.pending = link.pending, {}
             arrived = min(pending, default=1) - 1
             for number, batch in sorted(pending.items()):
                 self._committer.submit(_batch_unit(link.client, number, arrived, batch), again=True)
+        if failpoint.hook is not None:
+            failpoint.hook("takeover/end")
         self._watchers.tell(EVERYTHING)
 
     def _tell(self, hints: frozenset[Hint]) -> None:

@@ -14,7 +14,7 @@ from flowmetal.dataclass import replace
 from flowmetal.store.addresses import parse_address
 from flowmetal.store.clock import SteadyClock
 from flowmetal.store.errors import StoreError
-from flowmetal.store.failpoint import fail_point
+from flowmetal.store.failpoint import arm, fail_point
 from flowmetal.store.futures import failed_future
 from flowmetal.store.interface import Command, Hint, Store
 from flowmetal.store.keys import KeySource
@@ -52,6 +52,7 @@ def open_store(
         store = _find_open(path)
         if store is None:
             fault = fail_point(os.environ)
+            arm(os.environ)
             store = LmdbStore(path, options, clock or SteadyClock(), create=create, fault=fault)
         elif is_weaker(store.engine.options.durability, options.durability):
             found = store.engine.options.durability

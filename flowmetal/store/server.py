@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from flowmetal.store import failpoint
 from flowmetal.store.batches import CLIENT_BYTES, StaleBatch, apply_batch, forget_client, sweep_clients
 from flowmetal.store.changes import Changes
 from flowmetal.store.channel import MAX_WAITING_BYTES, Channel, ChannelClosed, Waker
@@ -253,6 +254,8 @@ class OwnerServer:
         if not (0 < number < 1 << 62 and 0 <= arrived < number):
             raise ValueError("a batch that is none")
         client_id, channel = client.id, client.channel
+        if failpoint.hook is not None:
+            failpoint.hook("socket/received")
 
         def run(changes: Changes) -> bytes | None:
             try:
@@ -263,6 +266,8 @@ class OwnerServer:
         def done(results: bytes | None, error: StoreError | None) -> None:
             if error is not None and error.code == GIVEN_UP:
                 return  # this owner ends: the next one does it, or says what is the matter
+            if failpoint.hook is not None:
+                failpoint.hook("socket/answer")
             if error is not None:
                 channel.send(frame(REFUSED, number, error.code, encode_facts(error.facts)))
             elif results is not None:

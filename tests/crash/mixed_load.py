@@ -7,6 +7,8 @@ durable it notes at once; it lives until it is killed.  `finish` brings everythi
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import random
 import threading
@@ -17,6 +19,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from flowmetal.connectors.http_callback import Callbacks
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.config import Config
@@ -277,6 +280,10 @@ class Client:
             return self.post()
         self.delivered += 1
         value = f"{self.life}/{self.delivered}"
+        if self.chance.random() < 0.3:
+            status = asyncio.run(posted(self.store, token_of(found), value))
+            self.acknowledged.note("deliver", found.pid, value, {202: "accepted", 200: "duplicate"}[status])
+            return
         self.submit(
             Deliver(token_of(found), encode_value(value)),
             lambda outcome: self.acknowledged.note("deliver", found.pid, value, outcome),
@@ -313,6 +320,25 @@ class Client:
                 self.submit(Complete(pid, number, attempt, True, data), completed)
 
         self.submit(Take((JOB,), self.life, 4, SLOW_JOB_LEASE_MS if self.pace else JOB_LEASE_MS), noted)
+
+
+async def posted(store: Store, token: str, value: str) -> int:
+    """Delivers as the server does that callbacks arrive at; the status of its answer."""
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json.dumps(value).encode(), "more_body": False}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    path = f"/callbacks/{token}"
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+             "headers": headers, "http_version": "1.1", "scheme": "http", "root_path": ""}  # fmt: skip
+    await Callbacks(store).app()(scope, receive, send)
+    return statuses[0]
 
 
 def token_of(record: ProcessRecord) -> str:

@@ -38,6 +38,7 @@ from flowmetal.connectors.http_callback.secrets import load_secrets
 from flowmetal.connectors.http_callback.signatures import BadSignature, verify
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
+from flowmetal.store import failpoint
 from flowmetal.store.interface import Command, Deliver, Start, Store
 from flowmetal.values import Keyword, Map, Vector, encode_value, keyword
 
@@ -198,7 +199,11 @@ class Callbacks:
         return JSONResponse({"status": "duplicate", "process": pid})
 
     async def _commit(self, command: Command) -> Any:
+        if failpoint.hook is not None:
+            failpoint.hook("callback/read")
         (result,) = await asyncio.wrap_future(self._store.submit([command]))
+        if failpoint.hook is not None:
+            failpoint.hook("callback/committed")
         return result
 
 

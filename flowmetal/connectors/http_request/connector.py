@@ -46,6 +46,7 @@ from flowmetal.connectors.secrets import Secrets
 from flowmetal.connectors.secrets.service import REFUSED
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.grants import Grants, granted
+from flowmetal.store import failpoint
 from flowmetal.store.interface import Store
 from flowmetal.values import Map, keyword
 
@@ -119,11 +120,15 @@ class HttpRequestConnector(Connector):
         except BadRequest as error:
             raise Failure("http/bad-request", str(error)) from None
         try:
+            if failpoint.hook is not None:
+                failpoint.hook("http/send")
             async with asyncio.timeout(http.timeout_seconds):
                 grants = self._grants_of(task.request.pid)
                 response, body, unpacked = await self._send(http, task.secrets, grants)
         except TimeoutError:
             raise Failure("http/timeout", f"no answer within {http.timeout_seconds:g} s") from None
+        if failpoint.hook is not None:
+            failpoint.hook("http/response")
         return Result(lambda: self._answer(task, http, response, body, unpacked), len(body))
 
     def _answer(self, task: Task, http: HttpRequest, response: httpx2.Response, body: bytes, unpacked: bool) -> Map:

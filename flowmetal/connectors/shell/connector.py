@@ -27,6 +27,7 @@ from flowmetal.connectors.shell.command import (
     shown_command,
 )
 from flowmetal.connectors.shell.settings import ShellSettings
+from flowmetal.store import failpoint
 from flowmetal.store.interface import Store
 from flowmetal.values import Map, keyword
 
@@ -81,7 +82,11 @@ class ShellConnector(Connector):
             raise Failure("shell/not-found", str(error)) from None
         if request.attempt > 1:
             await asyncio.to_thread(sweep, 0, shell.command.mark)
+        if failpoint.hook is not None:
+            failpoint.hook("shell/run")
         ended = await self._run(shell)
+        if failpoint.hook is not None:
+            failpoint.hook("shell/ended")
         return Result(lambda: _answer(task, shell, ended), len(ended.out) + len(ended.err))
 
     async def _run(self, shell: ShellCommand) -> Ended:
