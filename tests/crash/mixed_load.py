@@ -23,7 +23,7 @@ from flowmetal.connectors.http_callback import Callbacks
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.config import Config
-from flowmetal.engine.functions import Call
+from flowmetal.engine.draft import Call
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.engine.retention import Retention
 from flowmetal.store import open_store
@@ -382,8 +382,8 @@ def end_all(store: Store, client: Client, seconds: float) -> None:
         changed.wait(0.02)
     client.submit(Post(SINK, "message", encode_value(keyword("end"))), lambda arrived: None)
     client.take_one()
-    while (record := store.process(SINK)) is not None and record.status not in FINAL_STATUSES:
-        assert time.monotonic() < give_up, f"the process that takes messages is stuck: {record}"
+    while (sink := store.process(SINK)) is not None and sink.status not in FINAL_STATUSES:
+        assert time.monotonic() < give_up, f"the process that takes messages is stuck: {sink}"
         changed.clear()
         changed.wait(0.02)
     unwatch()

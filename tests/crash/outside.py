@@ -36,6 +36,8 @@ from typing import Any
 from flowmetal.client import Worker
 from flowmetal.connectors.config import HttpSettings
 from flowmetal.connectors.http_request import HttpRequestConnector
+from flowmetal.connectors.shell import ShellConnector
+from flowmetal.connectors.shell.settings import ShellSettings
 from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.config import Config
@@ -49,7 +51,7 @@ from tests.crash.forks import Acknowledged, Forked, fork, killed_at_end, outcome
 from tests.crash.mixed_check import all_processes
 
 PROGRAM = """
-(ns outside (:require [http]))
+(ns outside (:require [http] [shell]))
 
 (def patience {:max 100000 :backoff 1ms :max-delay 10ms})
 
@@ -83,14 +85,33 @@ PROGRAM = """
     (do (perform :foreign/once site {:when-unknown :fail}) :done)
     (catch :lost _ :lost)))
 
+(defn command
+  "Commands: what they do for a key they do once."
+  [site n]
+  (loop [i 0]
+    (if (= i n)
+      n
+      (do (shell/run ["sh" "act.sh"] :retry patience :when-unknown :retry)
+          (recur (inc i))))))
+
+(defn command-once [site _]
+  (try
+    (do (shell/run ["sh" "act.sh"] :when-unknown :fail) :done)
+    (catch :lost _ :lost)))
+
 (defn asking
   "Where nobody knows, a person is to decide."
   [site _]
   (do (http/post (str site "/once") {:json 1} :when-unknown :ask) :done))
 """
-KINDS = {"kept": 4, "foreign": 4, "once": 2, "foreign-once": 2, "asking": 1}
-REPEATABLE = frozenset({"kept", "foreign"})
-OUTSIDE = frozenset({"http/request", "foreign/keep", "foreign/once"})
+#: The command: it says that it runs, and does what it does for a key once.
+COMMAND = """
+printf '["/shell", "%s", false]\\n' "$FLOWMETAL_IDEMPOTENCY_KEY" >> arrived
+mkdir "effects/$FLOWMETAL_IDEMPOTENCY_KEY" 2> /dev/null || true
+"""
+KINDS = {"kept": 4, "foreign": 4, "command": 3, "once": 2, "foreign-once": 2, "command-once": 1, "asking": 1}
+REPEATABLE = frozenset({"kept", "foreign", "command"})
+OUTSIDE = frozenset({"http/request", "foreign/keep", "foreign/once", "shell/run"})
 KILLS_OF_STORE = 100
 LIVING_MAX = 16
 LEASE_SECONDS = 0.1
@@ -99,6 +120,8 @@ WINDOW_SECONDS = 0.04
 SLOW_SECONDS = 0.008
 PATIENCE_SECONDS = 15.0
 KEY = "idempotency-key"
+#: What a command has done, beside the lines that say that one ran: a folder named by its key, which is made once.
+DONE, EFFECTS = "/done", "effects"
 
 
 # ---- the server ------------------------------------------------------------------------------------------------------
@@ -166,11 +189,15 @@ def interpret(path: Path, site: str, tls: ssl.SSLContext, seed: int | None) -> t
     settings = HttpSettings(allow=("127.0.0.1",), lease_seconds=LEASE_SECONDS)
     connector = HttpRequestConnector(store, settings, tls=tls)
     connector.start()
+    commands = ShellSettings(commands=("sh",), directories=(str(path.parent),), lease_seconds=LEASE_SECONDS)
+    shell = ShellConnector(store, commands)
+    shell.start()
     if seed is not None:
         begin(store, site, random.Random(seed))
 
     def stop() -> None:
         connector.stop()
+        shell.stop()
         interpreter.stop()
         store.close()
 
@@ -229,8 +256,8 @@ def check(store: Store, arrived: list[list[Any]], ended: bool) -> dict[str, Any]
     wrong: list[str] = []
     effects: Counter[str] = Counter()
     requests: Counter[str] = Counter()
-    for _, key, effect in arrived:
-        requests[key] += 1
+    for path, key, effect in arrived:
+        requests[key] += path != DONE
         effects[key] += effect
     known: set[str] = set()
     counts: Counter[str] = Counter()
@@ -241,6 +268,7 @@ def check(store: Store, arrived: list[list[Any]], ended: bool) -> dict[str, Any]
         for entry in entries_from(store, record.pid, 0):
             event = decode_event(entry.event) if entry.part == 0 else None
             if isinstance(event, Requested) and event.effect in OUTSIDE:
+                counts[event.effect.partition("/")[0]] += 1
                 keys[event.number] = event.key or f"{store.id}-{record.pid}-{event.number}"
             elif isinstance(event, (Answered, AnsweredError)) and event.number in keys:
                 answered[event.number] = isinstance(event, Answered)
@@ -270,6 +298,12 @@ def check(store: Store, arrived: list[list[Any]], ended: bool) -> dict[str, Any]
     wrong += [f"{key} had an effect, and no log knows of it" for key in effects.keys() - known]
     counts["effects"] += sum(effects.values())
     return {"wrong": wrong[:20], **counts}
+
+
+def arrivals(folder: Path) -> list[list[Any]]:
+    """What arrived at the server, and the effects of commands."""
+    lines = [json.loads(line) for line in (folder / "arrived").read_bytes().splitlines()]
+    return [*lines, *([DONE, one.name, True] for one in (folder / EFFECTS).iterdir())]
 
 
 # ---- the campaign ----------------------------------------------------------------------------------------------------
@@ -341,7 +375,7 @@ class Stage:
 
         def look() -> dict[str, Any]:
             store = open_store(self.path, create=False)
-            found = check(store, self.arrived.all(), ended=True)
+            found = check(store, arrivals(self.folder), ended=True)
             store.close()
             return found
 
@@ -356,6 +390,8 @@ class Stage:
 
 def make(path: Path, artifact: bytes) -> None:
     """A store with the program."""
+    (path.parent / EFFECTS).mkdir()
+    (path.parent / "act.sh").write_text(COMMAND)
     store = open_store(path)
     deploy(store, artifact, "outside")
     store.close()
@@ -402,7 +438,8 @@ def figures(total: Counter[str]) -> str:
     """One line."""
     return (
         f"{total['kills']:,} kills ({total['interpreter']:,} of interpreter and connector, {total['worker']:,} of a "
-        f"worker), {total['keys']:,} idempotency keys: each had one effect; {total['repeats']:,} repeats, which the "
+        f"worker), {total['keys']:,} idempotency keys ({total['http']:,} HTTP requests, {total['foreign']:,} foreign "
+        f"functions, {total['shell']:,} commands): each had one effect; {total['repeats']:,} repeats, which the "
         f"receiver knew by their key; {total['lost']:,} unknown outcomes given as :lost and {total['asked']:,} to a "
         f"person, none of them tried twice; no effect without a log"
     )
