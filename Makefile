@@ -38,6 +38,7 @@ crash: env-dev
 	$(BIN)/python -m tests.crash.mixed --kills 10000 --seed $(SEED)
 	$(BIN)/python -m tests.crash.points --times 100 --seed $(SEED)
 	$(BIN)/python -m tests.crash.outside --kills 5000 --seed $(SEED)
+	$(BIN)/python -m tests.crash.stopped --stops 1000 --seed $(SEED)
 	$(BIN)/python -m tests.crash.messages --messages 1000000 --processes 1000 --kills 100 --seed $(SEED)
 
 IMAGES ?= 10000

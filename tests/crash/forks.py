@@ -76,6 +76,7 @@ def fork(work: Callable[[], object], log: Path) -> Forked:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
+        sys.stdout = sys.stderr = os.fdopen(1, "w", closefd=False)  # not those of a test runner
         result = work()
         if result is not None:
             outcome_file(log, os.getpid()).write_text(json.dumps(result))
