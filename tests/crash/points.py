@@ -34,7 +34,7 @@ from tests.soak.line import look
 GROUNDS = {
     "commit/": ("alone", 12), "owner/": ("alone", 1), "turn/": ("alone", 12), "timers/": ("alone", 4),
     "callback/": ("alone", 2), "takeover/": ("heir", 1), "socket/": ("owner", 20), "link/": ("guest", 20),
-    "request/": ("connector", 3), "http/": ("connector", 3), "shell/": ("connector", 2), "worker/": ("worker", 3), "retention/": ("retention", 3),
+    "request/": ("connector", 3), "http/": ("connector", 3), "command/": ("connector", 2), "worker/": ("worker", 3), "retention/": ("retention", 3),
 }  # fmt: skip
 MIXED = ("alone", "heir", "owner", "guest")
 OUTSIDE = ("connector", "worker")

@@ -83,10 +83,10 @@ class ShellConnector(Connector):
         if request.attempt > 1:
             await asyncio.to_thread(sweep, 0, shell.command.mark)
         if failpoint.hook is not None:
-            failpoint.hook("shell/run")
+            failpoint.hook("command/run")
         ended = await self._run(shell)
         if failpoint.hook is not None:
-            failpoint.hook("shell/ended")
+            failpoint.hook("command/ended")
         return Result(lambda: _answer(task, shell, ended), len(ended.out) + len(ended.err))
 
     async def _run(self, shell: ShellCommand) -> Ended:
