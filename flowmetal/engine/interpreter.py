@@ -326,8 +326,6 @@ class Interpreter:
             answer = self.functions.call(call, now)
             if answer is not None:
                 self._answers.setdefault(pid, []).append(answer)
-        if failpoint.hook is not None:
-            failpoint.hook("turn/called")
         if looked is None and outcome.more:
             self._queue.cut(pid)
         elif looked is not None:
@@ -435,8 +433,6 @@ class Interpreter:
             except StoreError as error:
                 self._in_trouble(error)
                 return True
-            if failpoint.hook is not None:
-                failpoint.hook("timers/fired")
             self._trouble.accepted()
         if self._signals.timers:
             self._signals.timers = False
