@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +153,13 @@ class OwnerServer:
     def _round(self) -> None:
         for channel in [channel for channel in self._clients if channel.closed]:
             self._drop(channel)
-        for channel in self._clients:
+        for channel in list(self._clients):
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.wants_write else 0)
             if self._selector.get_key(channel).events != events:
-                self._selector.modify(channel, events)
+                try:
+                    self._selector.modify(channel, events)
+                except OSError:  # the selector has forgotten it: it connects anew
+                    self._drop(channel)
         for key, events in self._selector.select(self._look()):
             source: Any = key.fileobj
             if source is self._waker:
@@ -181,8 +185,13 @@ class OwnerServer:
             connection.close()
             return
         channel = Channel(connection, self._waker, limit=MAX_WAITING_BYTES, max_message=MAX_HELLO_BYTES)
+        try:
+            self._selector.register(channel, selectors.EVENT_READ)
+        except OSError as error:  # no memory for it, or more than the system lets this user have
+            _log.warning("a process cannot be attached to the store: %s", error)
+            channel.close()
+            return
         self._clients[channel] = _Client(channel)
-        self._selector.register(channel, selectors.EVENT_READ)
 
     def _read(self, channel: Channel) -> None:
         client = self._clients[channel]
@@ -197,7 +206,8 @@ class OwnerServer:
 
     def _drop(self, channel: Channel) -> None:
         client = self._clients.pop(channel)
-        self._selector.unregister(channel)
+        with suppress(KeyError):
+            self._selector.unregister(channel)
         channel.close()
         if client.id:
             self._look_soon()  # it may have been an interpreter

@@ -15,7 +15,12 @@ NOT_TRACED = 3
 def faults(*arguments: str, module: str = "tests.faults") -> tuple[int, str]:
     """In a process of its own: it forks, and waits for all its children."""
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     if done.returncode == NOT_TRACED:
         pytest.skip(done.stdout.strip())

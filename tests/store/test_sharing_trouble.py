@@ -6,6 +6,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import selectors
 import signal
 import socket
 import tempfile
@@ -32,7 +33,7 @@ from flowmetal.store.memory import MemoryStore
 from flowmetal.store.owner_lock import InterpreterLocks, OwnerInfo, OwnerLock
 from flowmetal.store.server import FOLDER_PREFIX
 from flowmetal.store.wire_codec import BYE, HELLO, PROTOCOL, SUBMIT, WATCH, frame
-from tests.store.support import HASH, SECOND, OwnerProcess, Rig, SharedClock, eventually, freeze, watched
+from tests.store.support import HASH, SECOND, OwnerProcess, Rig, SharedClock, eventually, freeze, run_child, watched
 from tests.store.test_sharing import inner, owner_info
 
 
@@ -495,3 +496,21 @@ def test_a_look_that_takes_long_does_not_put_the_clock_ahead() -> None:
     moments = iter([0, 10, 3600, 3610])
     clock = SteadyClock(lambda: 1000 * SECOND + next(moments) * SECOND, lambda: next(moments) * SECOND)
     assert clock() <= 4610 * SECOND
+
+
+def test_a_client_that_the_owner_cannot_watch_hurts_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is let go, and connects again: the thread that serves all others does not stumble over it for ever."""
+    store = open_store(tmp_path / "store")
+    store.submit([PutArtifact(HASH, b"x", "p")]).result(60)
+    real, failures = selectors.DefaultSelector.register, [1, 1]
+
+    def register(selector: object, file: object, events: int, data: object = None) -> object:
+        if isinstance(file, Channel) and failures:
+            failures.pop()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(selector, file, events, data)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(selectors.DefaultSelector, "register", register)
+    child = run_child("put_process", tmp_path / "store")
+    assert child.communicate(timeout=25)[0] == "fine\n" and not failures
+    store.close()
