@@ -119,3 +119,8 @@ determinism: env-dev
 FUZZ_SECONDS ?= 600
 fuzz: env-dev
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --seed $(SEED)
+
+# make signatures  10,000 alterations of signed artifacts, each of which must be refused
+.PHONY: signatures
+signatures: env-dev
+	$(BIN)/python -m tests.signatures --count 10000 --seed $(SEED)

@@ -1,6 +1,6 @@
 """Artifacts: .fmc files, which hold the compiled modules of a program.
 
-    magic, format version, machine version | table: manifest, one item a module | SHA-256 of all before
+    magic, format version, machine version | table: manifest, one item a module | SHA-256 of all before | signatures
 
 The hash at the end is the artifact's content hash, by which a store knows it.  Two builds of the same modules are equal
 byte for byte.  Modules of libraries are named by hash and stay outside, unless they are bundled.
@@ -18,6 +18,7 @@ from flowmetal.bytecode.layout import FORMAT_VERSION, HASH_BYTES, MAGIC, MODULES
 from flowmetal.bytecode.opcodes import MACHINE_VERSION
 from flowmetal.bytecode.packing import pack_record, unpack_record
 from flowmetal.bytecode.program import EffectSite, Global, Module, Program
+from flowmetal.bytecode.signatures import content_end
 from flowmetal.bytecode.stored import Stored
 from flowmetal.bytecode.table import Table, pack_table
 from flowmetal.bytecode.verify import BuiltinArity
@@ -169,6 +170,7 @@ def decode_artifact(data: bytes | bytearray | memoryview, builtin_arity: Builtin
     view = memoryview(data)
     if bytes(view[: len(MAGIC)]) != MAGIC:
         raise FlowmetalError("B001")
+    view = view[: content_end(view)]
     if len(view) < _HEAD_BYTES + HASH_BYTES:
         raise FlowmetalError("B004")
     format_version, machine_version = _VERSIONS.unpack_from(view, len(MAGIC))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowmetal.cli import common, formatting, testing
+from flowmetal.cli import common, formatting, signing, testing
 from flowmetal.cli.reading import read_bytes, read_sources
 
 if TYPE_CHECKING:
@@ -183,6 +183,9 @@ def _near_codes(wanted: str, codes: dict[str, Entry]) -> list[str]:
 
 app.command()(testing.test)
 app.command()(formatting.fmt)
+
+
+signing.register(app)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from flowmetal.cli import common
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from flowmetal.bytecode.fmc import Artifact
     from flowmetal.engine.opening import Built
+    from flowmetal.engine.trust import Trust
 
 #: Effects that are named where a program gets none of them.
 NAMED_MAX = 12
@@ -20,7 +22,7 @@ NAMED_MAX = 12
 def of_run(built: Built, artifact: Artifact, grants: list[str] | None) -> tuple[str, ...] | None:
     """The grants of `flowvm run`; they are shown where the program can reach anything outside itself."""
     named = [effect for effect in artifact.effects() if effect not in ALWAYS]
-    held = _held(built, named, grants)
+    held = _held(built, named, grants, trust_here())
     if named or held:
         common.say(line(held) + _missing(named, held), error=True)
     return held
@@ -28,16 +30,17 @@ def of_run(built: Built, artifact: Artifact, grants: list[str] | None) -> tuple[
 
 def of_deployed(built: Built, name: str, grants: list[str] | None, config: Path | None) -> tuple[str, ...] | None:
     """The grants of `flowvm deploy`: those that are given, of the settings, or as for a run."""
-    if grants is None:
-        from flowmetal.cli.settings import read_settings
-
-        configured = read_settings(config).grants
-        if name in configured:
-            return configured[name]
     from flowmetal.bytecode.fmc import decode_artifact
+    from flowmetal.cli.settings import read_settings
+
+    settings = read_settings(config)
+    if grants is None and name in settings.grants:
+        settings.trust.check(built.data)
+        return settings.grants[name]
 
     named = [effect for effect in decode_artifact(built.data).effects() if effect not in ALWAYS]
-    held = _held(built, named, grants)
+    settings.trust.check(built.data)  # a source as well, since no interpreter would run it
+    held = _held(built, named, grants, settings.trust)
     if not built.own and grants is None and named:
         common.say(line(held) + _missing(named, held), error=True)
     return held
@@ -48,10 +51,22 @@ def line(grants: tuple[str, ...] | None) -> str:
     return f"grants: {grants_line(grants)}"
 
 
-def _held(built: Built, named: list[str], grants: list[str] | None) -> tuple[str, ...] | None:
+def _held(built: Built, named: list[str], grants: list[str] | None, trust: Trust | None) -> tuple[str, ...] | None:
+    signers = trust.check(built.data) if trust is not None and not built.own else ()
     if grants is not None:
         return read_grants(grants)
-    return named_grants(named) if built.own else ()
+    if built.own:
+        return named_grants(named)
+    return trust.granted_for(signers, named_grants(named)) if trust is not None and signers else ()
+
+
+def trust_here() -> Trust | None:
+    """What ./flowmetal.toml says of trust; None where there is none, which costs nothing to find out."""
+    if not os.path.exists("flowmetal.toml"):
+        return None
+    from flowmetal.cli.settings import read_settings
+
+    return read_settings(None).trust
 
 
 def _missing(named: list[str], held: tuple[str, ...] | None) -> str:

@@ -56,7 +56,7 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
                 serve(
                     store,
                     settings,
-                    deploy=deployer(settings.grants),
+                    deploy=deployer(settings.grants, settings.trust),
                     secrets=secrets,
                     services=lambda server: [running(interpreter(store, server.base_url, settings))],
                     ready=announce,
@@ -119,6 +119,7 @@ def interpreter(store: Store, base_url: str, settings: ServerConfig) -> Interpre
         hot_processes=own.hot_processes,
         lease_ms=round(own.lease_seconds * 1000),
         function_threads=own.function_threads,
+        trust=settings.trust,
     )
     return Interpreter(store, config)
 

@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.bytecode.link import link
 from flowmetal.bytecode.program import Module
+from flowmetal.bytecode.signatures import content_hash_of, merged
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.engine.grants import read_grants
+from flowmetal.engine.grants import named_grants, read_grants
 from flowmetal.engine.library import Library, builtin_arity, open_library, standard_library
 from flowmetal.engine.live import Loaded, loaded
 from flowmetal.engine.opening import open_artifact
+from flowmetal.engine.trust import Trust
 from flowmetal.store.interface import Command, PutArtifact, Store
 
 #: What a pointer to a library's bundle begins with; the content hash of the bundle follows.
@@ -35,8 +37,9 @@ Deployer = Callable[[Store, str, bytes, Sequence[str] | None], bytes]
 class Programs:
     """The programs of a store, linked and kept.  Safe for threads."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, trust: Trust | None = None) -> None:
         self._store = store
+        self._trust = trust or Trust()
         self._lock = threading.Lock()
         self._programs: OrderedDict[bytes, Loaded] = OrderedDict()
         self._libraries: OrderedDict[bytes, Library] = OrderedDict()
@@ -44,7 +47,8 @@ class Programs:
     def get(self, hash: bytes) -> Loaded:
         """The program with a content hash.
 
-        Raises FlowmetalError: V302 where the store does not have it, B0xx where it or a library cannot be read.
+        Raises FlowmetalError: V302 where the store does not have it, B0xx where it or a library cannot be read, B51x
+        where it is not signed as it must be.
         """
         with self._lock:
             found = self._programs.get(hash)
@@ -54,6 +58,10 @@ class Programs:
             data = self._store.artifact(hash)
             if data is None:
                 raise FlowmetalError("V302", hash=hash.hex())
+            if self._trust.require_signed:
+                self._trust.check(data)
+                if content_hash_of(data) != hash:
+                    raise FlowmetalError("B004")
             program = loaded(link(decode_artifact(data, builtin_arity), self._library_module))
             self._programs[hash] = program
             if len(self._programs) > PROGRAMS_MAX:
@@ -82,14 +90,24 @@ class Programs:
         return found
 
 
-def deploy(store: Store, data: bytes, name: str | None = None, grants: Sequence[str] | None = None) -> bytes:
+def deploy(
+    store: Store,
+    data: bytes,
+    name: str | None = None,
+    grants: Sequence[str] | None = None,
+    trust: Trust | None = None,
+) -> bytes:
     """Verifies an artifact and puts it into a store with the library it needs -> its content hash.
 
     Durable when it returns.  `name` is what it is deployed as, by default the name of its main module; `grants` what
-    processes of the name may perform (grants.py), None for all.  Raises FlowmetalError, StoreError.
+    processes of the name may perform (grants.py), None for all; `trust` whose signatures it needs.  Raises
+    FlowmetalError, StoreError.
     """
     grants = None if grants is None else read_grants(grants)
+    if trust is not None:
+        trust.check(data)
     artifact = open_artifact(data)
+    data = merged(data, store.artifact(artifact.hash))
     commands: list[Command] = []
     library = standard_library()
     commands.append(PutArtifact(library.hash, library.data))
@@ -101,17 +119,27 @@ def deploy(store: Store, data: bytes, name: str | None = None, grants: Sequence[
     return artifact.hash
 
 
-def deployer(configured: Mapping[str, tuple[str, ...] | None] | None = None) -> Deployer:
-    """`deploy` as the HTTP server wants it: where no grants are given, those of the settings, or none."""
+def deployer(configured: Mapping[str, tuple[str, ...] | None] | None = None, trust: Trust | None = None) -> Deployer:
+    """`deploy` as the HTTP server wants it: without grants, those of the settings, of its signer, or none."""
 
     def put(store: Store, name: str, data: bytes, grants: Sequence[str] | None = None) -> bytes:
-        if grants is None:
-            grants = (configured or {}).get(name, ())
-        else:
+        if grants is not None:
             grants = read_grants(grants)
-        return deploy(store, data, name, grants)
+        elif configured is not None and name in configured:
+            grants = configured[name]
+        else:
+            grants = granted_by_signers(data, trust)
+        return deploy(store, data, name, grants, trust)
 
     return put
+
+
+def granted_by_signers(data: bytes, trust: Trust | None) -> tuple[str, ...] | None:
+    """What an artifact gets for who has signed it; nothing without trust."""
+    signers = () if trust is None else trust.check(data)
+    if trust is None or not signers:
+        return ()
+    return trust.granted_for(signers, named_grants(decode_artifact(data).effects()))
 
 
 def grant_deployed(store: Store, configured: Mapping[str, tuple[str, ...] | None]) -> list[str]:

@@ -12,6 +12,7 @@ from flowmetal.dataclass import dataclass, field
 from flowmetal.engine.draft import FUEL
 from flowmetal.engine.limits import AllLimits, ProgramLimits
 from flowmetal.engine.retention import Retention
+from flowmetal.engine.trust import Trust
 from flowmetal.vm import Limits
 
 #: Objects made before Python looks for cycles among the new ones, unless it was told a larger number or none.  A batch
@@ -64,6 +65,7 @@ class Config:
     limits: Limits | None = None  # of all programs; None: as `program_limits` says
     program_limits: AllLimits = field(default_factory=AllLimits)
     retention: Retention = field(default_factory=Retention)
+    trust: Trust = field(default_factory=Trust)  # whose signatures programs need to be run
     entropy: Callable[[int], bytes] = secrets.token_bytes
 
     def limits_of(self, program: str) -> ProgramLimits:

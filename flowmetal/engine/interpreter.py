@@ -99,7 +99,7 @@ class Interpreter:
     ) -> None:
         self.store = store
         self.config = config or Config()
-        self.programs = programs or Programs(store).get
+        self.programs = programs or Programs(store, self.config.trust).get
         self._signals = Signals()
         self.functions = Functions(functions or {}, self.config.function_threads, self._signals.wake)
         self.turns = self.commits = 0  # taken and sent since the start, for figures

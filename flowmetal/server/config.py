@@ -38,6 +38,7 @@ Secrets never stand in the file.  What is not known is refused.
 from __future__ import annotations
 
 import ipaddress
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -65,6 +66,7 @@ from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.files import read_file
 from flowmetal.engine.limits import AllLimits
 from flowmetal.engine.retention import Retention
+from flowmetal.engine.trust import Trust, read_trust
 from flowmetal.server.grant_settings import read_grant_settings
 from flowmetal.server.limit_settings import read_limits
 from flowmetal.server.retention_settings import read_retention
@@ -127,6 +129,7 @@ class ServerConfig:
     secrets: Mapping[str, SecretSettings] = field(default_factory=dict)
     shell: ShellSettings = field(default_factory=ShellSettings)
     grants: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)  # by deployed name; None: all
+    trust: Trust = field(default_factory=Trust)
 
     @property
     def callbacks(self) -> CallbackSettings:
@@ -153,13 +156,13 @@ class ServerConfig:
         return None
 
 
-def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTIONS) -> ServerConfig:
-    """The settings in a parsed flowmetal.toml.  `others`: tables that are not looked at.
+def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTIONS, folder: str = "") -> ServerConfig:
+    """The settings in a parsed flowmetal.toml.  `others`: tables that are not looked at; `folder`: where paths begin.
 
     FlowmetalError H201 (not known), H202 (wrong), H204 (endpoint without signatures).
     """
     ours = ("serve", "http", "endpoints", "queues", "retention", "limits", "schedules", "store", "secrets", "shell",
-            "grants", "interpreter")  # fmt: skip
+            "grants", "interpreter", "trust")  # fmt: skip
     known(document, (*ours, *others), "flowmetal.toml")
     serve = read_table(ServeSettings, document.get("serve", {}), "[serve]")
     if not 0 <= serve.port < 65536:
@@ -184,6 +187,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
         secrets=read_secrets(document.get("secrets", {})),
         shell=read_shell(document.get("shell", {})),
         grants=read_grant_settings(document.get("grants", {})),
+        trust=read_trust(document.get("trust", {}), folder),
     )
 
 
@@ -210,8 +214,10 @@ def load_config(path: str | Path, others: Iterable[str] = OTHER_SECTIONS) -> Ser
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FlowmetalError("H205", path=str(path), reason=str(error)) from None
     try:
-        return read_config(document, others)
+        return read_config(document, others, os.path.dirname(path))
     except FlowmetalError as error:
+        if "section" not in error.facts:
+            raise
         section = error.facts["section"]
         where = str(path) if section in ("flowmetal.toml", "the file") else f"{section} of {path}"
         raise FlowmetalError(error.code, **{**error.facts, "section": where}) from None

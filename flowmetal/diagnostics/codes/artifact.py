@@ -225,6 +225,39 @@ CODES: dict[str, Entry] = {
         "`flowc disasm` shows how it is written.",
         "The assembler reads what the disassembler writes.",
     ),
+    # ---- B51x: signatures
+    "B510": Entry(
+        "damaged signatures",
+        "The signatures of this artifact cannot be read: {problem}.",
+        "Get the artifact again, or sign it anew with `flowc sign`.",
+        "Signatures stand behind an artifact in one form only, in order of their keys.",
+    ),
+    "B511": Entry(
+        "untrue signature",
+        "The signature of {key} is not one of this artifact.",
+        "Get the artifact again from whoever signed it.",
+        "A signature holds for the very bytes that were signed.  These were changed since, or the signature was, or\n"
+        "it was made for something else.",
+    ),
+    "B512": Entry(
+        "not signed by a trusted key",
+        "This artifact is signed by {signers}, and none of the keys that are trusted.",
+        "Sign it with `flowc sign ARTIFACT --key KEY`, or add the key to [trust] of flowmetal.toml.",
+        "With `require_signed = true` no artifact is deployed or run that has no signature of a key in [trust].",
+    ),
+    "B513": Entry(
+        "no usable key",
+        "{path} cannot be used as a key: {problem}",
+        "`flowc keygen` makes a pair of keys; `openssl genpkey -algorithm ed25519` does so too.",
+        "Keys are Ed25519: private ones in PKCS 8 and PEM, in a file that its owner alone can read; public ones in\n"
+        "PEM, or as text that begins with ed25519: and goes on with the 32 bytes in base64.",
+    ),
+    "B514": Entry(
+        "signatures need a package",
+        "The package `cryptography`, which signatures need, is not installed.",
+        "Install it with `pip install flowmetal[crypto]`.",
+        "It is loaded when a key is used; programs that need no signature run without it.",
+    ),
     # ---- B5xx: the standard library ----------------------------------------------------------------------------
     "B501": Entry(
         "no standard library",
