@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowmetal.cli import common, formatting, signing, testing
+from flowmetal.cli import common, effects, formatting, signing, testing
 from flowmetal.cli.reading import read_bytes, read_sources
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ app.command()(testing.test)
 app.command()(formatting.fmt)
 
 
+effects.register(app)
 signing.register(app)
 
 

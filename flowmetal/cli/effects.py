@@ -1,0 +1,70 @@
+"""`flowc effects`: what a program may perform, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowmetal.cli import common
+from flowmetal.cli.reading import read_program
+
+if TYPE_CHECKING:
+    from flowmetal.engine.performs import Place
+
+Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of internal errors.", hidden=True)]
+
+
+def effects(
+    program: Annotated[Path, typer.Argument(help="An artifact (.fmc), a source file (.fm), or a folder of them.")],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also effects that need no grant, as log and sleep.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Lists what a program may perform and where, from its code; what it would need to be granted."""
+    from flowmetal.bytecode.link import link
+    from flowmetal.engine.grants import ALWAYS
+    from flowmetal.engine.library import standard_library
+    from flowmetal.engine.opening import library_module, open_artifact
+    from flowmetal.engine.performs import places_of
+
+    built = read_program(program)
+    artifact = open_artifact(built.data)
+    places = places_of(artifact, link(artifact, library_module), standard_library().modules.values())
+    by_effect: dict[str, list[Place]] = {}
+    computed: list[Place] = []
+    for place in places:
+        if place.effect is None:
+            computed.append(place)
+        elif everything or place.effect not in ALWAYS:
+            by_effect.setdefault(place.effect, []).append(place)
+    document: dict[str, Any] = {
+        "name": built.name,
+        "hash": built.hash.hex(),
+        "effects": {effect: [place.to_json() for place in found] for effect, found in by_effect.items()},
+        "computed": [place.to_json() for place in computed],
+    }
+    common.emit(document, as_json, lambda: _text(by_effect, computed))
+
+
+def _text(by_effect: dict[str, list[Place]], computed: list[Place]) -> str:
+    lines: list[str] = []
+    for effect, places in by_effect.items():
+        lines += [effect, *map(_line, places)]
+    if computed:
+        lines += ["effects whose names are computed, which may be any", *map(_line, computed)]
+    return "\n".join(lines) or "nothing that needs a grant"
+
+
+def _line(place: Place) -> str:
+    where = f"{place.span}  " if place.span is not None else ""
+    return f"  {where}{place.function}" + (f", through {place.through}" if place.through is not None else "")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(effects)
