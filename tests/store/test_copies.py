@@ -76,17 +76,17 @@ def test_backups_under_writers_that_are_killed(tmp_path: Path) -> None:
             place = tmp_path / f"backup{number}"
             copied = backup(path, OPTIONS, place)
             assert copied.store == store_id and copied.report.found == 0
-            backups.append((place, before, acknowledged[0]))
+            backups.append((place, before))
     finally:
         stop.set()
         thread.join()
-    for place, before, after in backups:
+    for place, before in backups:
         restored = tmp_path / ("restored-" + place.name)
         assert restore(place, OPTIONS, restored).store == store_id
         store = open_store(restored)
         messages = [int(event.data) for event in store.inbox(1, 10_000)[1:]]
         assert messages == list(range(len(messages)))
-        assert before <= len(messages) <= after + 1  # one may have been committed and not been told of
+        assert len(messages) >= before  # more may be there: what a killed writer had said and nobody had read yet
         assert store.submit([Post(1, "message", b"on")]).result(60) == [True]
         store.close()
     assert sorted(one for one in os.listdir(tmp_path) if one.startswith(".")) == []
