@@ -46,7 +46,7 @@ def run_once(
     artifact = decode_artifact(built.data)
     check_function(artifact, called, len(arguments))
     held = granting.of_run(built, artifact, grants)
-    services = Services(own=built.own)
+    services = Services(commands=built.own or grants is not None)
     try:
         ended = run_in_memory(built.data, called, arguments, log=tell, serve=services.serve, grants=held)
     finally:
@@ -93,9 +93,9 @@ def tell(line: str) -> None:
 class Services:
     """Connectors that a program turned out to need, started when it first asks."""
 
-    def __init__(self, own: bool) -> None:
-        """`own`: the program was compiled from source just now, so it is the person's and may run any command."""
-        self._own = own
+    def __init__(self, commands: bool) -> None:
+        """`commands`: any may run, as the program is the person's own, or its grants were given with it and decide."""
+        self._commands = commands
         self._stops: list[Callable[[], object]] = []
         self._secrets: Secrets | None = None  # one for all, so that what one connector read no other lets through
 
@@ -120,7 +120,7 @@ class Services:
             from flowmetal.connectors.shell import ShellConnector
 
             shell = settings.shell
-            if self._own:
+            if self._commands:
                 shell = replace(shell, commands=("*",), directories=(os.getcwd(), "/"))
             if not shell.commands:
                 return False

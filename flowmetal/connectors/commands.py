@@ -20,6 +20,9 @@ KILL_SECONDS = 1.0
 #: How long output is awaited that a killed command's children may still hold open.
 DRAIN_SECONDS = 1.0
 
+#: Looks for what is left: one of them may have started another one while the first look went on.
+SWEEPS_MAX = 5
+
 _CHUNK = 64 * 1024
 
 
@@ -209,9 +212,13 @@ def sweep(session: int, mark: str | None) -> None:
 
     Reads /proc; on a system without it, what has left the group is not found.
     """
-    for pid in _left(session, mark):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    for _ in range(SWEEPS_MAX):
+        left = _left(session, mark)
+        if not left:
+            return
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _left(session: int, mark: str | None) -> list[int]:

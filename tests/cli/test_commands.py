@@ -345,9 +345,9 @@ def test_a_sigterm_during_the_start(tmp_path: Path, more: tuple[str, ...]) -> No
         "import os, signal, sys\n"
         "from flowmetal.cli import flowvm, serving\n"
         "plain = serving.open_store\n"
-        "def opened(url):\n"
+        "def opened(url, **more):\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    return plain(url)\n"
+        "    return plain(url, **more)\n"
         "serving.open_store = opened\n"
         "flowvm.main()\n"
     )

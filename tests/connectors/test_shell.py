@@ -16,6 +16,7 @@ from driver import Driver, eventually, running
 from flowmetal.connectors.secrets import Secrets, read_secrets
 from flowmetal.connectors.shell import ShellConnector, ShellSettings, read_shell
 from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine.policies import read_options, usual_options
 from flowmetal.store.interface import Request
 from flowmetal.values import Duration, ErrorValue, Map, Secret, Vector, encode_value, from_python, keyword, secret_text
 
@@ -161,20 +162,20 @@ def test_a_command_that_takes_too_long(world: Driver) -> None:
     error = failed(world, "shell/timeout", "sh", "-c", script, timeout=Duration(400_000_000))
     assert time.monotonic() - began < 20
     assert error.data.get(k("out")) == "begun\n"
-    assert alive(mark) == []
+    eventually(lambda: not alive(mark))  # killed, which may take the system a moment
 
 
 def test_nothing_is_left_behind(world: Driver) -> None:
     mark = "31.4152"
     script = f"sleep {mark} & (setsid sleep {mark} >/dev/null 2>&1 </dev/null &) ; echo over"
     assert answered(world, "sh", "-c", script) == (0, None, "over\n", "")
-    assert alive(mark) == []
+    eventually(lambda: not alive(mark))  # killed, which may take the system a moment
 
 
 def test_a_command_that_writes_too_much(world: Driver) -> None:
     error = failed(world, "shell/too-large", "sh", "-c", "yes 31.4153")
     assert "100000 bytes" in error.message
-    assert alive("31.4153") == []
+    eventually(lambda: not alive("31.4153"))
     assert answered(world, "sh", "-c", "printf 1234", max_bytes=4)[2] == "1234"
     failed(world, "shell/too-large", "sh", "-c", "printf 12345 >&2", max_bytes=4)
 
@@ -195,7 +196,7 @@ def test_a_server_that_stops() -> None:
     driver.request("shell/run", command("sh", "-c", f"sleep {mark}; true"))
     eventually(lambda: alive(mark))
     assert served.stop(3.0)
-    assert alive(mark) == []
+    eventually(lambda: not alive(mark))  # killed, which may take the system a moment
     driver.store.close()
 
 
@@ -213,7 +214,7 @@ def test_what_is_left_of_a_lost_attempt_is_killed_first(world: Driver) -> None:
         ok, answer = world.answer(pid)
         assert ok and answer.get(k("out")) == "again\n"
         assert os.waitpid(orphan, 0)[1] == signal.SIGKILL
-        assert alive(mark) == [other]
+        eventually(lambda: alive(mark) == [other])
     finally:
         os.kill(other, signal.SIGKILL)
         os.waitpid(other, 0)
@@ -341,3 +342,13 @@ def test_the_output_of_a_command_that_was_killed(world: Driver) -> None:
     more = {"env": Map.of([("A", Secret.named("api"))]), "timeout": Duration(300_000_000)}
     error = failed(world, "shell/timeout", "sh", "-c", script, **more)
     assert error.data.get(k("out")) == "#secret[api]"
+
+
+def test_a_lost_command_is_not_tried_again_unless_the_program_says_so() -> None:
+    fail, retry = keyword("fail"), keyword("retry")
+    unknown = keyword("when-unknown")
+    assert usual_options("shell/run", None) == Map.of([(unknown, fail)])
+    assert usual_options("shell/run", from_python({"retry": 3})).get(unknown) is fail
+    assert usual_options("shell/run", Map.of([(unknown, retry)])).get(unknown) is retry
+    assert usual_options("http/request", None) is None
+    assert read_options(usual_options("shell/run", None)).when_unknown == "fail"

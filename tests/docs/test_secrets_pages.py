@@ -10,7 +10,7 @@ import pytest
 from doc_blocks import DOCS, ROOT
 
 from flowmetal.connectors.secrets import SecretSettings
-from flowmetal.connectors.secrets.redactor import VALUE_CHARACTERS_MAX, VALUE_CHARACTERS_MIN
+from flowmetal.connectors.secrets.redactor import VALUE_BYTES_MAX, VALUE_CHARACTERS_MIN
 from flowmetal.connectors.secrets.settings import EFFECTS
 from flowmetal.connectors.shell import ShellSettings
 from flowmetal.connectors.shell.command import KEY_VARIABLE, KEYS
@@ -40,7 +40,7 @@ def test_settings(text: str, settings: Any) -> None:
 
 def test_what_the_page_says_of_secrets() -> None:
     assert [re.findall(r"`([\w/]+)`", row[0])[0] for row in cells(SECRETS, "| effect | places |")] == list(EFFECTS)
-    assert f"{VALUE_CHARACTERS_MIN} to {VALUE_CHARACTERS_MAX} characters" in SECRETS
+    assert f"at least {VALUE_CHARACTERS_MIN} characters and at most {VALUE_BYTES_MAX} bytes" in SECRETS
 
 
 def test_keys_of_a_command() -> None:

@@ -17,6 +17,7 @@ import httpx2
 
 from flowmetal.connectors.config import HttpSettings
 from flowmetal.connectors.secrets import filled
+from flowmetal.connectors.secrets.redactor import PATH_SAFE
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import suggest
 from flowmetal.values import (
@@ -59,9 +60,6 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _SCHEMES = ("http", "https")
 _BEYOND_HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]+/")
 
-#: What a secret's value keeps as it is in the path of an address; of the rest it could make another address.
-_PATH = "/:@!$&'()*+,;=~-._"
-
 _K_URL = keyword("url")
 
 
@@ -98,7 +96,7 @@ class Filled:
         """The same for an address, in which values cannot end the path."""
         if value.__class__ is not Secret:
             return value
-        return filled(value, self._values, lambda text: quote(text, safe=_PATH))
+        return filled(value, self._values, lambda text: quote(text, safe=PATH_SAFE))
 
     def deep(self, value: Any) -> Any:
         """The value with every handle in it replaced, as JSON is to have it.  Raises BadRequest for a key."""

@@ -2,17 +2,20 @@
 
 What is found: a value as it is, with any of its characters escaped (percent-encoding, JSON, HTML, shell quotes), in
 base64 at any of its three places in the text around it, in hexadecimal, in UTF-16.  White space and the like within
-base64 and hexadecimal do not hide it.  What is not found: a value that was packed, encrypted, cut in pieces or encoded
-twice over.
+base64 and hexadecimal do not hide it, nor does the base64 or hexadecimal of a query, of JSON or of a password's base64.
+What is not found: a value that was packed, encrypted, cut in pieces, or encoded in other ways.
 
 Whoever reads in pieces joins them first: a value may lie across two.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from base64 import b64encode
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import re2
 
@@ -30,10 +33,16 @@ from flowmetal.values import (
 
 #: Shorter values are refused: they would be found everywhere.  Longer ones would make patterns without end.
 VALUE_CHARACTERS_MIN = 8
-VALUE_CHARACTERS_MAX = 8192
+VALUE_BYTES_MAX = 4096
 
 #: Values that are known at most; the oldest are forgotten first.  Each rotation of a secret adds one.
 VALUES_MAX = 256
+
+#: Bytes of a value up to which it is also found where it was encoded twice.
+TWICE_BYTES_MAX = 512
+
+#: What a value keeps as it is in the path of an address; of the rest it could make another address.
+PATH_SAFE = "/:@!$&'()*+,;=~-._"
 
 #: Memory for the automaton of one value.
 PATTERN_MEMORY = 256 << 20
@@ -46,6 +55,11 @@ _GAP64 = r"(?:\s|\\+[rnt]|%0[AaDd]|%20)*"
 #: What may stand between two bytes in hexadecimal: blanks, colons, commas, "0x" or "\x".
 _GAP16 = r"(?:[\s:,_-]|\\+[rnt])*(?:0[xX]|\\+x|%)?"
 _BASE64 = "[A-Za-z0-9+/_-]"
+#: Backslashes of an escape, which another escape may have doubled.
+_BACKSLASH = r"(?:\\|%(?:25)*5[Cc]|u005[Cc])+"
+
+#: Characters of UTF-16 with a zero byte each, in either order.
+_WIDE = re.compile(rb"\x00?(?:[\x01-\xff]\x00){7,}[\x01-\xff]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +80,11 @@ class Redactor:
         self._lock = threading.Lock()
 
     def add(self, name: str, value: str) -> None:
-        """Takes this value out from now on.  It has VALUE_CHARACTERS_MIN to VALUE_CHARACTERS_MAX characters."""
+        """Takes this value out from now on.  It has at least VALUE_CHARACTERS_MIN characters, and at most
+        VALUE_BYTES_MAX bytes.
+
+        ValueError for one that no pattern can be made of.
+        """
         if (name, value) in self._known:
             return
         made = _Known(name, f"#secret[{name}]", _pattern(value), value.isascii() and value.isdigit())
@@ -79,6 +97,20 @@ class Redactor:
 
     def octets(self, data: bytes) -> bytes:
         """The bytes without any value."""
+        cleaned = self._clean(data)
+        return _WIDE.sub(self._narrow, cleaned) if b"\0" in cleaned else cleaned
+
+    def _narrow(self, found: re.Match[bytes]) -> bytes:
+        """A run of UTF-16 without any value, in any of its spellings."""
+        run = found[0]
+        narrow = run.replace(b"\0", b"")
+        cleaned = self._clean(narrow)
+        if cleaned is narrow:
+            return run
+        wide = b"\0".join(cleaned[at : at + 1] for at in range(len(cleaned)))
+        return b"\0" * run.startswith(b"\0") + wide + b"\0" * run.endswith(b"\0")
+
+    def _clean(self, data: bytes) -> bytes:
         spans: list[tuple[int, int, str]] = []
         for known in self._known.values():
             spans += [(*found.span(), known.shown) for found in known.pattern.finditer(data)]
@@ -123,7 +155,7 @@ class Redactor:
         data = encode_value(value)
         known = self._known
         # Texts stand in the bytes as they are: where nothing is found there, nothing is in the value.
-        if not any(one.digits or one.pattern.search(data) for one in known.values()):
+        if not (known and b"\0" in data) and not any(one.digits or one.pattern.search(data) for one in known.values()):
             return data
         return encode_value(self.value(value))
 
@@ -149,19 +181,38 @@ def _without(data: bytes, spans: list[tuple[int, int, str]]) -> bytes:
 
 
 def _pattern(value: str) -> Any:
-    raw = value.encode()
-    ways = [
-        "".join(map(_character, value)),
-        *(_base64(raw, shift) for shift in range(3)),
-        _GAP16.join(f"(?:{_hex(byte)})" for byte in raw),
-        _literal(value.encode("utf-16-le")),
-        _literal(value.encode("utf-16-be")),
-    ]
+    ways = ["".join(map(_character, value)), _literal(value.encode("utf-16-le")), _literal(value.encode("utf-16-be"))]
+    for form in _forms(value):
+        ways += [_base64(form, shift) for shift in range(3)]
+        ways.append(_GAP16.join(f"(?:{_hex(byte)})" for byte in form))
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.max_mem = PATTERN_MEMORY
     options.log_errors = False
-    return re2.compile("|".join(f"(?:{way})" for way in ways).encode("ascii"), options)
+    try:
+        return re2.compile("|".join(f"(?:{way})" for way in ways).encode("ascii"), options)
+    except re2.error:
+        raise ValueError("the value is too large for a pattern") from None
+
+
+def _forms(value: str) -> list[bytes]:
+    """What may have been put into base64 or hexadecimal as a whole: the value, or a text it was written into before.
+
+    A request that is sent back so has it in its query, in JSON, or in the base64 of a password.
+    """
+    raw = value.encode()
+    forms = [raw]
+    if len(raw) <= TWICE_BYTES_MAX:
+        texts = [quote(value, safe=""), quote_plus(value), quote(value, safe=PATH_SAFE), value.replace(" ", "+")]
+        texts += [json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]]
+        forms += [text.encode() for text in texts]
+        forms += [_core(raw, shift) for shift in range(3)]
+    return list(dict.fromkeys(forms))
+
+
+def _core(raw: bytes, shift: int) -> bytes:
+    """The characters of base64 that these bytes decide, where `shift` bytes of a group of three come before them."""
+    return b64encode(b"\0" * shift + raw)[-(-8 * shift // 6) : 8 * (shift + len(raw)) // 6]
 
 
 def _literal(data: bytes) -> str:
@@ -174,23 +225,27 @@ def _hex(byte: int) -> str:
 
 def _character(character: str) -> str:
     """One character in any of its spellings."""
+    # A blank is also what a form makes of it.
+    return f"(?:{'|'.join(_spellings(character) if character != ' ' else _spellings(' ') + _spellings('+'))})"
+
+
+def _spellings(character: str) -> list[str]:
     raw = character.encode()
-    ways = [_literal(raw), "".join(f"%(?:25)*{_hex(byte)}" for byte in raw)]
+    percent = "".join(f"%(?:25)*{_hex(byte)}" for byte in raw)
+    ways = [_literal(raw), percent]
     units = character.encode("utf-16-be")
     pairs = [units[index : index + 2] for index in range(0, len(units), 2)]
-    ways.append("".join(rf"\\+u{_hex(high)}{_hex(low)}" for high, low in pairs))
+    ways.append("".join(f"{_BACKSLASH}u{_hex(high)}{_hex(low)}" for high, low in pairs))
     number = ord(character)
     ways.append(f"&#(?:0*{number}|[xX]0*{''.join(_either(digit) for digit in f'{number:x}')});")
     if character in _SHORT:
-        ways.append(rf"\\+{_SHORT[character]}")
+        ways.append(f"{_BACKSLASH}{_SHORT[character]}")
     elif character in "\"'\\/$`!":
-        ways.append(rf"\\+{_literal(raw)}")
+        ways.append(f"{_BACKSLASH}(?:{_literal(raw)}|{percent}|u00{_hex(raw[0])})")
     if character == "'":
         ways.append(r"'\\''")
-    if character == " ":
-        ways.append(r"\+")
     ways += [f"&{name};" for name in _HTML.get(character, ())]
-    return f"(?:{'|'.join(ways)})"
+    return ways
 
 
 def _either(digit: str) -> str:
@@ -198,15 +253,10 @@ def _either(digit: str) -> str:
 
 
 def _base64(raw: bytes, shift: int) -> str:
-    """The characters of base64 that this value alone decides, where `shift` bytes of a group of three come before it.
-
-    A character next to them that the value decides in part is taken along.
-    """
-    text = b64encode(b"\0" * shift + raw).decode("ascii")
-    first, last = -(-8 * shift // 6), 8 * (shift + len(raw)) // 6
+    """The core, with a character next to it that the value decides in part."""
     before = f"{_BASE64}?" if shift else ""
     after = "" if 8 * (shift + len(raw)) % 6 == 0 else f"(?:{_GAP64}{_BASE64})?"
-    return before + _GAP64.join(map(_letter, text[first:last])) + after
+    return before + _GAP64.join(map(_letter, _core(raw, shift).decode("ascii"))) + after
 
 
 def _letter(letter: str) -> str:

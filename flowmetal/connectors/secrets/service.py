@@ -17,7 +17,7 @@ from typing import Any
 
 from flowmetal.connectors.guard import Rule, parse_rule
 from flowmetal.connectors.secrets import sources
-from flowmetal.connectors.secrets.redactor import VALUE_CHARACTERS_MAX, VALUE_CHARACTERS_MIN, Redactor
+from flowmetal.connectors.secrets.redactor import VALUE_BYTES_MAX, VALUE_CHARACTERS_MIN, Redactor
 from flowmetal.connectors.secrets.settings import SecretSettings
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError, suggest
@@ -120,10 +120,13 @@ class Secrets:
         if kept.value is None:
             facts = {"name": settings.name, "section": settings.section, "source": settings.source}
             raise SecretProblem(MISSING, "H531", problem=kept.problem, **facts)
-        if not VALUE_CHARACTERS_MIN <= len(kept.value) <= VALUE_CHARACTERS_MAX:
-            limits = {"least": VALUE_CHARACTERS_MIN, "most": VALUE_CHARACTERS_MAX}
-            raise SecretProblem(MISSING, "H532", name=settings.name, section=settings.section, **limits)
-        self.redactor.add(settings.name, kept.value)
+        try:
+            if len(kept.value) < VALUE_CHARACTERS_MIN or len(kept.value.encode()) > VALUE_BYTES_MAX:
+                raise ValueError("the value is too short or too long")
+            self.redactor.add(settings.name, kept.value)
+        except ValueError:
+            limits = {"least": VALUE_CHARACTERS_MIN, "most": VALUE_BYTES_MAX}
+            raise SecretProblem(MISSING, "H532", name=settings.name, section=settings.section, **limits) from None
         return kept.value
 
     def _read(self, settings: SecretSettings) -> _Kept:

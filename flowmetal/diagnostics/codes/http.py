@@ -274,8 +274,8 @@ CODES: dict[str, Entry] = {
     ),
     "H532": Entry(
         "secret of a wrong length",
-        "The secret `{name}` does not have {least} to {most} characters.",
-        "Make a longer one, and set it where {section} says.",
+        "The secret `{name}` must have at least {least} characters and at most {most} bytes.",
+        "Make another one, and set it where {section} says.",
         "What comes back from outside is searched for the values of secrets, which are taken out.  A value of a few\n"
         "characters is part of many texts, so these would be full of holes, and it could be guessed from where.",
     ),
