@@ -9,6 +9,7 @@
 # make formats  stores of every format resumed;  make scrub FLIPS=10000 SEED=1  bit flips in records and in the file, backups under kills
 # make faults SEED=1  the n-th write, sync, open, allocation or call of a socket fails, for every n; no room, and room again
 # make hostile SEED=1 MUTANTS=1000000  so many broken artifacts and images, refused or run to an end
+# make canaries SEED=1  secrets used everywhere, and searched for on every surface
 # make bench  the benchmarks, some twelve minutes;  make bench-quick  a share of them;  make bench-micro  single operations
 # make bench-peers  installs what they are compared with into build/peers
 
@@ -56,6 +57,10 @@ faults: env-dev
 .PHONY: hostile
 hostile: env-dev
 	$(BIN)/python -m tests.hostile --artifacts $(MUTANTS) --images $(MUTANTS) --seed $(SEED)
+
+.PHONY: canaries
+canaries: env-dev
+	$(BIN)/python -m tests.canaries --count 10 --seed $(SEED)
 
 check: env-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
