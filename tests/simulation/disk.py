@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flowmetal.store.codec import encode_about
-from flowmetal.store.errors import StoreError
+from flowmetal.store.errors import GIVEN_UP, StoreError
 from flowmetal.store.layout import FORMAT, META, SPACE_NAMES
 from flowmetal.store.lmdb_engine import LmdbError, LmdbOptions, MapFull
 from flowmetal.store.memory import MemoryTransaction
@@ -179,11 +179,11 @@ class SimulatedEngine:
         self.grown += 1
         return True
 
-    def commit_error(self, error: Any) -> StoreError:
+    def write_error(self, error: Any) -> StoreError:
         """The error of a failed commit, as LMDB's engine has it."""
         if isinstance(error, DiskFull):
             return StoreError("S301", path="simulated", reason="no space left")
-        return StoreError("S303", path="simulated", reason=str(error))
+        return StoreError(GIVEN_UP, path="simulated", reason=str(error))
 
     def error(self, error: Any) -> StoreError:
         """Any other error."""
