@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flowmetal.store.codec import unpack, unreadable
 from flowmetal.store.errors import StoreError
-from flowmetal.store.layout import META
+from flowmetal.store.layout import DEPLOYED, META
 from flowmetal.store.transaction import ReadTransaction
 
 #: Grants stand in META under this and the deployed name.
@@ -28,11 +28,16 @@ def checked_grants(grants: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def granted_to(transaction: ReadTransaction, name: bytes) -> tuple[str, ...] | None:
-    """What the processes of a deployed name may perform; None for all."""
+    """What the processes of a deployed name may perform; None for all.
+
+    Every deployed name has a record, also one that is granted all: where it is lost, nothing is granted.
+    """
     data = transaction.get(META, GRANTS + name)
     if data is None:
-        return None
+        return None if transaction.get(DEPLOYED, name) is None else ()
     found = unpack(META, data)
+    if found is None:
+        return None
     if not isinstance(found, list) or not all(text.__class__ is str for text in found):
         raise unreadable(META, TypeError("no grants"))
     return tuple(found)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 
-from flowmetal.store.codec import encode_about
+from flowmetal.store.codec import encode_about, pack
 from flowmetal.store.errors import StoreError
-from flowmetal.store.layout import FORMAT, SEALED_FORMAT
+from flowmetal.store.grant_rows import GRANTS
+from flowmetal.store.layout import DEPLOYED, FORMAT, SEALED_FORMAT
 from flowmetal.store.lmdb_engine import LmdbEngine, LmdbError, MapFull, TransactionFull
 from flowmetal.store.lmdb_files import ENGINE, check_about
 from flowmetal.store.lmdb_transaction import LmdbTransaction
@@ -49,6 +50,8 @@ def _seal_some(engine: LmdbEngine, transaction: LmdbTransaction) -> bool:
     """Seals the next records; False where all are."""
     format, _, _ = check_about(engine.path, transaction.get_meta(ABOUT))
     if format < SEALED_FORMAT:
+        for name, _ in transaction.scan(DEPLOYED):  # their processes could do everything
+            transaction.put_meta(GRANTS + name, pack(None))
         # From here on a process with older code refuses the store.
         transaction.put_meta(ABOUT, encode_about(FORMAT, ENGINE, engine.id, engine.made_at))
         done: Place | None = FIRST

@@ -37,11 +37,9 @@ def put_artifact(changes: Changes, command: PutArtifact) -> None:
         return
     if changes.transaction.get(DEPLOYED, name) != command.hash:
         changes.transaction.put(DEPLOYED, name, command.hash)
-    if grants != granted_to(changes.transaction, name):
-        if grants is None:
-            changes.transaction.delete(META, GRANTS + name)
-        else:
-            changes.transaction.put(META, GRANTS + name, pack(grants))
+    record = pack(grants)
+    if changes.transaction.get(META, GRANTS + name) != record:
+        changes.transaction.put(META, GRANTS + name, record)
 
 
 def _has_more_signatures(command: PutArtifact, kept: bytes) -> bool:

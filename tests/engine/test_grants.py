@@ -16,6 +16,7 @@ from flowmetal.engine.events import AnsweredError, Requested
 from flowmetal.engine.grants import ALWAYS, Grants, granted, grants_line, read_grants
 from flowmetal.engine.simulate import Ran, Simulation
 from flowmetal.store.interface import Operate, Start
+from flowmetal.store.layout import META
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.operations import OPERATIONS
 from flowmetal.store.rows import decode_origin, encode_origin
@@ -367,6 +368,16 @@ def test_a_name_has_the_grants_it_was_deployed_with() -> None:
     pids.append(store.submit([start]).result()[0][0])
     assert [store.process(pid).grants for pid in pids] == [("pay/out",), (), None]  # type: ignore[union-attr]
     assert store.deployed()["stranger"] == hash
+
+
+def test_a_name_whose_grants_are_lost_has_none() -> None:
+    store = MemoryStore()
+    deploy(store, ARTIFACT, "stranger")
+    assert store.grants("stranger") is None
+    assert store._tables[META].delete(b"grants:stranger")
+    [(pid, _)] = store.submit([Start("stranger/plain", encode_value(Vector.of([])), name="stranger")]).result()
+    process = store.process(pid)
+    assert process is not None and process.grants == () == store.grants("stranger")
 
 
 def test_schedules_start_with_the_grants_of_the_name() -> None:
