@@ -267,8 +267,10 @@ class Watched(Outside):
             self.complain(f"{planned} runs of a schedule were planned, and there are {runs}")
 
     def _check_cleanup(self, logs: dict[int, list[Event]], records: dict[int, Any]) -> None:
-        """Every `finally` that was entered has run, once, where the process has ended."""
+        """Every `finally` that was entered has run, once, where the process has ended by itself or in time."""
         for pid, log in logs.items():
+            if "did not end in time" in (records[pid].error or ""):
+                continue  # it was cancelled, and had its 30 seconds
             entered: Counter[int] = Counter()
             left: Counter[int] = Counter()
             for kind, value in _logged(log):

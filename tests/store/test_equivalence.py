@@ -305,7 +305,7 @@ def check_indexes(spaces: dict[str, list[tuple[bytes, bytes]]]) -> None:
         pid for pid, row in processes.items() if row.calls
     }
     check_bonds(spaces, processes)
-    counters = {key.decode(): codec.decode_number(value) for key, value in spaces[META] if key != b"about"}
+    counters = {key.decode(): codec.decode_number(value) for key, value in spaces[META] if key.startswith(b"counter:")}
     assert counters.get("counter:ready", 0) == sum(
         1 for row in processes.values() if row.mark and row.status == codec.LIVE
     )
