@@ -77,7 +77,7 @@ class Desk:
         self.clients: list[Client] = []
         (folder / "p.fm").write_text(PROGRAM)
         assert self.run("flowc", "build", "p.fm").code == 0
-        assert self.run("flowvm", "deploy", "p.fmc", "--store", "store").code == 0
+        assert self.run("flowvm", "deploy", "p.fmc", "--grant", "all", "--store", "store").code == 0
         self.artifact = (folder / "p.fmc").read_bytes()
 
     def run(self, *command: str, **more: Any) -> Ended:
