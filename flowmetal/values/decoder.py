@@ -51,6 +51,10 @@ def _check(condition: bool, problem: str) -> None:
         raise CodecError(problem)
 
 
+#: A tag that is larger is not printed: a number may have millions of digits.
+TAGS_SHOWN = 1 << 32
+
+
 class Decoder:
     """Reads the records of one table of objects, in the order of their ids.
 
@@ -138,7 +142,7 @@ class Decoder:
             return self._with_meta(fields)
         builder = _BUILDERS.get(tag)
         if builder is None:
-            raise CodecError(f"record tag {tag} is unknown")
+            raise CodecError(f"record tag {tag if 0 <= tag < TAGS_SHOWN else 'out of range'} is unknown")
         least, most, build = builder
         _check(least <= len(fields) <= most, f"a record of tag {tag} has the wrong number of fields")
         return build(self, fields)

@@ -181,15 +181,17 @@ def serve(listener: socket.socket, path: Path) -> None:
 # ---- what is killed --------------------------------------------------------------------------------------------------
 
 
-def interpret(path: Path, site: str, tls: ssl.SSLContext, seed: int | None) -> tuple[Store, Callable[[], None]]:
+def interpret(
+    path: Path, site: str, tls: ssl.SSLContext, seed: int | None, lease_seconds: float = LEASE_SECONDS
+) -> tuple[Store, Callable[[], None]]:
     """An interpreter with its connectors, and with a seed a client that starts processes -> what stops it."""
     store = open_store(path, create=False)
     interpreter = Interpreter(store, Config(lease_ms=2000))
     interpreter.start()
-    settings = HttpSettings(allow=("127.0.0.1",), lease_seconds=LEASE_SECONDS)
+    settings = HttpSettings(allow=("127.0.0.1",), lease_seconds=lease_seconds)
     connector = HttpRequestConnector(store, settings, tls=tls)
     connector.start()
-    commands = ShellSettings(commands=("sh",), directories=(str(path.parent),), lease_seconds=LEASE_SECONDS)
+    commands = ShellSettings(commands=("sh",), directories=(str(path.parent),), lease_seconds=lease_seconds)
     shell = ShellConnector(store, commands)
     shell.start()
     if seed is not None:
@@ -240,7 +242,8 @@ def work(path: Path) -> None:
 
 def finish(path: Path, site: str, tls: ssl.SSLContext, seconds: float = 60.0) -> None:
     """Goes on without kills until everything has ended, or waits for a person."""
-    store, stop = interpret(path, site, tls, None)
+    # Leases are short so that what a kill took is soon tried again; on a busy machine such a short one always runs out.
+    store, stop = interpret(path, site, tls, None, PATIENCE_SECONDS)
     give_up = time.monotonic() + seconds
     while living := store.processes(limit=1000, statuses=("ready", "waiting")):
         assert time.monotonic() < give_up, f"{len(living)} processes are stuck: {living[:3]}"

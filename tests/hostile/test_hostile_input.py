@@ -27,6 +27,12 @@ from tests.hostile.cases import CASES, FILES, base, made
 from tests.hostile.tree import packed
 
 
+@pytest.fixture(autouse=True)
+def _heat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs say from when on code is lifted; other tests have what it was."""
+    monkeypatch.setattr(load, "HEAT", load.HEAT)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_made_by_hand(name: str) -> None:
     with pytest.raises(FlowmetalError) as raised:
