@@ -21,6 +21,7 @@ from flowmetal.engine.library import Library, builtin_arity, open_library, stand
 from flowmetal.engine.live import Loaded, loaded
 from flowmetal.engine.opening import open_artifact
 from flowmetal.engine.trust import Trust
+from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Command, PutArtifact, Store
 
 #: What a pointer to a library's bundle begins with; the content hash of the bundle follows.
@@ -107,7 +108,7 @@ def deploy(
     if trust is not None:
         trust.check(data)
     artifact = open_artifact(data)
-    data = merged(data, store.artifact(artifact.hash))
+    data = merged(data, _kept(store, artifact.hash))
     commands: list[Command] = []
     library = standard_library()
     commands.append(PutArtifact(library.hash, library.data))
@@ -117,6 +118,16 @@ def deploy(
     commands.append(PutArtifact(artifact.hash, data, name or artifact.name, grants))
     store.submit(commands).result()
     return artifact.hash
+
+
+def _kept(store: Store, hash: bytes) -> bytes | None:
+    """What the store has of an artifact; None also where that is damaged, since deploying it writes it anew."""
+    try:
+        return store.artifact(hash)
+    except StoreError as error:
+        if not error.is_damage:
+            raise
+        return None
 
 
 def deployer(configured: Mapping[str, tuple[str, ...] | None] | None = None, trust: Trust | None = None) -> Deployer:

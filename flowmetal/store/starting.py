@@ -27,19 +27,28 @@ def put_artifact(changes: Changes, command: PutArtifact) -> None:
         raise StoreError("S206", reason="an artifact's hash must have 1 to 64 bytes")
     check_size("an artifact", command.data, MAX_IMAGE_BYTES)
     name = check_name("the name of a program", command.name) if command.name is not None else None
-    kept = changes.transaction.get(ARTIFACTS, command.hash)
+    kept = _whole(changes, ARTIFACTS, command.hash)
     if kept is None or _has_more_signatures(command, kept):
         changes.transaction.put(ARTIFACTS, command.hash, command.data)
-    if kept is not None and changes.transaction.get(UNNEEDED, command.hash) is not None:
-        changes.transaction.delete(UNNEEDED, command.hash)  # whoever puts it is about to need it
+    changes.transaction.delete(UNNEEDED, command.hash)  # whoever puts it is about to need it
     grants = None if command.grants is None else checked_grants(command.grants)
     if name is None:
         return
-    if changes.transaction.get(DEPLOYED, name) != command.hash:
+    if _whole(changes, DEPLOYED, name) != command.hash:
         changes.transaction.put(DEPLOYED, name, command.hash)
     record = pack(grants)
-    if changes.transaction.get(META, GRANTS + name) != record:
+    if _whole(changes, META, GRANTS + name) != record:
         changes.transaction.put(META, GRANTS + name, record)
+
+
+def _whole(changes: Changes, space: str, key: bytes) -> bytes | None:
+    """What is kept; None also where it is damaged, since it is written anew."""
+    try:
+        return changes.transaction.get(space, key)
+    except StoreError as error:
+        if not error.is_damage:
+            raise
+        return None
 
 
 def _has_more_signatures(command: PutArtifact, kept: bytes) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from flowmetal.store.layout import PROCESSES, READY, STATUSES, pid_key
-from tests.cli.test_commands import Shell
+from flowmetal.store.layout import ARTIFACTS, DEPLOYED, META, PROCESSES, READY, STATUSES, pid_key
+from tests.cli.test_commands import Shell, shell  # noqa: F401 - the fixture
 from tests.store.test_sealing import Raw, make_store
 
 Flowvm = Callable[..., Any]
@@ -62,6 +62,23 @@ def test_repair(tmp_path: Path, flowvm: Flowvm) -> None:
     report = json.loads(mended.out)
     assert mended.code == 0 and report["mended"] == 2 and report["found"] == 0
     assert "0 entries of indexes made whole" in flowvm("scrub", "--repair", "--store", "s").out
+
+
+def test_deploying_again_mends_what_a_deploy_writes(shell: Shell, tmp_path: Path) -> None:  # noqa: F811
+    """The artifact, the library and what points at it, the name, and its grants."""
+    assert shell("flowvm", "deploy", "hello.fm", "--store", "s").code == 0
+    count = 0
+    with Raw(tmp_path / "s") as raw:
+        for space, prefix in ((ARTIFACTS, b""), (DEPLOYED, b""), (META, b"grants")):
+            for key, _ in raw.items(space):
+                if key.startswith(prefix):
+                    raw.flip(space, key)
+                    count += 1
+    assert count >= 4
+    found = shell("flowvm", "scrub", "--store", "s", "--json").json()
+    assert found["found"] >= count
+    assert shell("flowvm", "deploy", "hello.fm", "--store", "s").code == 0
+    assert shell("flowvm", "scrub", "--store", "s", "--json").json()["found"] == 0
 
 
 def test_keys(tmp_path: Path, flowvm: Flowvm) -> None:
