@@ -19,13 +19,13 @@ Flowvm = Callable[..., Any]
 @pytest.fixture
 def flowvm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Flowvm:
     monkeypatch.chdir(tmp_path)
-    shell = Shell(monkeypatch, capsys)
+    command = Shell(monkeypatch, capsys)
 
     def run(*words: str, **variables: str) -> Any:
         with monkeypatch.context() as patch:
             for name, value in variables.items():
                 patch.setenv(name, value)
-            return shell("flowvm", *words)
+            return command("flowvm", *words)
 
     return run
 
