@@ -205,7 +205,7 @@ class _Body:
             elif number in _MADE:
                 needed = self._made(index, instruction, self.module.functions[instruction[_MADE[number]]])
             elif number == Op.map:
-                self._keys[index] = self._effects_of(instruction[2][::2])
+                self._keys[index] = self._clauses(instruction[2])
             elif number in (Op.perform, Op.request):
                 needed = listed = self._performed(instruction[2])
             if number in _CALLEE:
@@ -239,13 +239,16 @@ class _Body:
                 return self.claims.bit(effect.text)
         return OPEN
 
-    def _effects_of(self, registers: tuple[int, ...]) -> list[str]:
-        """The keywords among what registers hold."""
+    def _clauses(self, items: tuple[int, ...]) -> list[str]:
+        """The keywords among the keys of a map that stand for a function that is made here."""
+        instructions = self.code.instructions
         found = []
-        for register in registers:
-            writer = self.known.writer(register)
-            if writer >= 0 and self.code.instructions[writer][0] == Op.constant:
-                value = self.module.constants[self.code.instructions[writer][2]]
+        for key, clause in zip(items[::2], items[1::2], strict=True):
+            writer, maker = self.known.writer(key), self.known.writer(clause)
+            if min(writer, maker) < 0 or instructions[maker][0] != Op.closure:
+                continue
+            if instructions[writer][0] == Op.constant:
+                value = self.module.constants[instructions[writer][2]]
                 if value.__class__ is Keyword:
                     found.append(value.text)
         return found

@@ -41,8 +41,9 @@ FUEL = 300  # of one turn
 TURNS = 6  # outcomes that a process is run for
 TEXT = 200  # characters of a result that are printed
 
-#: What the core performs by itself where the options of an effect hold a function.
-ATTEMPTS = "flowmetal/attempts"
+#: What the core performs by itself: to hear of attempts, where the options of an effect hold a function, and the time
+#: that `finally` blocks have when a process is cancelled.
+OWN = ("flowmetal/attempts", vm.FINALLY)
 
 NOT_GRANTED = ErrorValue(keyword("flowmetal/not-granted"), "not granted", None)
 
@@ -193,7 +194,7 @@ def _run(
     claim = function.function
     if declared and not claim.open:
         for effect in performed:
-            if effect not in claim.effects and effect != ATTEMPTS:
+            if effect not in claim.effects and effect not in OWN:
                 raise Found(f"performs {effect}, which it does not declare")
     if dice.random() < 0.1:
         restored(process, program, table, limits, dice)
