@@ -428,8 +428,19 @@ class Outside(World):
             self.after(self.random.randint(1, 3000) * MILLISECOND, lambda: self._query(pid, times - 1))
 
     def lost_commit(self) -> None:
-        """See World: with a weaker durability the last commit may be gone, and what it acknowledged."""
+        """See World: with a weaker durability the last commit may be gone, and what it acknowledged.
+
+        It may have been that a person had a process go on, who looks again.
+        """
         self.void = True
+        self.open_work += 1
+
+        def looks() -> None:
+            self.open_work -= 1
+            for record in self.reader.processes(statuses=("paused",), limit=1000):
+                self._post(record.pid, "resume")
+
+        self.after(10_000 * MILLISECOND, looks)
 
     # ---- the end
 
