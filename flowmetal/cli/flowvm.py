@@ -87,8 +87,9 @@ def is_url(store: str) -> bool:
     return store.startswith(("http://", "https://"))
 
 
-def open_folder(store: str) -> AbstractContextManager[Store]:
-    """The store itself, for what the HTTP API does not offer; closed at the end of a `with`."""
+def open_folder(store: str, *, to_write: bool = False) -> AbstractContextManager[Store]:
+    """The store itself, for what the HTTP API does not offer; closed at the end of a `with`.  `to_write`: S317 for a
+    backup, also where nothing is to be written in the end."""
     from contextlib import closing
 
     from flowmetal.cli.settings import use_settings_key
@@ -97,7 +98,7 @@ def open_folder(store: str) -> AbstractContextManager[Store]:
     if is_url(store):
         common.usage("U109", url=store)
     use_settings_key()
-    return closing(open_store(store, create=False))
+    return closing(open_store(store, create=False, to_write=to_write))
 
 
 def find_pid(client: Client, text: str) -> int:

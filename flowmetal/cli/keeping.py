@@ -64,7 +64,7 @@ def prune(
         retention = read_settings(config).retention
         if not retention.does_something:
             common.usage("U141")
-    with open_folder(store) as opened:
+    with open_folder(store, to_write=not dry_run) as opened:
         report = Sweep(opened, retention, program=program, dry_run=dry_run).run()
     common.emit(asdict(report), as_json, lambda: _text(report))
 

@@ -41,7 +41,7 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
     with signals(lambda number, frame: stop.set()):
         settings = _settings(config, host, port)
         secrets = Secrets(settings.secrets, redactor=redactor)
-        store = open_store(url, key=settings.store.key)
+        store = open_store(url, key=settings.store.key, to_write=True)
         try:
             durability = store.stats().get("durability", "in memory")
             tell = log.info if durability == "every-commit" else log.warning

@@ -31,10 +31,12 @@ from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
 from flowmetal.store.lmdb_files import (
     BACKUP_FILE,
     DATA_FILE,
+    ENCRYPTING,
     ENGINE,
     INTERPRETERS_FOLDER,
     LIB_VERSION,
     open_error,
+    remove_left_encrypting,
     sync,
 )
 from flowmetal.store.lmdb_transaction import LmdbTransaction
@@ -148,8 +150,11 @@ def _made(place: Path, what: str) -> Iterator[Path]:
         (folder / INTERPRETERS_FOLDER).mkdir(mode=0o700)
         yield folder
         (folder / LOCK_FILE).unlink(missing_ok=True)
-        for made in (*(one for one in folder.iterdir() if one.is_file()), folder):
-            sync(made)
+        for made in folder.iterdir():
+            if made.is_file():
+                made.chmod(0o600)  # as a store's own; until now the folder has kept others out
+                sync(made)
+        sync(folder)
         os.rename(folder, place)
         sync(place.parent)
     except OSError as error:
@@ -175,8 +180,9 @@ def encrypt(path: Path, options: LmdbOptions, source: KeySource) -> Copied:
         raise StoreError("S317", path=str(path))
     if not lock.try_acquire():
         raise StoreError("S320", path=str(path), pid=max(0, is_in_use(path)))
-    folder = path / f".encrypting-{uuid.uuid4().hex[:12]}"
+    folder = path / f"{ENCRYPTING}{uuid.uuid4().hex[:12]}"
     try:
+        remove_left_encrypting(path)
         _refuse_readers(path)
         engine = LmdbEngine(path, replace(options, key=None), create=False)
         try:

@@ -7,6 +7,7 @@ reading them first.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import resource
 import shutil
@@ -23,6 +24,8 @@ from flowmetal.store.codec import decode_about, encode_about
 from flowmetal.store.errors import StoreError
 from flowmetal.store.layout import FORMAT, META, OLDEST_FORMAT, SPACE_NAMES
 
+_log = logging.getLogger(__name__)
+
 ENGINE = "lmdb 0.9"
 #: The engine of py-lmdb to use: 0.9, whose file format has been the same for ten years.
 LIB_VERSION = 0
@@ -37,6 +40,9 @@ NETWORK_FILE_SYSTEMS = frozenset(
     | {"9p", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.ceph", "fuse.juicefs"}
     | {"fuse.gcsfuse", "fuse.rclone"}
 )
+
+#: How a folder within a store begins in which its encrypted file is made.
+ENCRYPTING = ".encrypting-"
 
 #: Folders left by a process that was killed while it made a store are removed after this time.
 STALE_CREATION_SECONDS = 3600
@@ -141,6 +147,14 @@ def _remove_stale_creations(path: Path) -> None:
             continue
 
 
+def remove_left_encrypting(path: Path) -> None:
+    """Removes what an `encrypt` that was killed has left.  Only under the owner's lock: nobody is encrypting then."""
+    for leftover in path.glob(ENCRYPTING + "*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+        if leftover.exists():
+            _log.warning("%s, left by an `encrypt` that was killed, cannot be removed", leftover)
+
+
 def sync(path: Path) -> None:
     """Has the system write a file, or the entries of a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -185,6 +199,10 @@ def file_system_of(path: Path) -> str:
     return kind
 
 
+def _for_the_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def disk_is_full(folder: Path) -> bool:
     """Whether the data file can hardly grow: for want of space or quota, or by a limit on the size of files."""
     probe = folder / f"probe-{os.getpid()}"
@@ -195,7 +213,7 @@ def disk_is_full(folder: Path) -> bool:
         limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
         if limit != resource.RLIM_INFINITY and (folder / DATA_FILE).stat().st_size + NEARLY_NO_SPACE > limit:
             return True
-        with probe.open("wb", buffering=0) as file:
+        with open(probe, "wb", buffering=0, opener=_for_the_owner) as file:
             written = file.write(bytes(PROBE_BYTES))
             os.fsync(file.fileno())
         return written < PROBE_BYTES

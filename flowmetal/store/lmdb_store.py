@@ -29,7 +29,7 @@ from flowmetal.store.futures import make_future, settle
 from flowmetal.store.interface import Command, Hint, Join, Leave
 from flowmetal.store.link import Batch, Link
 from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
-from flowmetal.store.lmdb_files import BACKUP_FILE
+from flowmetal.store.lmdb_files import BACKUP_FILE, remove_left_encrypting
 from flowmetal.store.owner_lock import InterpreterLocks, OwnerInfo, OwnerLock, process_start_time
 from flowmetal.store.resealing import seal_older
 from flowmetal.store.server import OwnerServer, remove_left_socket
@@ -211,6 +211,7 @@ class LmdbStore(StoreReads):
         committer = server = None
         self._owning = True
         try:
+            remove_left_encrypting(self.path)
             self.engine.become_writer()
             seal_older(self.engine)
             committer = Committer(

@@ -19,6 +19,7 @@ from flowmetal.store.futures import failed_future
 from flowmetal.store.interface import Command, Hint, Store
 from flowmetal.store.keys import KeySource
 from flowmetal.store.lmdb_engine import LmdbOptions, is_weaker
+from flowmetal.store.lmdb_files import BACKUP_FILE
 from flowmetal.store.lmdb_store import LmdbStore
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.store_reads import StoreReads
@@ -32,6 +33,7 @@ def open_store(
     clock: Callable[[], int] | None = None,
     key: KeySource | None = None,
     options: LmdbOptions | None = None,
+    to_write: bool = False,
 ) -> Store:
     """Opens `lmdb:///path`, a plain path (the same), or `memory:` (a new store that lives as long as the object).
 
@@ -40,11 +42,14 @@ def open_store(
     power failure may cost (DURABILITIES), `key_file=` or `key_env=` with where the key of an encrypted store comes
     from, unless `key` says that; `options` stand for all of them.  Those of the first opening in a process count, and
     its clock, but S117 where a later one asks for a safer durability.
+    `to_write` refuses a backup at once (S317), and not at the first write only.
     StoreError with an S1xx or S3xx code where it cannot be opened.
     """
     if isinstance(url_or_path, str) and url_or_path == "memory:":
         return MemoryStore(clock)
     path, said = parse_address(url_or_path)
+    if to_write and os.path.exists(path / BACKUP_FILE):
+        raise StoreError("S317", path=str(path))
     options = options or said
     if key is not None and options.key is None:
         options = replace(options, key=key)

@@ -52,6 +52,15 @@ def test_scrub_backup_restore(tmp_path: Path, flowvm: Flowvm) -> None:
     assert flowvm("scrub", "--store", "http://localhost:1").code == 1
 
 
+def test_a_backup_is_neither_served_nor_pruned(tmp_path: Path, flowvm: Flowvm) -> None:
+    make_store(tmp_path / "s").close()
+    assert flowvm("backup", "s", "b").code == 0
+    for words in (("serve", "--port", "0"), ("prune", "--keep", "1")):
+        done = flowvm(*words, "--store", "b")
+        assert done.code == 6 and "S317" in done.err and "flowvm restore" in done.err, words
+    assert flowvm("prune", "--keep", "1", "--dry-run", "--store", "b").code == 0
+
+
 def test_repair(tmp_path: Path, flowvm: Flowvm) -> None:
     make_store(tmp_path / "s").close()
     with Raw(tmp_path / "s") as raw:

@@ -105,6 +105,31 @@ def test_a_backup_is_read_and_not_written(tmp_path: Path) -> None:
     store.close()
 
 
+def test_who_opens_to_write_is_told_of_a_backup_at_once(tmp_path: Path) -> None:
+    make(tmp_path / "store")
+    backup(tmp_path / "store", OPTIONS, tmp_path / "backup")
+    assert code_of(lambda: open_store(tmp_path / "backup", to_write=True)) == "S317"
+    open_store(tmp_path / "store", to_write=True).close()
+    open_store(tmp_path / "new", to_write=True).close()
+
+
+def test_copies_are_for_their_owner_only(tmp_path: Path) -> None:
+    umask = os.umask(0o022)
+    try:
+        make(tmp_path / "store")
+        backup(tmp_path / "store", OPTIONS, tmp_path / "backup")
+        reader = StoreReader(str(tmp_path / "backup"))
+        assert len(reader.processes()) == 3
+        reader.close()
+        restore(tmp_path / "backup", OPTIONS, tmp_path / "again")
+        open_store(tmp_path / "again").submit([Post(1, "message", b"")]).result(60)
+    finally:
+        os.umask(umask)
+    for place in ("store", "backup", "again"):
+        for one in (tmp_path / place, *(tmp_path / place).rglob("*")):
+            assert one.stat().st_mode & 0o777 == (0o700 if one.is_dir() else 0o600), one
+
+
 def test_nothing_is_overwritten_and_nothing_half_is_left(tmp_path: Path) -> None:
     make(tmp_path / "store")
     backup(tmp_path / "store", OPTIONS, tmp_path / "backup")
@@ -158,6 +183,39 @@ def test_a_copy_of_an_encrypted_store(tmp_path: Path) -> None:
     assert backup(tmp_path / "store", with_key, tmp_path / "backup").report.plain == 0
     assert restore(tmp_path / "backup", with_key, tmp_path / "again").report.encrypted > 0
     assert not scrub_store(tmp_path / "again", with_key).found
+
+
+def test_what_an_encryption_that_was_killed_has_left_is_removed(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    from flowmetal.store.keys import KeySource
+    from flowmetal.store.lmdb_copies import encrypt
+
+    path = tmp_path / "store"
+    make(path)
+    (tmp_path / "key").write_text("ab" * 32)
+    source = KeySource("file", str(tmp_path / "key"))
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom flowmetal.store import lmdb_copies\n"
+        "from flowmetal.store.keys import KeySource\nfrom flowmetal.store.lmdb_engine import LmdbOptions\n"
+        "lmdb_copies._looked_through = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "lmdb_copies.encrypt(Path(sys.argv[1]), LmdbOptions(), KeySource('file', sys.argv[2]))\n"
+    )
+    killed = [sys.executable, "-c", script, str(path), str(tmp_path / "key")]
+    for _ in range(2):  # the second removes what the first has left
+        assert subprocess.run(killed, check=False, timeout=60).returncode == -9
+        (left,) = path.glob(".encrypting-*")
+        assert (left / "data.mdb").is_file()
+    reader = StoreReader(str(path))
+    assert len(reader.processes()) == 3
+    reader.close()
+    assert left.exists()  # a reader knows nothing of who is encrypting
+    store = open_store(path)
+    store.submit([Post(1, "message", b"")]).result(60)
+    store.close()
+    assert not list(path.glob(".encrypting-*"))
+    assert subprocess.run(killed, check=False, timeout=60).returncode == -9
+    assert encrypt(path, OPTIONS, source).report.plain == 0
+    assert not list(path.glob(".encrypting-*"))
 
 
 def test_encrypting_what_is_in_use(tmp_path: Path) -> None:
