@@ -259,6 +259,8 @@ class Client(ABC):
         if not isinstance(artifact, bytes | str | PathLike):
             raise Refused("H513", what="an artifact", expected="its bytes, or the path of an .fmc file")
         data = artifact if isinstance(artifact, bytes) else _read(artifact)
+        if grants is not None and not isinstance(grants, (list, tuple, set, frozenset)):
+            raise Refused("U203", grant=str(grants)[:80])
         return self.put_program(name, data, None if grants is None else tuple(grants))
 
     @abstractmethod

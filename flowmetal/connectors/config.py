@@ -161,7 +161,7 @@ def read_table(make: Callable[..., T], table: Any, section: str, **given: Any) -
     """A settings dataclass from a table: unknown keys and wrong types are H201 and H202, missing ones H202.
 
     `given` are fields that do not come from the table.  Types are read from the annotations: str, int, float, bool,
-    str | None, int | None, and tuple[str, ...] (a list; one string is taken for a list of one).
+    str | None, int | None, and tuple[str, ...] (a list; for a key of ONE_OR_MORE also a string).
     """
     if not isinstance(table, Mapping):
         raise bad(section.strip("[]"), "the file", table, "a table")
@@ -196,6 +196,10 @@ def positive(settings: Any, section: str, *keys: str) -> None:
             raise bad(key, section, getattr(settings, key), "above zero")
 
 
+#: Lists of strings of which one may be written as a string.  Elsewhere a string is a mistake: `command = "echo hi"`
+#: would be a command of that name.
+ONE_OR_MORE = frozenset({"secret_env"})
+
 _WORDS = {
     "str": "a string",
     "str | None": "a string",
@@ -208,7 +212,7 @@ _WORDS = {
 
 def _typed(key: str, section: str, value: Any, annotation: str) -> Any:
     if annotation.startswith("tuple[str"):
-        items = [value] if isinstance(value, str) else value
+        items = [value] if isinstance(value, str) and key in ONE_OR_MORE else value
         if isinstance(items, (list, tuple)) and all(isinstance(item, str) for item in items):
             return tuple(items)
         raise bad(key, section, value, "a list of strings")

@@ -215,6 +215,8 @@ def _check_request(narrowing: Any, effect: str, payload: Any) -> None:
         place.holds("", scheme, host, number, "") or place.host == host for place in narrowing
     )
     grant = f"{effect}={verb}@{at}{path}" if near else f"{effect}={at}"
+    if not _is_grant(grant):  # no grant holds a path with steps in it; the whole effect does not look at paths
+        grant = effect
     raise refusal(effect, f"{effect} ({verb}) to {at}", grant, [(_URL, f"{scheme}://{at}{path}"[:500])])
 
 
@@ -266,8 +268,11 @@ _READERS: dict[str, Callable[[Any, str, Any], None]] = {
 def read_grants(given: Iterable[str]) -> tuple[str, ...] | None:
     """Grants as they are kept, from texts as they are typed: sorted, each once; None for all.
 
-    FlowmetalError U200 for what is no grant, U201 for an effect that cannot be narrowed, U202 for too many.
+    FlowmetalError U200 for what is no grant, U201 for an effect that cannot be narrowed, U202 for too many, U203
+    for one text where a list of them belongs.
     """
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):  # letters would be taken for grants
+        raise FlowmetalError("U203", grant=str(given)[:80])
     texts = list(given)
     if len(texts) > GRANTS_MAX:
         raise FlowmetalError("U202", count=len(texts), limit=GRANTS_MAX)
@@ -300,6 +305,15 @@ def _parsed(text: str) -> tuple[str, tuple[Any, ...] | None]:
     if not all(_NAME.match(item) for item in items):
         raise FlowmetalError("U200", grant=text[:80])
     return effect, tuple(items)
+
+
+def _is_grant(text: str) -> bool:
+    """Whether a grant that is to be suggested is one."""
+    try:
+        _parsed(text)
+    except FlowmetalError:
+        return False
+    return len(text) <= CHARACTERS_MAX
 
 
 def _place(text: str, item: str) -> Place:

@@ -201,6 +201,10 @@ def test_deploy(world: World, tmp_path: Path) -> None:
     assert world.client.start("deploy/main", program="fresh") > 0
     with pytest.raises(Refused):
         world.client.deploy("fresh", tmp_path / "missing.fmc")
+    for grants in ("all", b"all", 5):
+        with pytest.raises(Refused) as refused:
+            world.client.deploy("fresh", b"good", grants=grants)  # type: ignore[arg-type]
+        assert refused.value.code == "U203"
     with pytest.raises(FlowmetalError) as raised:
         world.client.deploy("fresh", b"bad")
     assert "B001" in f"{raised.value.code} {raised.value}"

@@ -74,6 +74,23 @@ def test_what_is_no_grant_is_refused(grant: str, code: str) -> None:
     assert problem.value.code == code
 
 
+@pytest.mark.parametrize("given", ["all", b"all", 5])
+def test_one_text_is_no_list_of_grants(given: Any) -> None:
+    with pytest.raises(FlowmetalError) as problem:
+        read_grants(given)
+    assert problem.value.code == "U203"
+
+
+@pytest.mark.parametrize("path", ["/orders/../secret", "/a;b", "/%2e%2e/x", "/x//y"])
+def test_what_a_refusal_suggests_is_a_grant(path: str) -> None:
+    grants = granted(("http/request=GET@api.example.com/orders",))
+    assert grants is not None
+    with pytest.raises(LanguageError) as refused:
+        grants.check("http/request", Map.of([(keyword("url"), f"https://api.example.com{path}")]))
+    suggested = refused.value.error.data.get(keyword("grant"))
+    assert read_grants([suggested]) == ("http/request",)
+
+
 def test_too_many_grants_are_refused() -> None:
     with pytest.raises(FlowmetalError) as problem:
         read_grants([f"a/b{number}" for number in range(300)])

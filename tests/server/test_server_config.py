@@ -168,6 +168,24 @@ def test_the_file_is_named(tmp_path: Path, text: str, words: str) -> None:
     assert words.format(path=path) in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[shell]\ncommands = "sh"',
+        '[shell]\ndirectories = "/srv"',
+        '[http]\nallow = "a.example"',
+        '[secrets.x]\ncommand = "echo hi"',
+        '[secrets.x]\nenv = "X"\nhosts = "a.example"',
+        '[endpoints.x]\nscheme = "none"\nevents = "push"\nstart = "a/b"',
+        '[grants]\nx = "all"',
+    ],
+)
+def test_a_string_is_no_list(text: str) -> None:
+    with pytest.raises(FlowmetalError) as raised:
+        read(text)
+    assert raised.value.code == "H202"
+
+
 SCHEDULES = """
 [schedules.nightly]
 cron = "0 3 * * *"

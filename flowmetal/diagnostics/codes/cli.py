@@ -308,6 +308,12 @@ CODES: dict[str, Entry] = {
         "A pattern such as `billing/*` stands for many.",
         "The grants of a process are looked at for what it performs.",
     ),
+    "U203": Entry(
+        "grants are a list",
+        "Grants are a list of texts, and `{grant}` is none.",
+        'Write a list: `["all"]`, `["http/request=api.example.com", "store"]`.',
+        "The letters of a text would each be taken for a grant.",
+    ),
     "U900": Entry(
         "internal error",
         "This is a fault of Flowmetal itself: {problem}.",
