@@ -49,6 +49,9 @@ from flowmetal.store.sealing import ABOUT, SEAL, SealRecord, Seals, decode_seal,
 
 LOCK_FILE = "lock.mdb"
 
+#: What an encrypted store is refused with that is opened without the right key.
+_NEEDS_KEY = frozenset({"S311", "S312", "S313", "S314"})
+
 
 @dataclass(frozen=True, slots=True)
 class Copied:
@@ -127,7 +130,12 @@ def _raise_epochs(transaction: LmdbTransaction) -> None:
 
 def _looked_through(folder: Path, options: LmdbOptions, source: Path) -> Report:
     """The report of a copy without damage; S319 for one with some."""
-    report = scrub_store(folder, replace(options, allow_network=True), pages=True)
+    try:
+        report = scrub_store(folder, replace(options, allow_network=True), pages=True)
+    except StoreError as error:  # a wrong key, say: nobody knows the folder in the making
+        if error.facts.get("path") != str(folder):
+            raise
+        raise StoreError(error.code, **{**error.facts, "path": str(source)}) from error
     if report.found:
         first = report.findings[0]
         reason = " ".join(part for part in (first.space, first.key, first.reason) if part)
@@ -184,10 +192,8 @@ def encrypt(path: Path, options: LmdbOptions, source: KeySource) -> Copied:
     try:
         remove_left_encrypting(path)
         _refuse_readers(path)
-        engine = LmdbEngine(path, replace(options, key=None), create=False)
+        engine = _plain_engine(path, options)
         try:
-            if engine.seals.cipher is not None:
-                raise StoreError("S316", path=str(path), reason="it is encrypted already")
             engine.become_writer()
             seal_older(engine)
             folder.mkdir(mode=0o700)
@@ -207,6 +213,21 @@ def encrypt(path: Path, options: LmdbOptions, source: KeySource) -> Copied:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
     return Copied(str(path), store_id, report, (path / DATA_FILE).stat().st_size, time.monotonic() - began)
+
+
+def _plain_engine(path: Path, options: LmdbOptions) -> LmdbEngine:
+    """An engine for a store that is not encrypted; S316 for one that is, whatever key is at hand."""
+    encrypted = "it is encrypted already"
+    try:
+        engine = LmdbEngine(path, replace(options, key=None), create=False)
+    except StoreError as error:
+        if error.code in _NEEDS_KEY:
+            raise StoreError("S316", path=str(path), reason=encrypted) from error
+        raise
+    if engine.seals.cipher is not None:
+        engine.close()
+        raise StoreError("S316", path=str(path), reason=encrypted)
+    return engine
 
 
 def _refuse_readers(path: Path) -> None:

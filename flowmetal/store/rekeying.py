@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -50,10 +51,17 @@ def rekey(engine: LmdbEngine, transaction: LmdbTransaction, command: Rekey) -> R
     record = decode_seal(stored)
     if not record.keys:
         raise StoreError("S316", path=str(engine.path), reason="it is not encrypted")
-    if command.action == "begin":
-        return _begin(engine, transaction, record)
-    if command.action == "go-on":
-        return _go_on(engine, transaction, record)
+    if command.action in ("begin", "go-on"):
+        try:
+            return (_begin if command.action == "begin" else _go_on)(engine, transaction, record)
+        except StoreError as error:
+            if error.code != "S313":
+                raise
+            # Whoever asks had a key that fits, else the store would not be open: it is this process that has another.
+            reason = f"the process that writes the store ({os.getpid()}) still has the key from before `rewrap`"
+            raise StoreError(
+                "S316", path=str(engine.path), reason=f"{reason}; start it again with the new one"
+            ) from error
     if command.action == "wrap":
         return _wrap(engine, transaction, record, command, digest_of(stored))
     raise StoreError("S206", reason=f"there is no {command.action!r} of keys")

@@ -44,7 +44,9 @@ def test_scrub_backup_restore(tmp_path: Path, flowvm: Flowvm) -> None:
     assert found.code == 1
     assert "damaged: processes 0000000002: its checksum is wrong" in found.out
     assert "1 damaged or inconsistent" in found.out
-    assert flowvm("backup", "s", "other").code == 1
+    refused = flowvm("backup", "s", "other", "--json")
+    error = json.loads(refused.err)["error"]
+    assert refused.code == 1 and f"`flowvm scrub --store {tmp_path / 's'}`" in json.dumps(error)
     restored = flowvm("restore", "b", "r", "--json")
     assert restored.code == 0 and json.loads(restored.out)["processes"] == 6
     assert "6 processes" in flowvm("scrub", "--store", "r").out

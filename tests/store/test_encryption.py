@@ -11,13 +11,13 @@ from zlib import crc32
 
 import pytest
 
-from flowmetal.store import open_store
+from flowmetal.store import StoreError, open_store
 from flowmetal.store.addresses import parse_address
 from flowmetal.store.encryption import NONCE_BYTES, DataCipher
 from flowmetal.store.interface import Post, PutArtifact, Rekey, Start, Store
 from flowmetal.store.keys import KeySource, find_source, key_setting
 from flowmetal.store.layout import SPACE_NAMES, STATES, pid_key
-from flowmetal.store.lmdb_copies import encrypt
+from flowmetal.store.lmdb_copies import backup, encrypt, restore, wrapped_anew
 from flowmetal.store.lmdb_engine import LmdbOptions
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.scrubbing import scrub_store
@@ -75,7 +75,7 @@ def test_wrong_and_missing_keys(encrypted: tuple[Path, Path], tmp_path: Path, mo
     assert code_of(lambda: open_store(address(path, tmp_path / "none"))) == "S311"
     assert code_of(lambda: open_store(f"lmdb://{path}?key_env=NOT_SET_ANYWHERE")) == "S311"
     assert code_of(lambda: open_store(f"lmdb://{path}?key_file={key}&key_env=X")) == "S109"
-    assert code_of(lambda: encrypt(path, LmdbOptions(), KeySource("file", str(key)))) == "S312"
+    assert code_of(lambda: encrypt(path, LmdbOptions(), KeySource("file", str(key)))) == "S316"
     assert (path / "data.mdb").read_bytes() == before
     for variable, value in (
         ("FLOWMETAL_STORE_KEY_FILE", str(key)),
@@ -266,6 +266,38 @@ def test_rotation_through_the_owner(encrypted: tuple[Path, Path]) -> None:
         owner.kill()
         owner.communicate()
     assert generations(path) == {2}
+
+
+def test_messages_about_keys_name_what_is_wrong(
+    encrypted: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, key = encrypted
+    other = tmp_path / "other-key"
+    other.write_text("cd" * 32)
+    with_key, with_other = (LmdbOptions(key=KeySource("file", str(one))) for one in (key, other))
+    # Encrypted already, whatever key is given or in the environment.
+    for one in (key, other):
+        with pytest.raises(StoreError, match="encrypted already") as caught:
+            encrypt(path, LmdbOptions(), KeySource("file", str(one)))
+        assert caught.value.code == "S316"
+        monkeypatch.setenv("FLOWMETAL_STORE_KEY_FILE", str(other))
+    monkeypatch.delenv("FLOWMETAL_STORE_KEY_FILE")
+    # A backup with another key: named as it is, not as what was to be made of it.
+    backup(path, with_key, tmp_path / "backup")
+    with pytest.raises(StoreError) as caught:
+        restore(tmp_path / "backup", with_other, tmp_path / "again")
+    assert (caught.value.code, caught.value.facts["path"]) == ("S313", str(tmp_path / "backup"))
+    # Whoever writes has the key from before a rewrap.
+    store = open_store(address(path, key))
+    wrapped, seen = wrapped_anew(store, bytes.fromhex("cd" * 32))
+    store.submit([Rekey("wrap", tuple(wrapped), seen)]).result(60)
+    with pytest.raises(StoreError, match=rf"\({os.getpid()}\) still has the key from before") as caught:
+        store.submit([Rekey("begin")]).result(60)
+    assert caught.value.code == "S316"
+    store.close()
+    store = open_store(address(path, other))
+    assert rotate(store)[0] == 2
+    store.close()
 
 
 def test_what_has_no_keys(tmp_path: Path) -> None:

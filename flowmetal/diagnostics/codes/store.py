@@ -366,7 +366,7 @@ CODES: dict[str, Entry] = {
     "S319": Entry(
         "damage found",
         "{what} has damage, and nothing was made: {reason}.",
-        "`flowvm scrub {path}` lists the damage.",
+        "`flowvm scrub --store {path}` lists the damage.",
         "A backup is looked through when it is made and again before it is restored.",
     ),
     "S320": Entry(
