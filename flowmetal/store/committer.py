@@ -60,6 +60,7 @@ class Unit:
     run: Callable[[Changes], Any]
     done: Callable[[Any, StoreError | None], None]
     size: int = 0
+    is_answered: bool = False
 
 
 def commands_unit(commands: Sequence[Command], done: Callable[[Any, StoreError | None], None]) -> Unit:
@@ -281,9 +282,14 @@ class Committer:
         if failpoint.hook is not None:
             failpoint.hook("commit/answered")
         if hints:
-            self._on_hints(hints)
+            try:
+                self._on_hints(hints)
+            except Exception:
+                _log.exception("telling of a commit failed")
 
     def _attempt(self, group: list[Unit], nested: bool) -> tuple[list[tuple[Any, StoreError | None]], frozenset[Hint]]:
+        """Applies a group and commits it.  Nothing fails that comes after the commit: whoever was told so would do
+        again what is durable."""
         try:
             with self._engine.writing() as transaction:
                 changes = Changes(transaction, self._now(), self._cache, self._alive, self._engine.check_room)
@@ -293,6 +299,8 @@ class Committer:
                 outcomes = [apply(unit, changes, transaction) for unit in group]
                 if transaction.writes:
                     changes.flush()
+                hints = frozenset(changes.hints)
+                if transaction.writes:
                     if self._fault is not None:
                         self._fault("before commit")
                     if failpoint.hook is not None:
@@ -305,8 +313,11 @@ class Committer:
         except BaseException:
             self._cache.clear()
             raise
-        self._cache.trim()
-        return outcomes, frozenset(changes.hints)
+        try:
+            self._cache.trim()
+        except Exception:
+            self._cache.clear()
+        return outcomes, hints
 
     def _apply(self, unit: Unit, changes: Changes, transaction: LmdbTransaction) -> tuple[Any, StoreError | None]:
         writes = transaction.writes
@@ -374,10 +385,12 @@ class Committer:
             self._answer(unit, None, error)
 
     def _answer(self, unit: Unit, results: Any, error: StoreError | None) -> None:
+        if unit.is_answered:  # a fault of ours fails a whole group, of which some may have been committed
+            return
+        unit.is_answered = True
         if unit.size:
             with self._lock:
                 self._bytes -= unit.size
-            unit.size = 0  # it may be answered twice, after a fault of ours
         try:
             unit.done(results, error)
         except Exception:

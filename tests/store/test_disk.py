@@ -232,3 +232,24 @@ def test_what_a_broken_owner_did_not_answer_is_done_by_the_next_one(tmp_path: Pa
     reap(child)
     assert len(store.deployed()) == 2
     store.close()
+
+
+@pytest.mark.parametrize("fault", [MemoryError, RuntimeError])
+def test_what_fails_after_a_commit_is_no_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+) -> None:
+    """A caller who is told that it failed, with a code that may pass, would do again what is durable."""
+    store = open_store(tmp_path / "s")
+    store.submit([PutArtifact(HASH, b"code", "p")]).result(60)
+
+    def fail(*arguments: object) -> None:
+        raise fault
+
+    committer = store.store._committer  # type: ignore[attr-defined]
+    monkeypatch.setattr("flowmetal.store.changes.Cache.trim", fail)
+    monkeypatch.setattr(committer, "_on_hints", fail)
+    with committer._committing:
+        futures = [store.submit([Start("f", b"", name="p")]) for _ in range(3)]
+    assert [future.result(10)[0][0] for future in futures] == [1, 2, 3]
+    assert store.process(3) is not None and store.process(4) is None
+    store.close()
