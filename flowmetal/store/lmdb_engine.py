@@ -249,15 +249,26 @@ class LmdbEngine:
             if self.options.key is not None and self.options.key.asked:
                 raise StoreError("S315", path=path)
             return Seals()
-        if self._key is None:
-            source = find_source(self.options.key)
-            if source is None:
-                raise StoreError("S312", path=path)
-            self._key = source.fetch()
-        keys = {
-            generation: unwrap(self._key, wrapped, self.id, generation, path) for generation, wrapped, _ in record.keys
-        }
+        known, key = self._key, self._key or self._fetch_key()
+        try:
+            keys = self._unwrapped(key, record)
+        except StoreError as error:
+            if known is None or error.code != "S313":
+                raise
+            key = self._fetch_key()  # the data keys were wrapped by another one while this process had the store open
+            keys = self._unwrapped(key, record)
+        self._key = key
         return Seals(DataCipher(self.id, keys, record.current))
+
+    def _fetch_key(self) -> bytes:
+        source = find_source(self.options.key)
+        if source is None:
+            raise StoreError("S312", path=str(self.path))
+        return source.fetch()
+
+    def _unwrapped(self, key: bytes, record: SealRecord) -> dict[int, bytes]:
+        path = str(self.path)
+        return {generation: unwrap(key, wrapped, self.id, generation, path) for generation, wrapped, _ in record.keys}
 
     def opener(self, transaction: Any) -> Seals | Unsealed:
         """What opens the records as a transaction sees them, where not all of them are sealed yet."""

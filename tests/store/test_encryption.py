@@ -306,3 +306,32 @@ def test_what_has_no_keys(tmp_path: Path) -> None:
     store.close()
     assert code_of(lambda: MemoryStore().submit([Rekey("begin")]).result()) == "S316"
     assert code_of(lambda: encrypt(tmp_path / "none", LmdbOptions(), KeySource("env", "PATH"))) == "S311"
+
+
+def test_the_next_owner_after_a_rewrap_fetches_the_key_again(encrypted: tuple[Path, Path]) -> None:
+    """One that was attached all the time opened the store with the key that wraps nothing any more."""
+    path, key = encrypted
+    script = (
+        "import sys\nfrom flowmetal.store import open_store\nfrom flowmetal.store.interface import Fire\n"
+        f"store = open_store({address(path, key)!r})\nstore.submit([Fire(0)]).result(60)\n"
+        "print(store.stats()['role'], flush=True)\nsys.stdin.read()\n"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    store = None
+    try:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "owner\n"
+        store = open_store(address(path, key), create=False)
+        wrapped, seen = wrapped_anew(store, bytes([2] * 32))
+        store.submit([Rekey("wrap", tuple(wrapped), seen)]).result(60)
+        key_file(key, 2)
+        owner.kill()
+        owner.wait()
+        assert store.submit([Post(7, "message", b"after")]).result(60) == [True]
+        assert store.stats()["role"] == "owner" and store.process(9) is not None
+        assert rotate(store)[0] == 2
+    finally:
+        owner.kill()
+        owner.communicate()
+        if store is not None:
+            store.close()
