@@ -219,7 +219,7 @@ def _plain_engine(path: Path, options: LmdbOptions) -> LmdbEngine:
     """An engine for a store that is not encrypted; S316 for one that is, whatever key is at hand."""
     encrypted = "it is encrypted already"
     try:
-        engine = LmdbEngine(path, replace(options, key=None), create=False)
+        engine = LmdbEngine(path, replace(options, key=None, takes_plain=True), create=False)
     except StoreError as error:
         if error.code in _NEEDS_KEY:
             raise StoreError("S316", path=str(path), reason=encrypted) from error

@@ -90,13 +90,15 @@ def is_weaker(durability: str, than: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class LmdbOptions:
     """Settings of a store: `map_size` to begin with and `map_limit` in bytes; `allow_network` file systems; what a
-    power failure may cost; where the key of an encrypted store comes from."""
+    power failure may cost; where the key of an encrypted store comes from, and whether one that is not encrypted is
+    taken although a key is named, for who is about to encrypt it."""
 
     durability: str = DEFAULT_DURABILITY
     map_size: int = MAP_SIZE
     map_limit: int = DEFAULT_MAP_LIMIT
     allow_network: bool = False
     key: KeySource | None = None
+    takes_plain: bool = False
 
 
 class MapFull(Exception):
@@ -244,10 +246,10 @@ class LmdbEngine:
 
     def _seals_of(self, record: SealRecord) -> Seals:
         """What the records of the store are sealed with.  S311 to S315 where its key is missing, or not needed."""
-        path = str(self.path)
         if not record.keys:
-            if self.options.key is not None and self.options.key.asked:
-                raise StoreError("S315", path=path)
+            source = None if self.options.takes_plain else find_source(self.options.key)
+            if source is not None and source.asked:
+                raise StoreError("S315", path=str(self.path))
             return Seals()
         known, key = self._key, self._key or self._fetch_key()
         try:

@@ -335,3 +335,12 @@ def test_the_next_owner_after_a_rewrap_fetches_the_key_again(encrypted: tuple[Pa
         owner.communicate()
         if store is not None:
             store.close()
+
+
+def test_a_key_of_the_settings_asks_for_an_encrypted_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "plain"
+    open_store(path).close()
+    source = KeySource("file", str(key_file(tmp_path / "key")))
+    monkeypatch.setattr("flowmetal.store.keys.fallbacks", [lambda: source])
+    assert code_of(lambda: open_store(path)) == "S315"
+    assert code_of(lambda: open_store(tmp_path / "new")) == "S315"
