@@ -125,14 +125,17 @@ class Reading:
             except lmdb.Error as error:
                 raise engine.error(error) from error
         engine._enter()
+        raw = None
         try:
-            self._transaction = engine._begin_read()
+            raw = self._transaction = engine._begin_read()
+            return LmdbTransaction(engine, raw)
         except BaseException as error:
+            if raw is not None:
+                raw.abort()
             engine._leave()
             if isinstance(error, lmdb.Error):
                 raise engine.read_error(error) from error
             raise
-        return LmdbTransaction(engine, self._transaction)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         self._transaction.abort()
@@ -374,9 +377,8 @@ class LmdbEngine:
                         self._resize(0)
                     finally:
                         self._enter()
-            transaction = LmdbTransaction(self, raw)
             try:
-                yield transaction
+                yield LmdbTransaction(self, raw)
             finally:
                 raw.abort()
         except lmdb.MapFullError as error:

@@ -352,3 +352,22 @@ SPACES_OF_FORMAT_2 = frozenset(
         "clients",
     }
 )
+
+
+def test_a_transaction_that_cannot_be_made_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else closing would wait for it for ever."""
+    store = open_store(tmp_path / "s")
+    store.submit([Fire(0)]).result(60)
+    engine = store.store.engine  # type: ignore[attr-defined]
+
+    def fail(*arguments: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flowmetal.store.lmdb_transaction.LmdbTransaction.__init__", fail)
+        for block in (engine.reading, engine.writing):
+            with pytest.raises(MemoryError), block():
+                pass
+            assert engine._transactions == 0
+    assert store.submit([Fire(0)]).result(60) is not None
+    store.close()
