@@ -31,6 +31,7 @@ def effects(
     from flowmetal.engine.library import standard_library
     from flowmetal.engine.opening import library_module, open_artifact
     from flowmetal.engine.performs import places_of
+    from flowmetal.engine.secret_sites import secret_grants
 
     built = read_program(program)
     artifact = open_artifact(built.data)
@@ -42,21 +43,24 @@ def effects(
             computed.append(place)
         elif everything or place.effect not in ALWAYS:
             by_effect.setdefault(place.effect, []).append(place)
+    secrets = secret_grants(artifact)
     document: dict[str, Any] = {
         "name": built.name,
         "hash": built.hash.hex(),
         "effects": {effect: [place.to_json() for place in found] for effect, found in by_effect.items()},
+        "secrets": secrets,
         "computed": [place.to_json() for place in computed],
     }
-    common.emit(document, as_json, lambda: _text(by_effect, computed))
+    common.emit(document, as_json, lambda: _text(by_effect, computed, secrets))
 
 
-def _text(by_effect: dict[str, list[Place]], computed: list[Place]) -> str:
+def _text(by_effect: dict[str, list[Place]], computed: list[Place], secrets: list[str]) -> str:
     lines: list[str] = []
     for effect, places in by_effect.items():
         lines += [effect, *map(_line, places)]
     if computed:
         lines += ["effects whose names are computed, which may be any", *map(_line, computed)]
+    lines += ["secrets whose names are computed, which may be any" if one == "secret" else one for one in secrets]
     return "\n".join(lines) or "nothing that needs a grant"
 
 

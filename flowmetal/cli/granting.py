@@ -21,7 +21,7 @@ NAMED_MAX = 12
 
 def of_run(built: Built, artifact: Artifact, grants: list[str] | None) -> tuple[str, ...] | None:
     """The grants of `flowvm run`; they are shown where the program can reach anything outside itself."""
-    named = [effect for effect in artifact.effects() if effect not in ALWAYS]
+    named = _named(artifact)
     held = _held(built, named, grants, trust_here())
     if named or held:
         common.say(line(held) + _missing(named, held), error=True)
@@ -38,12 +38,19 @@ def of_deployed(built: Built, name: str, grants: list[str] | None, config: Path 
         settings.trust.check(built.data)
         return settings.grants[name]
 
-    named = [effect for effect in decode_artifact(built.data).effects() if effect not in ALWAYS]
+    named = _named(decode_artifact(built.data))
     settings.trust.check(built.data)  # a source as well, since no interpreter would run it
     held = _held(built, named, grants, settings.trust)
     if not built.own and grants is None and named:
         common.say(line(held) + _missing(named, held), error=True)
     return held
+
+
+def _named(artifact: Artifact) -> list[str]:
+    """The effects that an artifact names, and its secrets as grants of them."""
+    from flowmetal.engine.secret_sites import secret_grants
+
+    return [*(effect for effect in artifact.effects() if effect not in ALWAYS), *secret_grants(artifact)]
 
 
 def line(grants: tuple[str, ...] | None) -> str:

@@ -17,6 +17,7 @@ from flowmetal.bytecode.program import Module
 from flowmetal.bytecode.signatures import content_hash_of, merged
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.grants import named_grants, read_grants
+from flowmetal.engine.secret_sites import secret_grants
 from flowmetal.engine.library import Library, builtin_arity, open_library, standard_library
 from flowmetal.engine.live import Loaded, loaded
 from flowmetal.engine.opening import open_artifact
@@ -150,7 +151,8 @@ def granted_by_signers(data: bytes, trust: Trust | None) -> tuple[str, ...] | No
     signers = () if trust is None else trust.check(data)
     if trust is None or not signers:
         return ()
-    return trust.granted_for(signers, named_grants(decode_artifact(data).effects()))
+    artifact = decode_artifact(data)
+    return trust.granted_for(signers, named_grants([*artifact.effects(), *secret_grants(artifact)]))
 
 
 def grant_deployed(store: Store, configured: Mapping[str, tuple[str, ...] | None]) -> list[str]:
