@@ -14,7 +14,6 @@ from flowmetal.bytecode.link import link
 from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import PER_PROCESS, UNBOUND, Code, Module
 from flowmetal.bytecode.shape import SHAPES, register_written
-from flowmetal.compiler.reachable import parts_of
 from flowmetal.engine.grants import SECRET
 from flowmetal.engine.library import standard_library
 from flowmetal.engine.opening import library_module
@@ -62,6 +61,10 @@ def _in_values(values: Iterable[Any]) -> Iterator[str | None]:
             continue
         if value.__class__ is Closure and value.function.name == f"{_HOME}/{_NAME}":
             yield None
+        if value.__class__ is str or (value.__class__ is Closure and not value.captures):
+            continue
+        from flowmetal.compiler.reachable import parts_of  # a plain run loads no compiler
+
         parts = parts_of(value)
         if parts and id(value) not in seen:
             seen[id(value)] = value
