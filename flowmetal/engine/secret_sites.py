@@ -17,8 +17,10 @@ from flowmetal.bytecode.shape import SHAPES, register_written
 from flowmetal.engine.grants import SECRET
 from flowmetal.engine.library import standard_library
 from flowmetal.engine.opening import library_module
+from flowmetal.lazily import module as late_module
 from flowmetal.values import Closure, Secret, is_secret_name
 
+_reachable = late_module("flowmetal.compiler.reachable")  # a plain run loads no compiler
 _HOME, _NAME = "flowmetal.core.secrets", "secret"
 #: Secrets that are granted by name.
 NAMES_MAX = 64
@@ -63,9 +65,7 @@ def _in_values(values: Iterable[Any]) -> Iterator[str | None]:
             yield None
         if value.__class__ is str or (value.__class__ is Closure and not value.captures):
             continue
-        from flowmetal.compiler.reachable import parts_of  # a plain run loads no compiler
-
-        parts = parts_of(value)
+        parts = _reachable.parts_of(value)
         if parts and id(value) not in seen:
             seen[id(value)] = value
             todo.extend(parts)
