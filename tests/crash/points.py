@@ -112,6 +112,8 @@ class MixedGround(Ground):
             while not stage.living:
                 stage.launch()
                 stage.wait()
+            if ground == "heir":
+                stage.wait()  # where an owner has just died, one that lives has taken the store by now
             child = self.launch(point)
             if ground == "heir":
                 self.wait_for(f"life{stage.lives}", child)
