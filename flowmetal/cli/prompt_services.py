@@ -20,7 +20,7 @@ class LazyOutside:
             from flowmetal.cli.running import Services
             from flowmetal.engine.prompt_store import StoreOutside
 
-            self._services = Services(own=True)  # what is typed is the person's own
+            self._services = Services(commands=True)  # what is typed is the person's own
             self._outside = StoreOutside(self._open, self._services.serve, self._person)
         self._outside.ask(number, effect, payload, options)
 

@@ -354,8 +354,15 @@ def granted(texts: tuple[str, ...] | None) -> Grants | None:
 
 
 def named_grants(effects: Iterable[str]) -> tuple[str, ...]:
-    """The grants that effects need, each whole: what a person's own program gets where nothing is said."""
-    return tuple(sorted({effect for effect in effects if effect not in ALWAYS}))
+    """The grants that effects need, each whole: what a person's own program gets where nothing is said.
+
+    An effect whose name would be read as more than itself is granted only where somebody says so.
+    """
+    return tuple(sorted({effect for effect in effects if effect not in ALWAYS and not _means_more(effect)}))
+
+
+def _means_more(effect: str) -> bool:
+    return effect in (ALL, NONE, SECRET, *BUNDLES) or "=" in effect or "*" in effect
 
 
 def grants_line(texts: tuple[str, ...] | None) -> str:

@@ -51,11 +51,16 @@ class Begin:
     spawned_by: Vector | None
 
 
+#: Modules of the library.
+LIBRARY = "flowmetal."
+
+
 def find_function(program: Program, name: str) -> Closure:
     """The function a process runs: "deploy/main", or "main" in the artifact's main module.  LanguageError :unbound."""
     module, slash, function = name.rpartition("/")
     found = program.lookup(module if slash else program.main, function)
-    if found is None or found.value.__class__ is not Closure:
+    # A library's functions are not a process of their own: `perform*` would do anything that the program is granted.
+    if found is None or found.value.__class__ is not Closure or module.startswith(LIBRARY):
         fail("unbound", f"the program has no function {name}")
         raise AssertionError
     closure: Closure = found.value

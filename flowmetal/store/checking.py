@@ -69,6 +69,8 @@ from flowmetal.store.layout import (
     read_pair,
     read_pid,
     read_ready_key,
+    read_timer_key,
+    read_u64,
     ready_key,
     status_key,
 )
@@ -232,14 +234,22 @@ def compare_process(transaction: ReadTransaction, pid: int, born_value: bytes) -
         found = len(transaction.scan(space, key, limit=counted + 1, values=False)) if counted else 0
         if found != counted:
             wrong.append(f"it counts {counted} in `{space}`, which has {'more' if found > counted else found}")
-    _compare_near(row, pid, expect)
+    _compare_open(transaction, row, pid, expect)
     return wrong
 
 
-def _compare_near(row: ProcessRow, pid: int, expect: Callable[..., None]) -> None:
-    for (number, kind), due in row.timers.items():
+def _compare_open(transaction: ReadTransaction, row: ProcessRow, pid: int, expect: Callable[..., None]) -> None:
+    timers, requests = dict(row.timers), dict(row.requests)
+    if row.far_timers:
+        for stored, value in transaction.scan(TIMERS, pid_key(pid), limit=row.far_timers):
+            timers[read_timer_key(stored)[1:]] = read_u64(value)
+    if row.far_requests:
+        for stored, value in transaction.scan(REQUESTS, pid_key(pid), limit=row.far_requests):
+            number = read_pair(stored)[1]
+            requests[number] = decode_request(pid, number, value, "")
+    for (number, kind), due in timers.items():
         expect(f"timer {number}", DUE, due_key(due, pid, number, kind))
-    for number, request in row.requests.items():
+    for number, request in requests.items():
         if request.place:
             place = queue_key(request.effect.encode(), request.place)
             expect(f"request {number}", QUEUE, place, pair_key(pid, number))

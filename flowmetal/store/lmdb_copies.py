@@ -21,12 +21,12 @@ import lmdb
 
 from flowmetal.dataclass import dataclass, replace
 from flowmetal.store.claims import fresh_epoch
-from flowmetal.store.codec import decode_partition, encode_about, encode_partition
+from flowmetal.store.codec import decode_number, decode_partition, encode_about, encode_number, encode_partition
 from flowmetal.store.encryption import DataCipher, new_data_key, unwrap, wrap
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
 from flowmetal.store.keys import KeySource
-from flowmetal.store.layout import FORMAT, INTERPRETERS, META, PARTITIONS, SPACE_NAMES, u16
+from flowmetal.store.layout import FORMAT, INTERPRETERS, MAX_NUMBER, META, PARTITIONS, SPACE_NAMES, u16
 from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
 from flowmetal.store.lmdb_files import (
     BACKUP_FILE,
@@ -48,6 +48,10 @@ from flowmetal.store.scrubbing import is_in_use, scrub_store
 from flowmetal.store.sealing import ABOUT, SEAL, SealRecord, Seals, decode_seal, encode_seal
 
 LOCK_FILE = "lock.mdb"
+
+#: Pids that are left out after a restore: at least, and for each second since the backup more than a store starts.
+PIDS_LEFT_OUT = 1_000_000
+STARTS_PER_SECOND_MAX = 20_000
 
 #: What an encrypted store is refused with that is opened without the right key.
 _NEEDS_KEY = frozenset({"S311", "S312", "S313", "S314"})
@@ -107,6 +111,7 @@ def restore(path: Path, options: LmdbOptions, place: Path) -> Copied:
             seal_older(engine)
             with engine.writing() as transaction:
                 _raise_epochs(transaction)
+                _leave_out_pids(transaction, _age_seconds(path))
                 transaction.commit()
             store_id = engine.id
         except lmdb.Error as error:
@@ -126,6 +131,25 @@ def _raise_epochs(transaction: LmdbTransaction) -> None:
         transaction.put(PARTITIONS, u16(partition), encode_partition("", max(newest, epoch + 1)))
     for key, _ in transaction.scan(INTERPRETERS, values=False):
         transaction.delete(INTERPRETERS, key)
+
+
+def _leave_out_pids(transaction: LmdbTransaction, age_seconds: int) -> None:
+    """New processes get no pid that the old life may have given since the backup: idempotency keys are made of it."""
+    counter = b"counter:pid"
+    stored = transaction.get(META, counter)
+    last = 0 if stored is None else decode_number(stored)
+    left_out = PIDS_LEFT_OUT + age_seconds * STARTS_PER_SECOND_MAX
+    transaction.put(META, counter, encode_number(min(last + left_out, MAX_NUMBER - PIDS_LEFT_OUT)))
+
+
+def _age_seconds(path: Path) -> int:
+    """How long ago the backup was made, by the system's clock."""
+    made = (path / DATA_FILE).stat().st_mtime
+    try:
+        made = min(made, json.loads((path / BACKUP_FILE).read_text())["made_at"] / 1e9)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # a copy made by other means
+    return max(0, int(time.time() - made))
 
 
 def _looked_through(folder: Path, options: LmdbOptions, source: Path) -> Report:

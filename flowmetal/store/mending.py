@@ -21,18 +21,23 @@ from flowmetal.store.layout import (
     PROCESSES,
     QUEUE,
     READY,
+    REQUESTS,
     STATUSES,
+    TIMERS,
     due_key,
     pair_key,
     pid_key,
     queue_key,
     read_due_key,
+    read_pair,
     read_pid,
+    read_timer_key,
+    read_u64,
     ready_key,
     status_key,
 )
 from flowmetal.store.queue_rows import DELAYED
-from flowmetal.store.rows import NEW, ProcessRow
+from flowmetal.store.rows import NEW, ProcessRow, RequestRow, decode_request
 
 #: In the order in which they are mended: first what rows say, then what no row says and is damaged goes.
 STEPS: Final = (PROCESSES, READY, STATUSES, CALLS, QUEUE, DUE)
@@ -98,11 +103,21 @@ def _entries(changes: Changes, pid: int, row: ProcessRow) -> Iterator[tuple[str,
         yield DUE, due_key(due, pid, number, kind), b""
     if row.queue is not None and row.queue.state == DELAYED:
         yield DUE, due_key(row.queue.order, pid, 0, DELAY), b""
-    for number, request in row.requests.items():
+    if row.far_timers:
+        for stored, value in changes.transaction.scan(TIMERS, key):
+            yield DUE, due_key(read_u64(value), *read_timer_key(stored)), b""
+    for number, request in [*row.requests.items(), *_far_requests(changes, pid, row)]:
         if request.place:
             yield QUEUE, queue_key(request.effect.encode(), request.place), pair_key(pid, number)
         if request.lease_until:
             yield DUE, due_key(request.lease_until, pid, number, LEASE), encode_number(request.attempt)
+
+
+def _far_requests(changes: Changes, pid: int, row: ProcessRow) -> Iterator[tuple[int, RequestRow]]:
+    if row.far_requests:
+        for stored, value in changes.transaction.scan(REQUESTS, pid_key(pid)):
+            number = read_pair(stored)[1]
+            yield number, decode_request(pid, number, value, changes.cache.store_id)
 
 
 def _mend_entry(changes: Changes, space: str, key: bytes) -> int:

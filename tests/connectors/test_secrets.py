@@ -157,7 +157,7 @@ def test_effects() -> None:
     table = {
         "all": {"env": "A"},
         "web": {"env": "A", "hosts": ["a.example"]},
-        "sh": {"env": "A", "effects": "shell/run"},
+        "sh": {"env": "A", "effects": ["shell/run"]},
     }
     secrets = secrets_of(table)
     for name, effects in (("all", {"http/request", "shell/run"}), ("web", {"http/request"}), ("sh", {"shell/run"})):

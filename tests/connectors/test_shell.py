@@ -31,7 +31,7 @@ def k(text: str) -> Any:
 
 def connector(driver: Driver, settings: ShellSettings, **more: Any) -> ShellConnector:
     secrets = Secrets(
-        read_secrets({"api": {"env": "API_TOKEN"}, "web": {"env": "API_TOKEN", "hosts": "a"}}), ENVIRONMENT
+        read_secrets({"api": {"env": "API_TOKEN"}, "web": {"env": "API_TOKEN", "hosts": ["a"]}}), ENVIRONMENT
     )
     return ShellConnector(driver.store, settings, secrets=secrets, environment=ENVIRONMENT, **more)
 
@@ -234,7 +234,7 @@ def test_commands_that_are_not_listed(narrow: Driver) -> None:
     failed(narrow, "shell/not-allowed", "echo", directory="/")
 
 
-@pytest.mark.parametrize("name", ["LD_PRELOAD", "PATH", "BASH_ENV", "ENV", "DYLD_INSERT_LIBRARIES"])
+@pytest.mark.parametrize("name", ["LD_PRELOAD", "PATH", "BASH_ENV", "ENV", "DYLD_X", "PERL5OPT", "PYTHONPATH"])
 def test_variables_that_load_code(narrow: Driver, name: str) -> None:
     failed(narrow, "shell/not-allowed", "echo", env=from_python({name: "x"}))
 

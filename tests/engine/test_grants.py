@@ -10,11 +10,12 @@ from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.client import connect
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine import effects
-from flowmetal.engine.artifacts import deploy, deployer, grant_deployed
+from flowmetal.engine.artifacts import Programs, deploy, deployer, grant_deployed
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.events import AnsweredError, Requested
-from flowmetal.engine.grants import ALWAYS, Grants, granted, grants_line, read_grants
+from flowmetal.engine.grants import ALWAYS, Grants, granted, grants_line, named_grants, read_grants
 from flowmetal.engine.simulate import Ran, Simulation
+from flowmetal.engine.starting import find_function
 from flowmetal.store.interface import Operate, Start
 from flowmetal.store.layout import META
 from flowmetal.store.memory import MemoryStore
@@ -385,6 +386,21 @@ def test_a_name_has_the_grants_it_was_deployed_with() -> None:
     pids.append(store.submit([start]).result()[0][0])
     assert [store.process(pid).grants for pid in pids] == [("pay/out",), (), None]  # type: ignore[union-attr]
     assert store.deployed()["stranger"] == hash
+
+
+def test_the_name_of_an_effect_is_no_wider_grant() -> None:
+    assert named_grants(["all", "store", "secret", "none", "http/*", "a=b", "kv/get", "now"]) == ("kv/get",)
+
+
+def test_a_function_of_the_library_is_no_process() -> None:
+    """It would perform whatever it is given, with the grants of the program it was deployed in."""
+    store = MemoryStore()
+    deploy(store, ARTIFACT, "stranger")
+    program = Programs(store).get(store.deployed()["stranger"]).program
+    assert find_function(program, "stranger/plain").function.name == "stranger/plain"
+    for name in ("flowmetal.core.effects/perform*", "flowmetal.core/inc"):
+        with pytest.raises(LanguageError, match="no function"):
+            find_function(program, name)
 
 
 def test_a_name_whose_grants_are_lost_has_none() -> None:

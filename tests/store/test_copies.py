@@ -162,6 +162,8 @@ def test_an_interpreter_of_the_old_store_can_write_nothing(tmp_path: Path) -> No
     store = open_store(tmp_path / "again")
     assert store.id == store_id and usual_key(store.id, 1, 2) == usual_key(store_id, 1, 2)
     assert store.submit([turn]).result(60) == [False]
+    # No pid that the old life may have given since, of which its idempotency keys were made.
+    assert store.submit([Start("f", b"", name="p")]).result(60)[0][0] > 1_000_000
     new = store.submit([Join("old", 600_000)]).result(60)[0].epochs
     assert min(new.values()) > max(old.values()) + 1_000_000
     assert store.submit([turn]).result(60) == [False]

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from flowmetal.store import open_store
-from flowmetal.store.interface import Mend, Post
+from flowmetal.store.interface import Fire, Mend, Post, Request, Take, Timer
 from flowmetal.store.layout import CALLS, DUE, IDS, QUEUE, READY, STATES, STATUSES, pid_key
 from flowmetal.store.lmdb_engine import LmdbOptions
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.mending import STEPS
 from flowmetal.store.scrubbing import scrub_store
 from tests.scrub.flips import dump, flip, make_store
+from tests.store.support import Rig, SharedClock
 from tests.store.test_sealing import Raw, code_of
 
 OPTIONS = LmdbOptions()
@@ -82,3 +83,29 @@ def test_a_damaged_row_stays_damaged(whole: Path, tmp_path: Path) -> None:
     assert code_of(lambda: store.submit([Mend("log")]).result(60)) == "S206"
     store.close()
     assert MemoryStore().submit([Mend("ready")]).result() == [(b"", 0)]
+
+
+def test_timers_and_requests_that_stand_apart_are_kept(tmp_path: Path) -> None:
+    """A process has more of them than its row takes: their entries come back from the records of their own."""
+    path = tmp_path / "store"
+    clock = SharedClock(tmp_path / "clock")
+    store = open_store(path, clock=clock)
+    rig = Rig(store, clock)
+    pid = rig.start()
+    timers = [Timer(clock() + 10**10, number, "sleep") for number in range(1, 41)]
+    requests = [Request(pid, number, "pay", b"p", b"", f"key-{number}") for number in range(41, 61)]
+    assert rig.turn(pid, timers=timers, requests=requests)
+    store.close()
+    with Raw(path) as raw:
+        for space in (DUE, QUEUE):
+            for key, _ in raw.items(space):
+                raw.flip(space, key)
+    assert scrub_store(path, OPTIONS).found >= 60
+    mend(path)
+    assert not scrub_store(path, OPTIONS).found
+    store = open_store(path, clock=clock)
+    clock.forward(20)
+    store.submit([Fire()]).result(60)
+    assert len(store.inbox(pid, 1000)) == 40
+    assert len(store.submit([Take(("pay",), "worker", 1000, 100)]).result(60)[0]) == 20
+    store.close()

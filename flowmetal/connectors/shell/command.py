@@ -35,8 +35,12 @@ TIMEOUT_SECONDS_MAX = 86_400.0
 KEY_VARIABLE, MARK_VARIABLE = "FLOWMETAL_IDEMPOTENCY_KEY", "FLOWMETAL_COMMAND"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}\Z")
-#: Variables that make an allowed command load or run something else.
-_LOADERS = re.compile(r"(?:LD_|DYLD_).*|PATH|IFS|ENV|BASH_ENV|BASH_FUNC.*|SHELLOPTS|BASHOPTS|PS4|GCONV_PATH|NLSPATH")
+#: Variables that make a command load or run something else.  Nobody may set them, whatever is allowed: who may run
+#: anything can say it with `env`.  The list has what is known; a command that looks at others is not to be allowed.
+_LOADERS = re.compile(
+    r"(?:LD_|DYLD_|BASH_FUNC|PYTHON|PERL|RUBY|NODE_|GIT_|GCONV_|JAVA_|_JAVA_|JDK_).*"
+    r"|PATH|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS|PS4|NLSPATH|OPENSSL_CONF|EDITOR|VISUAL|PAGER"
+)
 
 _K_COMMAND = keyword("command")
 
@@ -164,7 +168,7 @@ def _variables(value: Any, settings: ShellSettings, secrets: Mapping[str, str]) 
             raise BadCommand(f"{_short(key)} is not the name of a variable")
         if name.startswith("FLOWMETAL_"):
             raise BadCommand(f"the variable {name} is set by the connector")
-        if not settings.all_allowed and _LOADERS.fullmatch(name):
+        if _LOADERS.fullmatch(name):
             raise NotAllowed(f"the variable {name} may not be set, as it makes a command run others")
         if item is not None:
             variables[name] = _text(item, f"the variable {name}", secrets)
