@@ -60,7 +60,9 @@ def find_function(program: Program, name: str) -> Closure:
     module, slash, function = name.rpartition("/")
     found = program.lookup(module if slash else program.main, function)
     # A library's functions are not a process of their own: `perform*` would do anything that the program is granted.
-    if found is None or found.value.__class__ is not Closure or module.startswith(LIBRARY):
+    # What is typed at a prompt is a program of the library, and the person's own.
+    foreign = module.startswith(LIBRARY) and not program.main.startswith(LIBRARY)
+    if found is None or found.value.__class__ is not Closure or foreign:
         fail("unbound", f"the program has no function {name}")
         raise AssertionError
     closure: Closure = found.value
