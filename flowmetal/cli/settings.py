@@ -1,6 +1,7 @@
 """Finds the settings file that a command uses.
 
-What reads settings is loaded when they are read: `flowvm ps` asks for them where a store is encrypted, and not else.
+What reads settings is loaded when they are read: `flowvm ps` asks for them where
+there are some for stores, and not else.
 """
 
 from __future__ import annotations
@@ -31,5 +32,11 @@ def use_settings_key() -> None:
 
 
 def settings_key() -> keys.KeySource | None:
-    """[store] key of ./flowmetal.toml."""
+    """[store] key of ./flowmetal.toml.  What reads all settings is not loaded for a file that has no table `store`."""
+    default = Path("flowmetal.toml")
+    try:
+        if not default.exists() or b"store" not in default.read_bytes():
+            return None
+    except OSError:
+        pass  # the reader of settings says what is wrong
     return read_settings(None).store.key
