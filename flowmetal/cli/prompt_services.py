@@ -18,10 +18,11 @@ class LazyOutside:
         """See flowmetal.engine.prompt_process."""
         if self._outside is None:
             from flowmetal.cli.running import Services
+            from flowmetal.cli.settings import read_settings
             from flowmetal.engine.prompt_store import StoreOutside
 
             self._services = Services(commands=True)  # what is typed is the person's own
-            self._outside = StoreOutside(self._open, self._services.serve, self._person)
+            self._outside = StoreOutside(self._open, self._services.serve, self._person, read_settings(None).trust)
         self._outside.ask(number, effect, payload, options)
 
     def _open(self) -> Any:

@@ -110,15 +110,23 @@ def deploy(
         trust.check(data)
     artifact = open_artifact(data)
     data = merged(data, _kept(store, artifact.hash))
-    commands: list[Command] = []
-    library = standard_library()
-    commands.append(PutArtifact(library.hash, library.data))
-    for module in library.modules.values():
-        if module.hash is not None:
-            commands.append(PutArtifact(module.hash, POINTER + library.hash))
-    commands.append(PutArtifact(artifact.hash, data, name or artifact.name, grants))
-    store.submit(commands).result()
+    store.submit([*_library_commands(), PutArtifact(artifact.hash, data, name or artifact.name, grants)]).result()
     return artifact.hash
+
+
+def keep_library(store: Store) -> bytes:
+    """Puts the standard library into a store, under no name -> its content hash, to start its functions by."""
+    store.submit(_library_commands()).result()
+    return standard_library().hash
+
+
+def _library_commands() -> list[Command]:
+    library = standard_library()
+    hashes = [module.hash for module in library.modules.values() if module.hash is not None]
+    return [
+        PutArtifact(library.hash, library.data),
+        *(PutArtifact(hash, POINTER + library.hash) for hash in hashes),
+    ]
 
 
 def _kept(store: Store, hash: bytes) -> bytes | None:

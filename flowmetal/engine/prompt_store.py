@@ -13,12 +13,13 @@ from typing import Any
 
 from flowmetal.compiler.names import is_core
 from flowmetal.dataclass import dataclass
-from flowmetal.engine.artifacts import deploy
+from flowmetal.engine.artifacts import keep_library
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.engine.library import standard_library
 from flowmetal.engine.run import Serve
 from flowmetal.engine.run_stored import KIND_UNSERVED, UNSERVED_SECONDS
+from flowmetal.engine.trust import Trust
 from flowmetal.store.interface import FINAL_STATUSES, Hint, Post, Start, Store
 from flowmetal.values import ErrorValue, Vector, decode_value, encode_value, keyword
 
@@ -41,11 +42,17 @@ class StoreOutside:
     """Implements prompt_process.Outside over a store that `open_store` opens at the first effect."""
 
     def __init__(
-        self, open_store: Callable[[], Store], serve: Serve | None = None, person: AskPerson | None = None
+        self,
+        open_store: Callable[[], Store],
+        serve: Serve | None = None,
+        person: AskPerson | None = None,
+        trust: Trust | None = None,
     ) -> None:
+        """`trust`: whose signatures the programs of the store need, whose processes run here meanwhile."""
         self._open = open_store
         self._serve = serve
         self._person = person
+        self._trust = trust or Trust()
         self._store: Store | None = None
         self._interpreter: Interpreter | None = None
         self._hash = b""
@@ -92,9 +99,9 @@ class StoreOutside:
     def _started(self) -> Store:
         if self._store is None:
             store = self._open()
-            self._hash = deploy(store, standard_library().data, "flowmetal.prompt")
+            self._hash = keep_library(store)  # under no name: what has one is started by others too
             store.watch(self._hinted)
-            self._interpreter = Interpreter(store, Config(fallback_seconds=0.2))
+            self._interpreter = Interpreter(store, Config(fallback_seconds=0.2, trust=self._trust))
             self._interpreter.start()
             self._store = store
         return self._store

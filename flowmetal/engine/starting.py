@@ -51,18 +51,11 @@ class Begin:
     spawned_by: Vector | None
 
 
-#: Modules of the library.
-LIBRARY = "flowmetal."
-
-
 def find_function(program: Program, name: str) -> Closure:
     """The function a process runs: "deploy/main", or "main" in the artifact's main module.  LanguageError :unbound."""
     module, slash, function = name.rpartition("/")
     found = program.lookup(module if slash else program.main, function)
-    # A library's functions are not a process of their own: `perform*` would do anything that the program is granted.
-    # What is typed at a prompt is a program of the library, and the person's own.
-    foreign = module.startswith(LIBRARY) and not program.main.startswith(LIBRARY)
-    if found is None or found.value.__class__ is not Closure or foreign:
+    if found is None or found.value.__class__ is not Closure:
         fail("unbound", f"the program has no function {name}")
         raise AssertionError
     closure: Closure = found.value

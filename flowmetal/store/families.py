@@ -8,9 +8,14 @@ of its tree lives, so no tree loses its count.
 
 from __future__ import annotations
 
+import logging
+
 from flowmetal.store.bonds import limit_error
 from flowmetal.store.changes import Changes
+from flowmetal.store.errors import StoreError
 from flowmetal.store.rows import Family, ProcessRow
+
+_log = logging.getLogger(__name__)
 
 
 def check_family(changes: Changes, parent: int, root: int, most: tuple[int, int, int]) -> None:
@@ -45,12 +50,23 @@ def leave_family(changes: Changes, pid: int) -> None:
     if born is None or born.parent is None or "root" not in born.more:
         return
     root = born.more["root"]
-    row = changes.load_process(born.parent)
+    row = _whole(changes, born.parent)
     if row is not None and row.family is not None:
         _touched(changes, born.parent, row).children -= 1
-    top = changes.load_process(root)
+    top = _whole(changes, root)
     if top is not None and top.family is not None:
         _touched(changes, root, top).descendants -= 1
+
+
+def _whole(changes: Changes, pid: int) -> ProcessRow | None:
+    """The row of a relative; None also where it is damaged, which must not keep another process from its end."""
+    try:
+        return changes.load_process(pid)
+    except StoreError as error:
+        if not error.is_damage:
+            raise
+        _log.error("process %d does not hear that one of its tree has ended: %s", pid, error)
+        return None
 
 
 def has_descendants(row: ProcessRow) -> bool:

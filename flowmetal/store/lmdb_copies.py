@@ -94,11 +94,14 @@ def restore(path: Path, options: LmdbOptions, place: Path) -> Copied:
     """Makes a store of a backup.  It has the id of the one that was copied, so that idempotency keys stay the same, and
     epochs beyond all that were given: an interpreter that held a claim of the old store can write nothing.
 
-    S101 where there is no backup, S318 where something is at its place, S319 where the backup has damage.
+    S101 where there is no backup, S318 where something is at its place, S319 where the backup has damage, S320 where it
+    is no backup but a store in use: a file that is written while it is copied is not the state of one moment.
     """
     began = time.monotonic()
     if not (path / DATA_FILE).is_file():
         raise StoreError("S101", path=str(path))
+    if not (path / BACKUP_FILE).exists() and (pid := is_in_use(path)):
+        raise StoreError("S320", path=str(path), pid=pid)
     with _made(place, "restoring") as folder:
         try:
             shutil.copyfile(path / DATA_FILE, folder / DATA_FILE)

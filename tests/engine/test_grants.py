@@ -10,18 +10,32 @@ from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.client import connect
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine import effects
-from flowmetal.engine.artifacts import Programs, deploy, deployer, grant_deployed
+from flowmetal.engine.artifacts import deploy, deployer, grant_deployed
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.events import AnsweredError, Requested
 from flowmetal.engine.grants import ALWAYS, Grants, granted, grants_line, named_grants, read_grants
 from flowmetal.engine.simulate import Ran, Simulation
-from flowmetal.engine.starting import find_function
+from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Operate, Start
 from flowmetal.store.layout import META
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.operations import OPERATIONS
+from flowmetal.store.operations.schedules import read_definition
 from flowmetal.store.rows import decode_origin, encode_origin
-from flowmetal.values import LanguageError, Map, Pid, Vector, decode_value, encode_value, fail, from_python, keyword
+from flowmetal.values import (
+    Duration,
+    LanguageError,
+    Map,
+    Pid,
+    Vector,
+    decode_value,
+    encode_value,
+    fail,
+    from_python,
+    keyword,
+    meta_of,
+    with_meta,
+)
 
 # ---- reading -----------------------------------------------------------------------------------------------------
 
@@ -392,15 +406,34 @@ def test_the_name_of_an_effect_is_no_wider_grant() -> None:
     assert named_grants(["all", "store", "secret", "none", "http/*", "a=b", "kv/get", "now"]) == ("kv/get",)
 
 
-def test_a_function_of_the_library_is_no_process() -> None:
-    """It would perform whatever it is given, with the grants of the program it was deployed in."""
+def test_a_schedule_runs_functions_of_the_program_alone() -> None:
+    """One of the library would perform whatever it is given, with the grants of the program that is named."""
     store = MemoryStore()
-    deploy(store, ARTIFACT, "stranger")
-    program = Programs(store).get(store.deployed()["stranger"]).program
-    assert find_function(program, "stranger/plain").function.name == "stranger/plain"
-    for name in ("flowmetal.core.effects/perform*", "flowmetal.core/inc"):
-        with pytest.raises(LanguageError, match="no function"):
-            find_function(program, name)
+    deploy(store, ARTIFACT, "stranger", ["pay/out"])
+    definition = {"name": "s", "every": Duration(10**9), "program": "stranger"}
+
+    def put(function: str, arguments: Vector) -> None:
+        entries = {**definition, "function": function, "args": arguments}
+        payload = Map.of((keyword(name), value) for name, value in entries.items())
+        store.submit([Operate("schedule/put", encode_value(payload))]).result()
+
+    for function in ("flowmetal.core.effects/perform*", "flowmetal.core/inc"):
+        with pytest.raises(StoreError, match="function of the program"):
+            put(function, Vector.of([]))
+    marked = with_meta(Vector.of([1]), Map.of([(keyword("function"), 1)]))
+    row = read_definition(Map.of((keyword(n), v) for n, v in {**definition, "args": marked}.items()), None, 0)
+    assert meta_of(decode_value(row.arguments)) is None and list(decode_value(row.arguments)) == [1]
+
+
+def test_functions_of_the_library_are_spawned() -> None:
+    simulation = Simulation()
+    source = "(ns s)\n(defn main [] (spawn identity [1]) (sleep 1s))"
+    hash = simulation.deploy(build_artifact({"s.fm": source}).data)
+    pid = simulation.start(hash, "s/main", [])
+    simulation.run(pid)
+    assert simulation.outcome(pid).status == "done"
+    child = simulation.store.process(2)
+    assert child is not None and (child.function, child.status) == ("flowmetal.core/identity", "done")
 
 
 def test_a_name_whose_grants_are_lost_has_none() -> None:

@@ -85,10 +85,10 @@ def test_notes_of_a_client_that_was_killed() -> None:
 
 
 def test_a_history_of_a_real_store() -> None:
-    seen = play(600, 1)
+    seen = play(2400, 1)
     assert not seen.problems
     assert seen.kills
-    assert len(seen.operations) > 500
+    assert len(seen.operations) > 2000
 
 
 def _swapped_always(changes: Any, asker: int, payload: Any) -> Any:

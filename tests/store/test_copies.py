@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from flowmetal.store import open_store
+from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Join, Post, PutArtifact, Start, Turn
 from flowmetal.store.layout import PROCESSES, STATES, pid_key
 from flowmetal.store.lmdb_copies import backup, restore
@@ -122,7 +123,9 @@ def test_copies_are_for_their_owner_only(tmp_path: Path) -> None:
         assert len(reader.processes()) == 3
         reader.close()
         restore(tmp_path / "backup", OPTIONS, tmp_path / "again")
-        open_store(tmp_path / "again").submit([Post(1, "message", b"")]).result(60)
+        store = open_store(tmp_path / "again")
+        store.submit([Post(1, "message", b"")]).result(60)
+        store.close()
     finally:
         os.umask(umask)
     for place in ("store", "backup", "again"):
@@ -245,3 +248,15 @@ def test_encrypting_what_is_in_use(tmp_path: Path) -> None:
     assert code_of(lambda: encrypt(tmp_path / "store", OPTIONS, source)) == "S320"
     store.close()
     assert encrypt(tmp_path / "store", OPTIONS, source).report.plain == 0
+
+
+def test_a_store_in_use_is_no_backup(tmp_path: Path) -> None:
+    """What is copied while it is written is not the state of one moment."""
+    make(tmp_path / "store")
+    store = open_store(tmp_path / "store")
+    store.submit([Post(1, "message", b"")]).result(60)
+    with pytest.raises(StoreError) as caught:
+        restore(tmp_path / "store", OPTIONS, tmp_path / "again")
+    assert caught.value.code == "S320" and not (tmp_path / "again").exists()
+    store.close()
+    restore(tmp_path / "store", OPTIONS, tmp_path / "again")  # a copy that was made of a store at rest will do

@@ -11,7 +11,20 @@ import pytest
 
 from flowmetal.store import StoreError, open_store
 from flowmetal.store.codec import encode_about
-from flowmetal.store.interface import Complete, Fire, Join, Post, PutArtifact, Request, Start, Store, Take, Timer, Turn
+from flowmetal.store.interface import (
+    Complete,
+    Fire,
+    Join,
+    Kill,
+    Post,
+    PutArtifact,
+    Request,
+    Start,
+    Store,
+    Take,
+    Timer,
+    Turn,
+)
 from flowmetal.store.layout import DUE, META, PROCESSES, QUEUE, READY, SPACE_NAMES, STATES, pid_key
 from flowmetal.store.lmdb_engine import LmdbOptions
 from flowmetal.store.lmdb_files import ENGINE
@@ -259,3 +272,19 @@ def test_an_upgrade_that_is_killed_again_and_again_under_readers(tmp_path: Path)
     out, _ = reader.communicate(timeout=60)
     assert reader.returncode == 0 and int(out) > 0
     assert not scrub_store(path, LmdbOptions()).found
+
+
+def test_a_damaged_root_keeps_nobody_from_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    store = open_store(path)
+    store.submit([PutArtifact(HASH, b"code", "p"), Start("f", b"", name="p")]).result(60)
+    for parent in (1, 2):
+        store.submit([Start("f", b"", name="p", parent=parent, family=(9, 9, 9))]).result(60)
+    store.close()
+    with Raw(path) as raw:
+        raw.flip(STATES, pid_key(1))
+    store = open_store(path)
+    store.submit([Kill(3, (b"e",), b"r", "x")]).result(60)
+    ended = store.process(3)
+    assert ended is not None and ended.status == "cancelled"
+    store.close()

@@ -268,6 +268,9 @@ def _map_of(data: dict[str, Any]) -> Any:
     return Map.of((keyword(name), from_python(value)) for name, value in data.items())
 
 
+#: How modules of the library begin.
+LIBRARY = "flowmetal."
+
 # ---- definitions -------------------------------------------------------------------------------------------------
 
 
@@ -281,13 +284,18 @@ def read_definition(payload: Any, program: str | None, now: int) -> ScheduleRow:
     arguments = options.get("args", Vector.of(()))
     if arguments.__class__ is not Vector:
         raise bad("args", "a vector", arguments)
+    function = _named_text("function", options.get("function", "main"))
+    # Who may put a schedule chooses what runs with the grants of another program: a function of that program.  One of
+    # the library would do anything (`perform*`), and so would a function that is marked on the arguments.
+    if function.startswith(LIBRARY):
+        raise bad("function", "a function of the program, not of the library", function)
     attributes = _attributes(options.get("attributes"))
     row = ScheduleRow(
         name=check_name("the name of a schedule", _name(options.get("name"))).decode(),
         plan=plan,
         program=_named_text("program", options.get("program", program)),
-        function=_named_text("function", options.get("function", "main")),
-        arguments=encode_value(arguments),
+        function=function,
+        arguments=encode_value(Vector.of(list(arguments))),
         attributes=attributes,
         pass_run=_flag("pass-run", options.get("pass-run", False)),
         overlap=_one_of("overlap", options.get("overlap", "skip"), OVERLAPS),
