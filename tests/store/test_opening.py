@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -249,7 +250,14 @@ def test_two_openings_in_one_process_share_a_store(tmp_path: Path) -> None:
     third = open_store(tmp_path / "store")
     assert isinstance(third, StoreHandle) and third.store is not first.store
     third.close()
-    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("flowmetal-")])
+
+    def left() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("flowmetal-")]
+
+    end = time.monotonic() + 10
+    while left():
+        assert time.monotonic() < end, left()
+        time.sleep(0.01)
 
 
 def test_the_end_of_a_program_closes_its_stores(tmp_path: Path) -> None:
