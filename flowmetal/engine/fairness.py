@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from flowmetal.engine.config import Config
 from flowmetal.engine.live import Live
 from flowmetal.engine.turns import Outcome
-from flowmetal.store.interface import Turn
+from flowmetal.store.interface import InboxEvent, Turn
+from flowmetal.store.operations import OPERATIONS
 
 #: Batches of turns that may be on their way to the disk at once where another thread or process commits: one syncs
 #: while the next is made.  Where this thread commits there is one at a time: making turns while another thread writes
@@ -54,6 +55,12 @@ REST_SECONDS_MAX = 60.0
 
 #: Bytes of a turn that make a commit take so long.
 LARGE_BYTES = 1 << 20
+
+#: Bytes of an entry that count as one more of a burst.
+BURST_BYTES = 4096
+
+#: Kinds of events by which the store answers; workers do with the same.
+_BY_THE_STORE = frozenset({"answer", "error", "spawned"})
 
 #: One that rests goes on when nobody else has had a turn for so long.
 ALONE_SECONDS = 0.5
@@ -108,6 +115,30 @@ def count_seconds(live: Live, broken: bool, seconds: float) -> None:
     if live.process is not None and live.unbroken > live.limits.engine.compute:
         live.process.overdue = live.limits.engine.compute
         live.process.slice_left = min(live.process.slice_left, 1)  # what is slow would use up a slice in many seconds
+
+
+def from_outside(live: Live, inbox: Sequence[InboxEvent]) -> bool:
+    """Whether something has arrived that a process cannot make come by itself as fast as it likes: anything but what the
+    store answers in the transaction that asks for it.  A message counts, whoever sent it."""
+    for item in inbox:
+        if item.key < 0 or item.kind not in _BY_THE_STORE:
+            return True
+        opened = live.open.get(item.number)
+        if item.kind != "spawned" and opened is not None and opened.request.effect not in OPERATIONS:
+            return True
+    return False
+
+
+def count_entries(live: Live, outside: bool, turn: Turn | None) -> None:
+    """Counts what a process writes into its log without a wait; beyond its limit the next effect fails (performing.py).
+
+    An interpreter that takes it over begins to count anew.
+    """
+    if outside:
+        live.burst = 0
+    elif turn is not None:
+        written = sum(len(event) + len(segment) for _, _, event, segment in turn.entries)
+        live.burst += len(turn.entries) + written // BURST_BYTES
 
 
 def rest(live: Live, elapsed: float) -> None:

@@ -570,6 +570,7 @@ class Interpreter:
         live.inbox_read = look and live.receiver != 0 and len(stored) < INBOX_PAGE
         inbox = self._answers.pop(pid, []) + stored
         computes, sequence = live.slices > 0 or live.unbroken > 0, live.sequence
+        outside = fairness.from_outside(live, inbox)
         began = time.thread_time() if computes else 0.0
         try:
             outcome = take_turn(live, inbox, epoch, self._setting)
@@ -582,6 +583,7 @@ class Interpreter:
                 self._pause(record, error)
             return None
         self.turns += 1
+        fairness.count_entries(live, outside, outcome.turn)
         if computes and self.config.turn_seconds:
             fairness.count_seconds(live, live.sequence != sequence, time.thread_time() - began)
         if outcome.left:

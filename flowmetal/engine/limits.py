@@ -44,6 +44,7 @@ class EngineLimits:
     attributes: int = 64
     attribute_bytes: int = MAX_ATTRIBUTE_BYTES
     compute: int = 300
+    burst: int = 10_000_000
 
 
 _vm, _engine = Limits(), EngineLimits()
@@ -65,6 +66,14 @@ TABLE: tuple[Row, ...] = (
         1 << 30,
         False,
         "seconds of a processor that a process computes without an entry in its log",
+    ),
+    Row(
+        "burst",
+        "burst",
+        _engine.burst,
+        1 << 60,
+        False,
+        "entries that a process adds to its log without waiting for anything but the store; one more for each 4 KiB",
     ),
     Row("stack", "frames", _vm.frames, 1 << 30, False, "nested calls of one fiber"),
     Row(

@@ -110,6 +110,7 @@ class Live:
     name: str = ""  # of its program
     computed: float = 0.0  # seconds of its turns since it was saved, where they are measured
     unbroken: float = 0.0  # seconds of a processor that it has computed since the last entry of its log
+    burst: int = 0  # entries since something came from outside, see fairness.py
     rests_until: float = 0.0  # by time.monotonic()
     grants: Grants | None = None  # None: all is granted
     catching_up: bool = False  # restored: what is ready runs up to its wait before anything new arrives

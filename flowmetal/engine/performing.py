@@ -18,6 +18,7 @@ from flowmetal.store.limits import NEVER
 from flowmetal.store.operations import OPERATIONS
 from flowmetal.values import ErrorValue, LanguageError, Vector, encode_value, fail, keyword, print_string, secret_names
 from flowmetal.vm import Performed, Process, answer_now, answer_now_error, trace_of
+from flowmetal.vm.faults import limit_error
 from flowmetal.vm.image import LONG_TEXT
 
 KIND_KILLED = keyword("flowmetal/killed")
@@ -28,6 +29,9 @@ def perform(draft: Draft, process: Process, performed: Performed) -> None:
     number = performed.number
     grants = draft.live.grants
     try:
+        if draft.live.burst >= draft.live.limits.engine.burst:
+            most, draft.live.burst = draft.live.limits.engine.burst, 0  # what cleans up may perform
+            raise limit_error("burst", most, "entries in the log without waiting for anything outside")
         if grants is not None:
             grants.check(performed.effect, performed.payload)
             if performed.effect == effects.SEND:

@@ -108,6 +108,19 @@ SETTINGS = {
 }  # fmt: skip
 
 
+BURSTS = """
+(ns bursts (:require kv))
+(defn logging [] (try (loop [] (log "again") (recur)) (catch _ e :caught) (finally (log "cleaned") (kv/put "cleaned" 1))))
+(defn writing [] (try (loop [n 0] (kv/put "n" n) (recur (inc n))) (catch _ e :caught)))
+(defn large [] (try (loop [] (log (apply str (repeat 40000 "x"))) (recur)) (catch _ e :caught)))
+(defn in-fibers [] (loop [] (try (await (async (kv/put "n" 1))) (catch _ e :caught)) (recur)))
+(defn resting [] (loop [n 0] (if (< n 30) (do (dotimes [_ 20] (log n)) (sleep 1ms) (recur (inc n))) :done)))
+(defn hearing [] (loop [n 0] (if (< n 200) (do (receive ?m ?m) (log n) (recur (inc n))) :done)))
+(defn outside [] (loop [n 0] (if (< n 200) (do (perform :tick n) (log n) (recur (inc n))) :done)))
+"""
+BURSTING = build_artifact({"bursts.fm": BURSTS}).data
+
+
 def world(**more: Any) -> tuple[Simulation, bytes]:
     simulation = Simulation(config=Config(program_limits=read_config(SETTINGS).limits), seed=4, **more)
     return simulation, simulation.deploy(ARTIFACT)
@@ -398,3 +411,31 @@ def test_settings_that_are_wrong(table: dict[str, Any], code: str) -> None:
 def test_the_table_of_the_page_is_the_one_in_the_code() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "limits.md").read_text(encoding="utf-8")
     assert limits.page() in page
+
+
+@pytest.mark.parametrize("function", ["logging", "writing", "large", "in-fibers"])
+def test_a_process_that_writes_without_end_is_stopped(function: str) -> None:
+    """What waits for nothing but the store fails after `burst` entries, and what cleans up may still perform."""
+    config = Config(program_limits=read_config({"limits": {"burst": 400}}).limits)
+    simulation = Simulation(config=config, seed=4)
+    pid = simulation.start(simulation.deploy(BURSTING), f"bursts/{function}")
+    simulation.run(pid)
+    ran = simulation.outcome(pid)
+    assert ran.status == "failed"
+    assert "without waiting for anything outside" in ran.error.message
+    assert len(ran.log) < 1200
+    if function == "large":
+        assert len(ran.log) < 100  # each counts as some of 4 KiB
+
+
+@pytest.mark.parametrize("function", ["resting", "hearing", "outside"])
+def test_what_waits_may_write_for_ever(function: str) -> None:
+    config = Config(program_limits=read_config({"limits": {"burst": 60}}).limits)
+    simulation = Simulation(config=config, functions={"tick": lambda call: None}, seed=4)
+    pid = simulation.start(simulation.deploy(BURSTING), f"bursts/{function}")
+    if function == "hearing":
+        for number in range(200):
+            simulation.settle()
+            simulation.post(pid, "message", number)
+    simulation.run(pid)
+    assert simulation.outcome(pid).value == keyword("done")
