@@ -118,8 +118,10 @@ def count_seconds(live: Live, broken: bool, seconds: float) -> None:
 
 
 def from_outside(live: Live, inbox: Sequence[InboxEvent]) -> bool:
-    """Whether something has arrived that a process cannot make come by itself as fast as it likes: anything but what the
-    store answers in the transaction that asks for it.  A message counts, whoever sent it."""
+    """Whether something has arrived that a process cannot make come by itself as fast as it likes.
+
+    That is anything but what the store answers in the transaction that asks for it.  A message counts, whoever sent it.
+    """
     for item in inbox:
         if item.key < 0 or item.kind not in _BY_THE_STORE:
             return True
