@@ -26,7 +26,7 @@ from flowmetal.engine.claims import Claims, gained, lost
 from flowmetal.engine.config import Config, collect_later
 from flowmetal.engine.draft import Setting, call_of
 from flowmetal.engine.effects import Surroundings
-from flowmetal.engine.fairness import BATCHES_IN_FLIGHT, COMMIT_HERE_AGAIN_SECONDS, LATER_SECONDS, Waiting
+from flowmetal.engine.fairness import BATCHES_IN_FLIGHT, COMMIT_HERE_AGAIN_SECONDS, LATER_SECONDS, Waiting, from_outside
 from flowmetal.engine.functions import Function, Functions
 from flowmetal.engine.limits import ProgramLimits, Rooms, lowered
 from flowmetal.engine.lines import error_of
@@ -569,8 +569,7 @@ class Interpreter:
         stored = self.store.inbox(pid, INBOX_PAGE, messages=live.receiver != 0) if look else []
         live.inbox_read = look and live.receiver != 0 and len(stored) < INBOX_PAGE
         inbox = self._answers.pop(pid, []) + stored
-        computes, sequence = live.slices > 0 or live.unbroken > 0, live.sequence
-        outside = fairness.from_outside(live, inbox)
+        computes, sequence, outside = live.slices > 0 or live.unbroken > 0, live.sequence, from_outside(live, inbox)
         began = time.thread_time() if computes else 0.0
         try:
             outcome = take_turn(live, inbox, epoch, self._setting)
