@@ -22,7 +22,8 @@ from typing import Any
 
 from flowmetal.dataclass import dataclass
 from flowmetal.store import failpoint
-from flowmetal.store.changes import Cache, Changes
+from flowmetal.store.cache import Cache
+from flowmetal.store.changes import Changes
 from flowmetal.store.commands import apply_all
 from flowmetal.store.errors import GIVEN_UP, StoreError
 from flowmetal.store.interface import Command, Complete, Deliver, Hint, Operate, Post, PutArtifact, Start, Turn

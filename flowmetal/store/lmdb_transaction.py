@@ -14,6 +14,7 @@ from flowmetal.store.layout import META
 from flowmetal.store.rekeying import Rekeyed, rekey
 from flowmetal.store.sealing import TRAILER_BYTES, UNSEALED, Items, Seals
 from flowmetal.store.sealing import damaged as damaged_record
+from flowmetal.store.transaction import Damaged, WriteTransaction
 
 if TYPE_CHECKING:
     from flowmetal.store.lmdb_engine import LmdbEngine
@@ -39,10 +40,10 @@ def _below(items: Iterable[tuple[bytes, bytes]], stop: bytes, limit: int) -> Ite
     return found
 
 
-class LmdbTransaction:
+class LmdbTransaction(WriteTransaction):
     """A read or write transaction over the key spaces."""
 
-    __slots__ = ("_engine", "_handles", "_open", "_opens", "_seals", "_transaction", "writes")
+    __slots__ = ("_engine", "_handles", "_open", "_opens", "_seals", "_transaction")
 
     def __init__(self, engine: LmdbEngine, transaction: Any) -> None:
         self.writes = 0
@@ -64,51 +65,46 @@ class LmdbTransaction:
             self._learn_keys(space, key, stored)
             return self.get(space, key)
 
-    def scan(
-        self,
-        space: str,
-        prefix: bytes = b"",
-        *,
-        start: bytes = b"",
-        stop: bytes = b"",
-        limit: int = 1 << 62,
-        reverse: bool = False,
-        values: bool = True,
-        damaged: list[bytes] | None = None,
+    def _up(
+        self, space: str, prefix: bytes, start: bytes, stop: bytes, limit: int, values: bool, damaged: Damaged
     ) -> Items:
-        """See ReadTransaction."""
-        found: Items = []
-        if limit <= 0:
-            return found
         cursor = self._transaction.cursor(self._handles[space])
-        if not reverse:
-            first = max(prefix, start)
-            found_any = not first or cursor.set_range(first)
-            items = cursor.iternext(True, values) if found_any else ()
-            if values and not prefix and limit > SOME_ITEMS:  # other scans are short, and read nothing ahead
-                return self._opened(space, _below(items, stop, limit), damaged)
-        else:
-            last = start or (prefix + b"\xff" * 64 if prefix else b"")
-            if not last or not cursor.set_range(last):
-                found_any = cursor.last()
-            else:
-                found_any = cursor.key() == last or cursor.prev()
-            items = cursor.iterprev(True, values) if found_any else ()
-        if not values:
-            items = ((key, b"") for key in items)
-        for key, value in items:
-            if not key.startswith(prefix):
-                break
-            if stop and key >= stop:
-                if reverse:
-                    continue
+        first = max(prefix, start)
+        found_any = not first or cursor.set_range(first)
+        items = cursor.iternext(True, values) if found_any else ()
+        if values and not prefix and limit > SOME_ITEMS:  # other scans are short, and read nothing ahead
+            return self._opened(space, _below(items, stop, limit), damaged)
+        found: Items = []
+        for key, value in items if values else ((key, b"") for key in items):
+            if not key.startswith(prefix) or (stop and key >= stop):
                 break
             found.append((key, value))
             if len(found) >= limit:
                 break
         return self._opened(space, found, damaged) if values and found else found
 
-    def _opened(self, space: str, items: Items, damaged: list[bytes] | None) -> Items:
+    def _down(
+        self, space: str, prefix: bytes, start: bytes, stop: bytes, limit: int, values: bool, damaged: Damaged
+    ) -> Items:
+        cursor = self._transaction.cursor(self._handles[space])
+        last = start or (prefix + b"\xff" * 64 if prefix else b"")
+        if not last or not cursor.set_range(last):
+            found_any = cursor.last()
+        else:
+            found_any = cursor.key() == last or cursor.prev()
+        items = cursor.iterprev(True, values) if found_any else ()
+        found: Items = []
+        for key, value in items if values else ((key, b"") for key in items):
+            if not key.startswith(prefix):
+                break
+            if stop and key >= stop:
+                continue
+            found.append((key, value))
+            if len(found) >= limit:
+                break
+        return self._opened(space, found, damaged) if values and found else found
+
+    def _opened(self, space: str, items: Items, damaged: Damaged) -> Items:
         if space == META:
             items = [item for item in items if item[0] not in UNSEALED]
         try:

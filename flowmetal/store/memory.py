@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from flowmetal.store.changes import Cache, Changes
+from flowmetal.store.cache import Cache
+from flowmetal.store.changes import Changes
 from flowmetal.store.clock import SteadyClock
 from flowmetal.store.codec import encode_about
 from flowmetal.store.commands import apply_all
@@ -25,7 +26,7 @@ from flowmetal.store.interface import Command, Hint, Rekey
 from flowmetal.store.layout import FORMAT, META, SPACE_NAMES
 from flowmetal.store.sorted_table import SortedTable
 from flowmetal.store.store_reads import StoreReads
-from flowmetal.store.transaction import ReadTransaction
+from flowmetal.store.transaction import Damaged, Items, ReadTransaction, WriteTransaction
 from flowmetal.store.watchers import Watchers
 
 _log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ _log = logging.getLogger(__name__)
 ENGINE = "memory"
 
 
-class MemoryTransaction:
+class MemoryTransaction(WriteTransaction):
     """Reads and writes the tables in place and keeps what it takes to undo the writes."""
 
     def __init__(self, tables: dict[str, SortedTable]) -> None:
@@ -45,28 +46,22 @@ class MemoryTransaction:
         """See ReadTransaction."""
         return self._tables[space].get(key)
 
-    def scan(
-        self,
-        space: str,
-        prefix: bytes = b"",
-        *,
-        start: bytes = b"",
-        stop: bytes = b"",
-        limit: int = 1 << 62,
-        reverse: bool = False,
-        values: bool = True,
-        damaged: list[bytes] | None = None,
-    ) -> list[tuple[bytes, bytes]]:
-        """See ReadTransaction."""
+    def _up(
+        self, space: str, prefix: bytes, start: bytes, stop: bytes, limit: int, values: bool, damaged: Damaged
+    ) -> Items:
         table = self._tables[space]
-        if not reverse:
-            found = []
-            for key, value in islice(table.from_key(max(prefix, start)), min(limit, len(table))):
-                if not key.startswith(prefix) or (stop and key >= stop):
-                    break
-                found.append((key, value))
-            return found
         found = []
+        for key, value in islice(table.from_key(max(prefix, start)), min(limit, len(table))):
+            if not key.startswith(prefix) or (stop and key >= stop):
+                break
+            found.append((key, value))
+        return found
+
+    def _down(
+        self, space: str, prefix: bytes, start: bytes, stop: bytes, limit: int, values: bool, damaged: Damaged
+    ) -> Items:
+        table = self._tables[space]
+        found: Items = []
         for key, value in table.down_from(start or (prefix + b"\xff" * 64 if prefix else None)):
             if len(found) >= limit or (prefix and not key.startswith(prefix)):
                 break
@@ -85,7 +80,7 @@ class MemoryTransaction:
         table.put(key, value)
         self.writes += 1
 
-    def put_all(self, space: str, items: list[tuple[bytes, bytes]]) -> None:
+    def put_all(self, space: str, items: Items) -> None:
         """See WriteTransaction."""
         for key, value in items:
             self.put(space, key, value)

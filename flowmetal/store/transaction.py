@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from flowmetal.store.interface import Rekey
+from flowmetal.store.command_types import Rekey
+
+Items = list[tuple[bytes, bytes]]
+#: Gets the keys of damaged records; None: they are not left out.
+Damaged = list[bytes] | None
 
 
 class ReadTransaction(Protocol):
     """One committed state (or, within a write transaction, that state with the writes so far)."""
+
+    __slots__ = ()
 
     def get(self, space: str, key: bytes) -> bytes | None: ...
 
@@ -25,14 +31,27 @@ class ReadTransaction(Protocol):
         limit: int = 1 << 62,
         reverse: bool = False,
         values: bool = True,
-        damaged: list[bytes] | None = None,
-    ) -> list[tuple[bytes, bytes]]:
+        damaged: Damaged = None,
+    ) -> Items:
         """At most `limit` items whose key begins with `prefix`, in order of key, from the first key >= `start`.
 
         `stop`: only keys below it.  reverse: from the last such key down; with a `start`, from the last key <= `start`.
         `values`: False where only keys are wanted; the values are then empty.
         `damaged`: gets the keys of damaged records, which are left out; without it they are S310.
         """
+        if limit <= 0:
+            return []
+        if reverse:
+            return self._down(space, prefix, start, stop, limit, values, damaged)
+        return self._up(space, prefix, start, stop, limit, values, damaged)
+
+    def _up(
+        self, space: str, prefix: bytes, start: bytes, stop: bytes, limit: int, values: bool, damaged: Damaged
+    ) -> Items: ...
+
+    def _down(
+        self, space: str, prefix: bytes, start: bytes, stop: bytes, limit: int, values: bool, damaged: Damaged
+    ) -> Items: ...
 
     def count(self, space: str) -> int:
         """The number of keys of a space, in constant time."""
@@ -44,11 +63,13 @@ class WriteTransaction(ReadTransaction, Protocol):
     `writes` counts what was put, deleted or is going to be, to tell whether there is something to commit.
     """
 
+    __slots__ = ("writes",)
+
     writes: int
 
     def put(self, space: str, key: bytes, value: bytes) -> None: ...
 
-    def put_all(self, space: str, items: list[tuple[bytes, bytes]]) -> None:
+    def put_all(self, space: str, items: Items) -> None:
         """Puts many, which are in order of key."""
 
     def delete(self, space: str, key: bytes) -> bool:

@@ -10,8 +10,7 @@ from flowmetal.dataclass import replace
 from flowmetal.engine import arrivals, events, interpreter, live
 from flowmetal.engine.lines import plain_error
 from flowmetal.engine.turns import take_turn
-from flowmetal.store import batches, claims, commands, lmdb_store, processes, server
-from flowmetal.store import changes as store_changes
+from flowmetal.store import batches, claims, commands, lmdb_store, processes, row_changes, server
 from flowmetal.store import timers as store_timers
 from flowmetal.store.changes import Changes
 from flowmetal.store.committer import Committer
@@ -253,13 +252,13 @@ def cleanup_skipped(stack: ExitStack) -> None:
 
 def slots_given_twice(stack: ExitStack) -> None:
     """A queue counts one fewer than run in it."""
-    encode = store_changes.encode_queue
+    encode = row_changes.encode_queue
 
     def fewer(row: QueueRow) -> bytes:
         row.running = max(0, row.running - 1)
         return encode(row)
 
-    _set(stack, store_changes, "encode_queue", fewer)
+    _set(stack, row_changes, "encode_queue", fewer)
 
 
 BREAKS: dict[str, Break] = {

@@ -12,7 +12,8 @@ from flowmetal.engine import events
 from flowmetal.engine.events import Event, decode_event
 from flowmetal.engine.live import entries_from, load
 from flowmetal.store import commands
-from flowmetal.store.changes import Cache, Changes
+from flowmetal.store.cache import Cache
+from flowmetal.store.changes import Changes
 from flowmetal.store.codec import WAKE, decode_partition
 from flowmetal.store.interface import FINAL_STATUSES, PARTITIONS, Claim, Fire, Join, LogEntry, Turn
 from flowmetal.store.layout import DUE, QUEUES, RESULTS, STATES, pid_key, read_due_key, read_pid, u16

@@ -246,7 +246,7 @@ def test_what_fails_after_a_commit_is_no_refusal(
         raise fault
 
     committer = store.store._committer  # type: ignore[attr-defined]
-    monkeypatch.setattr("flowmetal.store.changes.Cache.trim", fail)
+    monkeypatch.setattr("flowmetal.store.cache.Cache.trim", fail)
     monkeypatch.setattr(committer, "_on_hints", fail)
     with committer._committing:
         futures = [store.submit([Start("f", b"", name="p")]) for _ in range(3)]
