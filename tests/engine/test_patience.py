@@ -7,7 +7,8 @@ from typing import Any
 
 from flowmetal.dataclass import replace
 from flowmetal.engine.config import Config
-from flowmetal.engine.interpreter import Interpreter, _Sent
+from flowmetal.engine.interpreter import Interpreter
+from flowmetal.engine.sending import Sent
 from flowmetal.engine.simulate import Clock
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Join, PutArtifact, Start, Turn
@@ -44,7 +45,7 @@ def test_who_was_cut_waits_for_the_commit_under_way() -> None:
     interpreter._signals.timers = False
     interpreter._queue.cut(1)
     assert interpreter._patience() == 0.0
-    interpreter._sent.append(_Sent([], Future()))
+    interpreter._sending.sent.append(Sent([], Future()))
     assert interpreter._patience() == 1.0
 
 

@@ -239,7 +239,7 @@ def test_what_was_decided_waits_for_a_program_that_cannot_be_loaded(monkeypatch:
             raise FlowmetalError("B101", reason="not now")
         return live.load(*given)
 
-    monkeypatch.setattr("flowmetal.engine.interpreter.load", broken_load)
+    monkeypatch.setattr("flowmetal.engine.residents.load", broken_load)
     assert client.answer(pid, {"paid": 5}, by="anna")
     world.run(pid)
     entries = len(world.store.log(pid))
