@@ -156,7 +156,9 @@ def test_turns_are_committed_where_they_are_made(tmp_path: Path) -> None:
         pids = start(store, 30, 10)
         deadline = time.monotonic() + 60
         while set(statuses(store, pids)) != {"done"}:
-            interpreter._sending.here_at = 0.0  # it is time; its thread may just have written another one after a commit
+            interpreter._sending.here_at = (
+                0.0  # it is time; its thread may just have written another one after a commit
+            )
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert threads.count(kind) > len(threads) // 2
