@@ -60,7 +60,8 @@ def link(artifact: Artifact, libraries: Libraries = no_libraries) -> Program:
             if reference.name not in found[reference.module].globals:
                 raise FlowmetalError("B013", module=module.name, name=reference.name, library=reference.module)
     names = [artifact.main, *sorted(name for name in found if name != artifact.main)]
-    return Program({name: found[name] for name in names}, artifact.main, artifact.hash)
+    own = frozenset(artifact.modules)
+    return Program({name: found[name] for name in names}, artifact.main, artifact.hash, own)
 
 
 def verify_artifact(

@@ -164,6 +164,7 @@ class Program:
     modules: dict[str, Module]
     main: str  # name of the module the artifact is named after
     hash: bytes = b""  # content hash of the artifact, which names it in a store
+    own: frozenset[str] = frozenset()  # modules that are the artifact's, not a library's; empty: all of them are
     growing: list[tuple[str, Any, Any]] | None = None  # entries of open tables just added; None: the program is sealed
     seen_from: str = ""  # the module of which open tables see what it requires only; "": all modules count
     open: Any = None  # open_tables.py's: what has been found out about the open tables

@@ -81,15 +81,13 @@ class Exports:
 def check_function(artifact: Artifact, function: str, count: int) -> None:
     """Checks that "module/function" (or a function of the main module) can be started with `count` arguments.
 
-    NotFound B014 where there is no such public function, Refused B016 where it takes another number of arguments.  A
-    function of a library is left to the interpreter, which has the library.
+    NotFound B014 where there is no such public function of the artifact's own modules, Refused B016 where it takes
+    another number of arguments.
     """
     module_name, slash, name = function.rpartition("/")
     module_name = module_name if slash else artifact.main
     module = artifact.modules.get(module_name)
     if module is None:
-        if module_name in artifact.requires():
-            return
         names = [f"{each}/{known}" for each, inside in artifact.modules.items() for known in _functions(inside)]
         near = suggest(function, names) or suggest(module_name, artifact.modules)
         raise NotFound("B014", module=artifact.name, name=function, known=_listed(names), suggestion=near)

@@ -19,8 +19,9 @@ from flowmetal.client.where import Where, where_of
 from flowmetal.dataclass import dataclass, field, replace
 from flowmetal.engine import events
 from flowmetal.engine.lines import error_line
+from flowmetal.engine.starting import marked_spawned
 from flowmetal.store.interface import FINAL_STATUSES, Bulk, Kill, Post, ProcessRecord, Settle, Start, Store
-from flowmetal.values import ErrorValue, Vector, decode_value, encode_value, from_python, keyword
+from flowmetal.values import CodecError, ErrorValue, Vector, decode_value, encode_value, from_python, keyword
 
 #: What can be done, and which processes are meant where neither numbers nor statuses are given.
 LIVING = ("ready", "waiting", "paused")
@@ -47,6 +48,7 @@ REASONS = {
     "answered": "the request has its answer already",
     "not-ended": "it has not ended",
     "no-start": "what it was started with is not kept any more",
+    "no-program": "the name of its program is not kept, so nothing can be run that is deployed under it",
     "S202": "no program is deployed under its name",
     "S203": "its program is not in the store any more",
     "S208": "its inbox is full",
@@ -313,26 +315,48 @@ def _restart(store: Store, order: Order, record: ProcessRecord) -> Start | str:
     arguments = _arguments(store, record.pid)
     if arguments is None:
         return "no-start"
+    program = _program_of(store, record)
+    if order.latest and program is None:
+        return "no-program"
+    if record.parent is not None:
+        arguments = _of_child(arguments)
     return Start(
         function=record.function,
         arguments=arguments,
         artifact=None if order.latest else record.artifact,
-        name=record.program,
+        name=program,
         id=order.id,
         attributes={**record.attributes, RESTARTED_FROM: record.pid},
-        grants=_grants_again(store, order, record),
+        grants=_grants_again(store, order, record, program),
         queue=None if record.queue is None else (*record.queue, 0, None),
         limits=record.limits,
     )
 
 
-def _grants_again(store: Store, order: Order, record: ProcessRecord) -> tuple[str, ...] | None:
+def _program_of(store: Store, record: ProcessRecord) -> str | None:
+    """The deployed name of what a process runs: of a child, that of the process at the root of its tree.
+
+    None where it is not known.  The module of a function may be called like a program that is another one.
+    """
+    top = record if record.parent is None else store.process(record.root) if record.root is not None else None
+    return top.program if top is not None and top.parent is None and top.named else None
+
+
+def _of_child(arguments: bytes) -> bytes:
+    """The arguments of a child, marked as such: it may run a function that cannot be started by its name."""
+    try:
+        return encode_value(marked_spawned(decode_value(arguments)))
+    except CodecError:  # functions are in them, which only the program can read: its parent has marked what it can
+        return arguments
+
+
+def _grants_again(store: Store, order: Order, record: ProcessRecord, program: str | None) -> tuple[str, ...] | None:
     """What a process that is started again may perform: what it could, or what its name has been granted since.
 
-    A name counts only where it runs this very program, and not for children, whose program is only called like it.
+    A name counts only where it runs this very program, and not for children, which have what their parent had.
     """
     if order.latest or (
-        record.parent is None and store.deployed(record.program).get(record.program) == record.artifact
+        record.parent is None and program is not None and store.deployed(program).get(program) == record.artifact
     ):
         return None
     return ("all",) if record.grants is None else record.grants

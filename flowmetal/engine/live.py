@@ -108,6 +108,7 @@ class Live:
     limits: ProgramLimits = field(default_factory=ProgramLimits)
     share: float = 1.0  # of the fuel and the entries of a turn, see fairness.py
     name: str = ""  # of its program
+    spawned: bool = False  # by another process
     computed: float = 0.0  # seconds of its turns since it was saved, where they are measured
     unbroken: float = 0.0  # seconds of a processor that it has computed since the last entry of its log
     burst: int = 0  # entries since something came from outside, see fairness.py
@@ -155,6 +156,7 @@ def load(
         error=record.error,
         limits=limits or ProgramLimits(),
         name=record.program,
+        spawned=record.parent is not None,
         grants=granted(record.grants),
     )
     if record.sequence:
@@ -275,7 +277,7 @@ def _call_of_start(store: Store, pid: int, program: Loaded) -> Begin | None:
 def start_process(live: Live, arguments: bytes, limits: Limits) -> None:
     """Makes the process of a live one that has not begun.  LanguageError for a missing function or wrong arity."""
     program = live.program
-    begin = begin_of(program.program, program.table, live.function, arguments)
+    begin = begin_of(program.program, program.table, live.function, arguments, named=not live.spawned)
     process = new_process(program.program, program.table, limits)
     start(process, begin.closure, begin.arguments, begin.spawned_by)
     live.process = process

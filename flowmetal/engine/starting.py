@@ -62,8 +62,33 @@ def find_function(program: Program, name: str) -> Closure:
     return closure
 
 
-def begin_of(program: Program, table: ProgramTable, function: str, data: bytes) -> Begin:
-    """The call of a start event.
+def check_startable(program: Program, name: str) -> None:
+    """LanguageError :unbound for what cannot be started by its name: only public functions of the program's own modules
+    can.
+
+    Whoever starts a process may not be who wrote the program, and may have less granted than it: a private function
+    relies on its callers, and one of a library (`perform*`) does whatever it is told to.
+    """
+    module, slash, function = name.rpartition("/")
+    module = module if slash else program.main
+    found = program.lookup(module, function)
+    if found is not None and (found.private or found.macro):
+        fail("unbound", f"{name} is {'private' if found.private else 'a macro'}, and cannot be started by its name")
+    if found is not None and program.own and module not in program.own:
+        fail("unbound", f"{name} is a function of a library, and cannot be started by its name")
+
+
+def marked_spawned(arguments: Vector) -> Vector:
+    """The arguments of a process that a program has started, now or before: any of its functions may take them."""
+    about = meta_of(arguments)
+    if about.__class__ is Map and (about.get(_SPAWNED_BY) is not None or about.get(_FUNCTION) is not None):
+        return arguments
+    marked: Vector = with_meta(arguments, Map.of([(_SPAWNED_BY, Vector.of([]))]))
+    return marked
+
+
+def begin_of(program: Program, table: ProgramTable, function: str, data: bytes, named: bool = False) -> Begin:
+    """The call of a start event.  `named`: only what can be started by its name, as nobody spawned the process.
 
     Raises LanguageError for a missing function or arguments that are no vector, CodecError for bytes that are no value.
     """
@@ -75,6 +100,8 @@ def begin_of(program: Program, table: ProgramTable, function: str, data: bytes) 
     if about.__class__ is Map:
         closure, spawned_by = about.get(_FUNCTION), about.get(_SPAWNED_BY)
     if closure.__class__ is not Closure:
+        if named and spawned_by.__class__ is not Vector:
+            check_startable(program, function)
         closure = find_function(program, function)
     return Begin(closure, list(values), spawned_by if spawned_by.__class__ is Vector else None)
 

@@ -39,6 +39,7 @@ class ProcessRecord:
     limits: dict[str, int] = field(default_factory=dict)  # those it was started with, by name; see Start
     grants: tuple[str, ...] | None = None  # which effects it may perform, see engine/grants.py; None: all
     queue: tuple[str, str | None, int] | None = None  # the queue it was started in, its key and priority there
+    named: bool = True  # whether `program` is a name that it was started by
 
 
 @dataclass(slots=True)

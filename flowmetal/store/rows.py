@@ -283,6 +283,7 @@ def process_record(pid: int, born: BornRow, origin: Origin, row: ProcessRow, att
         limits=born.more.get("limits") or {},
         grants=origin[3],
         queue=tuple(born.more["queue"]) if "queue" in born.more else None,
+        named=bool(origin[2]),
     )
 
 

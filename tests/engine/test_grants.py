@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowmetal.bytecode.fmc import decode_artifact
-from flowmetal.client import connect
+from flowmetal.client import NotFound, Refused, connect
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine import effects
 from flowmetal.engine.artifacts import deploy, deployer, grant_deployed
@@ -423,6 +423,65 @@ def test_a_schedule_runs_functions_of_the_program_alone() -> None:
     marked = with_meta(Vector.of([1]), Map.of([(keyword("function"), 1)]))
     row = read_definition(Map.of((keyword(n), v) for n, v in {**definition, "args": marked}.items()), None, 0)
     assert meta_of(decode_value(row.arguments)) is None and list(decode_value(row.arguments)) == [1]
+
+
+PRIVATE = """(ns orders (:require kv))
+(defn- hidden [n] (perform :pay/out n))
+(defmacro twice [x] x)
+(defn main [] (perform :spawn [hidden [1] {:id "child"}]) (sleep 1s))"""
+
+
+@pytest.mark.parametrize("function", ["orders/hidden", "orders/twice", "kv/get", "flowmetal.core/inc", "orders/none"])
+def test_only_public_functions_of_the_program_itself_are_started_by_name(function: str) -> None:
+    """Neither by a client, nor by what knows nothing of programs: a schedule that a program puts, the store itself."""
+    world = Simulation()
+    world.deploy(build_artifact({"orders.fm": PRIVATE}).data, "orders", ["pay/out", "kv/*"])
+    with pytest.raises(NotFound) as refused:
+        connect(world.store).start(function, 1, program="orders")
+    assert refused.value.code == "B014"
+    [(pid, _)] = world.store.submit([Start(function, encode_value(Vector.of([1])), name="orders")]).result()
+    world.run(pid)
+    ended = world.outcome(pid)
+    assert ended.status == "failed" and ended.error is not None and ended.error.kind.text == "unbound"
+    entries = {"name": "s", "every": "1m", "program": "orders", "function": function, "args": [1]}
+    if not function.startswith("flowmetal."):  # that the store refuses
+        world.store.submit([Operate("schedule/put", encode_value(from_python(entries)))]).result()
+        world.run(until=world.clock.now + 61 * 10**9)
+        assert [one.status for one in world.store.processes()] == ["failed", "failed"]
+    assert not any(isinstance(event, Requested) for event in world.outcome(pid).log)
+
+
+def test_a_child_of_a_private_function_is_spawned_and_started_again() -> None:
+    world = Simulation()
+    world.deploy(build_artifact({"orders.fm": PRIVATE}).data, "shop", ["spawn"])
+    other = "(ns orders) (defn hidden [n] :not-mine) (defn main [] 1)"
+    world.deploy(build_artifact({"orders.fm": other}).data, "orders", ["all"])
+    client = connect(world.store)
+    parent = client.start("orders/main", program="shop")
+    world.run(parent)
+    child = next(record for record in world.store.processes() if record.parent == parent)
+    assert (child.status, child.function, child.program) == ("failed", "orders/hidden", "orders")
+    assert "not-granted" in child.error
+    for latest in (False, True):
+        again = client.restart(child.pid, latest=latest)
+        world.run(again)
+        record = world.store.process(again)
+        assert record is not None
+        # The program of the root, not another one that is called like the module, and its grants.
+        assert (record.status, record.program, record.grants) == ("failed", "shop", ("spawn",))
+        assert "not-granted" in record.error
+
+
+def test_what_was_started_by_no_name_is_not_restarted_as_the_latest() -> None:
+    world = Simulation()
+    hash = world.deploy(
+        build_artifact({"orders.fm": '(ns orders) (defn main [] (throw (error :no "no")))'}).data, "shop", []
+    )
+    world.deploy(build_artifact({"orders.fm": "(ns orders) (defn main [] 1)"}).data, "orders")
+    pid = world.start(hash, "orders/main")
+    world.run(pid)
+    with pytest.raises(Refused, match="the name of its program"):
+        connect(world.store).restart(pid, latest=True)
 
 
 def test_functions_of_the_library_are_spawned() -> None:

@@ -10,6 +10,7 @@ from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.draft import FUEL as TURN_FUEL
 from flowmetal.engine.events import LocalDone, value_text
 from flowmetal.engine.live import load
+from flowmetal.engine.starting import marked_spawned
 from flowmetal.engine.testing.chaos import Chaos
 from flowmetal.engine.testing.suite import LIBRARY, RUN, Suite, Test
 from flowmetal.engine.testing.world import DELIVER, FUEL, NEXT, REPLY, Stopped, TestWorld
@@ -112,7 +113,7 @@ def run_test(suite: Suite, test: Test, seed: int | None = None, fuel: int = FUEL
     chaos = Chaos(seed, test.name) if seed is not None else None
     world = TestWorld(suite.program, chaos, fuel)
     table = suite.program.table
-    arguments = encode_value(Vector.of([test.function, Vector.of(test.fixtures)]), table)
+    arguments = encode_value(marked_spawned(Vector.of([test.function, Vector.of(test.fixtures)])), table)
     start = Start(function=RUN, arguments=arguments, artifact=suite.program.program.hash)
     pid: int = world.store.submit([start]).result()[0][0]
     began = world.clock()
