@@ -7,14 +7,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from flowmetal.client.errors import NotFinished, ProcessCancelled, ProcessFailed, Refused
 from flowmetal.client.info import ProcessInfo
 from flowmetal.client.plain import Outcome, Step
+from flowmetal.client.pruning import Pruning, pruning_of
 from flowmetal.client.serving import Source
 from flowmetal.client.steering import ORDER_FIELDS, REASONS, Order, Report, check, user_name
 from flowmetal.client.where import Where
+from flowmetal.engine.mailboxes import Mailbox
+
+if TYPE_CHECKING:
+    from flowmetal.engine.retention import Report as PruneReport
 
 #: Lists as methods give them; a client has a method called `list`.
 Processes = list[ProcessInfo]
@@ -123,6 +128,50 @@ class Client(ABC):
     @abstractmethod
     def history(self, pid: int, start: int = 0, limit: int = 1000) -> Steps:
         """Entries of the process's log from sequence number `start` on.  NotFound."""
+
+    @abstractmethod
+    def mailbox(self, pid: int, *, after: int = 0, limit: int = 100) -> Mailbox:
+        """At most `limit` messages (1000) that wait in the mailbox of the process, beyond number `after`.  NotFound.
+
+        They stay there.  Fewer come where they are large; `after` of the answer is None once there are no more.
+        """
+
+    def prune(
+        self,
+        *,
+        older_than: str | None = None,
+        keep: int | None = None,
+        keep_failed: bool = False,
+        keep_children: bool = True,
+        log_older_than: str | None = None,
+        log_keep: int | None = None,
+        program: str | None = None,
+        dry_run: bool = False,
+    ) -> PruneReport:
+        """Removes ended processes, and old log of others -> what went.  `dry_run` only counts and lists.
+
+        The arguments are the keys of [retention], times as "12h" or "30d".  Without any of the four that say what is to go,
+        a server does what its settings say; a store has none: Refused (H555).
+        """
+        given: dict[str, Any] = {
+            "older_than": older_than,
+            "keep": keep,
+            "keep_failed": keep_failed or None,
+            "keep_children": None if keep_children is True else keep_children,
+            "log_older_than": log_older_than,
+            "log_keep": log_keep,
+            "program": program,
+            "dry_run": dry_run,
+        }
+        wanted = pruning_of({name: value for name, value in given.items() if value is not None})
+        report = self._prune(wanted)
+        while report.more and not dry_run:
+            report.add(self._prune(wanted))
+        return report
+
+    @abstractmethod
+    def _prune(self, wanted: Pruning) -> PruneReport:
+        """A piece of a sweep."""
 
     def cancel(self, pid: int, reason: str | None = None, *, by: str = "") -> bool:
         """Asks the process to end -> False if it has ended already.  NotFound.

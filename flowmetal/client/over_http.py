@@ -6,11 +6,12 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx2
 
+from flowmetal import lazily
 from flowmetal.client.base import Client, Processes, Steps
 from flowmetal.client.errors import (
     ClientError,
@@ -34,15 +35,26 @@ from flowmetal.client.plain import (
     queue_place,
     start_command,
 )
+from flowmetal.client.pruning import Pruning
 from flowmetal.client.serving import Answer, Source
 from flowmetal.client.steering import Order, Report, document_of
 from flowmetal.client.where import Where
 from flowmetal.dataclass import replace
+from flowmetal.engine.mailboxes import Mailbox, Message
 from flowmetal.store.interface import Request
 from flowmetal.values import ErrorValue, LanguageError, decode_value, from_python, to_python
 
+if TYPE_CHECKING:
+    from flowmetal.engine import retention
+    from flowmetal.engine.retention import Report as PruneReport
+else:
+    retention = lazily.module("flowmetal.engine.retention")
+
 #: Longest wait that one call asks the server for; longer waits are several calls.
 LONG_POLL_SECONDS = 50.0
+
+#: How much longer a look for what is to be removed may take.
+PRUNE_SECONDS = 600.0
 
 #: How much longer counting may take.
 COUNT_SECONDS = 60.0
@@ -146,6 +158,19 @@ class HttpClient(Client):
         check_page(start, limit, ())
         steps = self._call("GET", f"/v1/processes/{pid}/history?start={start}&limit={limit}", pid=pid)["steps"]
         return [from_json(Step, step) for step in steps]
+
+    def mailbox(self, pid: int, *, after: int = 0, limit: int = 100) -> Mailbox:
+        """See Client."""
+        check_pid(pid)
+        check_page(after, limit, ())
+        answer = self._call("GET", f"/v1/processes/{pid}/mailbox?after={after}&limit={limit}", pid=pid)
+        messages = [from_json(Message, message) for message in answer["messages"]]
+        return Mailbox(answer["waiting"], messages, answer["after"])
+
+    def _prune(self, wanted: Pruning) -> PruneReport:
+        answer = self._call("POST", "/v1/prune", wanted.document(), seconds=PRUNE_SECONDS)
+        report: PruneReport = from_json(retention.Report, answer)
+        return report
 
     def post(self, pid: int, kind: str, value: Any, number: int = 0) -> bool:
         """See Client."""

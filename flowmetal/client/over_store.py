@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowmetal.client.base import POSTED, Client, Processes, Steps
 from flowmetal.client.errors import Conflict, NotFound, Refused
@@ -25,11 +25,16 @@ from flowmetal.client.plain import (
     start_command,
     step_of,
 )
+from flowmetal.client.pruning import Pruning, prune_piece, retention_for
 from flowmetal.client.serving import Source, StoreSource
 from flowmetal.client.steering import Order, Report, piece
 from flowmetal.client.where import Where, count
 from flowmetal.diagnostics import FlowmetalError, suggest
+from flowmetal.engine.mailboxes import Mailbox, mailbox
 from flowmetal.store.interface import FINAL_STATUSES, Command, Operate, Post, ProcessRecord, Start, Store
+
+if TYPE_CHECKING:
+    from flowmetal.engine.retention import Report as PruneReport
 
 #: Checks an artifact's bytes, deploys them to a store under a name, durably -> content hash; FlowmetalError for bytes
 #: that are no artifact.
@@ -133,6 +138,14 @@ class StoreClient(Client):
         check_page(start, limit, ())
         self._record(pid)
         return [step_of(entry) for entry in self.store.log(pid, start, limit)]
+
+    def mailbox(self, pid: int, *, after: int = 0, limit: int = 100) -> Mailbox:
+        """See Client."""
+        check_page(after, limit, ())
+        return mailbox(self.store, self._record(pid).pid, after, limit)
+
+    def _prune(self, wanted: Pruning) -> PruneReport:
+        return prune_piece(self.store, retention_for(wanted), wanted)
 
     def post(self, pid: int, kind: str, value: Any, number: int = 0) -> bool:
         """See Client."""

@@ -111,6 +111,23 @@ class Report:
     log_entries: int = 0
     artifacts: int = 0
     unneeded: int = 0  # artifacts that nothing needs, which go when that has been so for an hour
+    more: bool = False  # it was ended before it was through
+
+    @property
+    def removed(self) -> bool:
+        """Whether anything was removed."""
+        return bool(self.processes or self.log_entries or self.artifacts)
+
+    def add(self, piece: Report) -> None:
+        """Adds what the next piece of the same sweep has done."""
+        self.processes += piece.processes
+        for name, count in piece.by_program.items():
+            self.by_program[name] = self.by_program.get(name, 0) + count
+        self.pids += piece.pids[: LISTED - len(self.pids)]
+        self.logs += piece.logs
+        self.log_entries += piece.log_entries
+        self.artifacts += piece.artifacts
+        self.kept_children, self.unneeded, self.more = piece.kept_children, piece.unneeded, piece.more
 
     def count(self, record: ProcessRecord) -> None:
         """Counts a process that goes."""
@@ -179,7 +196,6 @@ class Sweep:
         waiting: list[ProcessRecord] = []
         for record in self._records(FINAL_STATUSES, newest_first=True):
             if self._goes(record, kept) and not self._is_kept_child(record):
-                self.report.count(record)
                 waiting.append(record)
             if len(waiting) >= REMOVED_AT_ONCE:
                 self._remove(waiting)
@@ -228,6 +244,8 @@ class Sweep:
         return lives
 
     def _remove(self, records: list[ProcessRecord]) -> None:
+        for record in records:
+            self.report.count(record)
         if records and not self.report.dry_run:
             commands = [
                 Remove(record.pid, self._retention.of(record.program).keep_children, KEYS_AT_ONCE) for record in records

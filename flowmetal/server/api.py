@@ -34,6 +34,7 @@ from flowmetal.client.plain import (
     start_command,
     step_of,
 )
+from flowmetal.client.pruning import PRUNE_FIELDS
 from flowmetal.client.serving import wait_first
 from flowmetal.client.steering import NAMED_ACTIONS, ORDER_FIELDS, PIECE_MAX, order_of, piece
 from flowmetal.client.where import Where, count, where_of
@@ -41,9 +42,11 @@ from flowmetal.connectors.http_callback.app import guarded
 from flowmetal.connectors.http_callback.body import HttpError, error_response, parse_json, read_body
 from flowmetal.dataclass import replace
 from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine.retention import Retention
 from flowmetal.server.access import Access, check_json, is_bare
 from flowmetal.server.config import ServeSettings
 from flowmetal.server.fields import Fields
+from flowmetal.server.upkeep import Upkeep
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import (
     FINAL_STATUSES,
@@ -80,7 +83,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Api:
     """The routes of the API over one store.  `deploy` checks and deploys artifacts; without it none is taken."""
 
-    def __init__(self, store: Store, settings: ServeSettings, access: Access, deploy: Deployer | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: ServeSettings,
+        access: Access,
+        deploy: Deployer | None = None,
+        retention: Retention | None = None,
+    ) -> None:
         self._store = store
         self._settings = settings
         self._access = access
@@ -89,6 +99,7 @@ class Api:
         self._exports = Exports(store)
         self._gate = Gate()
         self._stopping = asyncio.Event()
+        self.upkeep = Upkeep(store, retention or Retention())
 
     def routes(self) -> list[Route]:
         """The routes, behind the access check."""
@@ -100,12 +111,15 @@ class Api:
             ("GET", "/v1/processes/{pid:int}", self._get),
             ("GET", "/v1/processes/{pid:int}/result", self._result),
             ("GET", "/v1/processes/{pid:int}/history", self._history),
+            ("GET", "/v1/processes/{pid:int}/mailbox", self._mailbox),
             ("POST", "/v1/processes/{pid:int}/cancel", self._cancel),
             ("POST", "/v1/processes/{pid:int}/messages", self._message),
             ("POST", "/v1/processes/{pid:int}/events", self._event),
             ("POST", "/v1/operations/{name:path}", self._operate),
             ("GET", "/v1/programs", self._programs),
             ("PUT", "/v1/programs/{name}", self._deploy),
+            ("POST", "/v1/prune", self._prune),
+            ("GET", "/metrics", self.upkeep.metrics),
             ("POST", "/v1/requests/take", self._take),
             ("POST", "/v1/requests/{pid:int}/{number:int}/complete", self._complete),
             ("POST", "/v1/requests/{pid:int}/{number:int}/extend", self._extend),
@@ -115,6 +129,7 @@ class Api:
     def stop(self) -> None:
         """Ends the long-polls under way, so that the server can stop.  In the loop's thread only."""
         self._stopping.set()
+        self.upkeep.stop()
         self._hints.close()
 
     def _checked(self, handler: Handler) -> Handler:
@@ -243,6 +258,13 @@ class Api:
         pid = (await self._record(request)).pid
         steps = await asyncio.to_thread(lambda: [step_of(e) for e in self._store.log(pid, start, limit)])
         return JSONResponse({"steps": [as_json(step) for step in steps]})
+
+    async def _mailbox(self, request: Request) -> Response:
+        return await self.upkeep.mailbox((await self._record(request)).pid, request)
+
+    async def _prune(self, request: Request) -> Response:
+        fields = await self._document(request, *PRUNE_FIELDS)
+        return await self.upkeep.prune({name: fields.any(name) for name in PRUNE_FIELDS if fields.has(name)})
 
     async def _cancel(self, request: Request) -> Response:
         fields = await self._document(request, "reason")

@@ -33,6 +33,7 @@ from flowmetal.server.access import Access
 from flowmetal.server.api import Api
 from flowmetal.server.config import ServerConfig, address_url
 from flowmetal.server.protocol import DeadlineProtocol
+from flowmetal.server.upkeep import Figures
 from flowmetal.store.interface import Store
 
 log = logging.getLogger("flowmetal.server")
@@ -80,7 +81,7 @@ class HttpServer:
         settings = self.config.serve
         token = self.config.token(environment)
         self._callbacks = Callbacks(store, self.config.callbacks, environment=environment)
-        self._api = Api(store, settings, Access(token, settings.host), deploy)
+        self._api = Api(store, settings, Access(token, settings.host), deploy, self.config.retention)
         self.app = make_app(self._api, self._callbacks)
         self._socket = open_socket(settings.host, settings.port)
         self.port: int = self._socket.getsockname()[1]
@@ -105,6 +106,10 @@ class HttpServer:
             )
         )
         self._background = Background("http-server", self._main, self._ask_stop)
+
+    def measure(self, figures: Figures) -> None:
+        """Has /metrics show figures of what runs beside the server."""
+        self._api.upkeep.figures.append(figures)
 
     def start(self) -> None:
         """Begins to serve; returns once it does.  H104 where it does not."""

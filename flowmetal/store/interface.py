@@ -199,6 +199,9 @@ class Store(Protocol):
     def messages(self, pid: int) -> int:
         """How many messages wait in the mailbox of a process; 0 where there is none."""
 
+    def messages_after(self, pid: int, after: int = 0, limit: int = 100) -> list[tuple[int, bytes]]:
+        """Messages that wait in its mailbox beyond number `after`, in order of arrival: (number, encoded value)."""
+
     def living(self) -> int:
         """How many processes have not ended."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flowmetal.store.codec import LIVE, PAUSED
+from flowmetal.store.codec import LIVE, MESSAGES, PAUSED, decode_inbox
 from flowmetal.store.layout import (
     ARTIFACTS,
     CHECKPOINTS,
+    INBOX,
     LEFTOVERS,
     LOG,
     MAX_NUMBER,
@@ -14,6 +15,7 @@ from flowmetal.store.layout import (
     PROCESSES,
     STATES,
     TEXTS,
+    inbox_key,
     pair_key,
     pid_key,
     read_log_key,
@@ -38,6 +40,16 @@ def messages(transaction: ReadTransaction, pid: int) -> int:
     """How many messages wait in the mailbox of a process; 0 where there is none."""
     data = transaction.get(STATES, pid_key(pid)) if _is_pid(pid) else None
     return 0 if data is None else decode_state(pid, data, "").messages
+
+
+def messages_after(transaction: ReadTransaction, pid: int, after: int, limit: int) -> list[tuple[int, bytes]]:
+    """Numbers and encoded values of messages that wait beyond number `after`, in order of arrival."""
+    if not _is_pid(pid) or after >= MESSAGES - 1:
+        return []
+    start = inbox_key(pid, MESSAGES | max(0, after) + 1)
+    found = transaction.scan(INBOX, pid_key(pid), start=start, limit=max(0, min(limit, MAX_ITEMS)))
+    items = [decode_inbox(key, value) for key, value in found]
+    return [(item.key & (MESSAGES - 1), item.data) for item in items if item.kind == "message"]
 
 
 def living(transaction: ReadTransaction) -> int:

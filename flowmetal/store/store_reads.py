@@ -120,6 +120,11 @@ class StoreReads(ABC):
         with self._reading() as transaction:
             return kept_reads.messages(transaction, pid)
 
+    def messages_after(self, pid: int, after: int = 0, limit: int = 100) -> list[tuple[int, bytes]]:
+        """Messages that wait in the mailbox of a process, beyond one of them."""
+        with self._reading() as transaction:
+            return kept_reads.messages_after(transaction, pid, after, limit)
+
     def living(self) -> int:
         """How many processes have not ended."""
         with self._reading() as transaction:

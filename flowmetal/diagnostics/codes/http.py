@@ -257,6 +257,12 @@ CODES: dict[str, Entry] = {
         "The store remembers for a week how far an operation with a name is, so that the same one can go on where it\n"
         "stopped.",
     ),
+    "H555": Entry(
+        "nothing to remove by",
+        "Neither the request nor the settings say what is to be removed.",
+        "Give `older_than`, `keep`, `log_older_than` or `log_keep`, or [retention] to the server's settings.",
+        "`keep_failed` and `keep_children` only say what is kept of that.",
+    ),
     # ---- H530 to H549: secrets of programs -------------------------------------------------------------------------
     "H530": Entry(
         "no such secret",
