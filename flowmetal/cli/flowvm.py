@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowmetal.cli import common, evaluating, keeping, prompting, queueing, schedules, steering, storing
+from flowmetal.cli import common, evaluating, keeping, mailboxes, prompting, queueing, schedules, steering, storing
 
 if TYPE_CHECKING:
     from flowmetal.client.base import Client
@@ -39,6 +39,7 @@ evaluating.register(app)
 prompting.register(app)
 schedules.register(app)
 keeping.register(app)
+mailboxes.register(app)
 queueing.register(app)
 steering.register(app)
 storing.register(app)

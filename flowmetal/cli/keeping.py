@@ -36,36 +36,33 @@ def prune(
     debug: Annotated[bool, typer.Option("--debug", help="Show Python tracebacks.", hidden=True)] = False,
 ) -> None:
     """Removes ended processes, old log and programs that nothing needs; by [retention], where no option says what."""
-    from flowmetal.cli.flowvm import open_folder
+    from flowmetal.cli.flowvm import is_url, open_client, open_folder
     from flowmetal.cli.settings import read_settings
+    from flowmetal.client.pruning import Pruning, prune_piece, retention_for
     from flowmetal.client.where import seconds_of
-    from flowmetal.diagnostics import FlowmetalError
-    from flowmetal.engine.retention import Sweep
-    from flowmetal.server.retention_settings import read_retention
 
-    table: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for name, text in (("older_than", older_than), ("log_older_than", log_older_than)):
         if text is not None:
             seconds = seconds_of(text)
             if seconds is None:
                 option = "--" + name.replace("_", "-")
                 common.usage("U103", what=option, found=text[:80], expected="a time such as 90, 30s, 12h, 7d")
-            table[name] = f"{round(seconds * 1000)}ms"
+            given[name] = f"{round(seconds * 1000)}ms"
     for name, text in (("keep", keep), ("log_keep", log_keep)):
         if text is not None:
-            table[name] = common.number("--" + name.replace("_", "-"), text, 0, 10**9)
-    if table:
-        try:
-            retention = read_retention({**table, "keep_failed": keep_failed, "keep_children": not with_children})
-        except FlowmetalError as error:
-            option = "--" + str(error.facts["key"]).replace("_", "-")
-            common.usage("U103", what=option, found=error.facts["found"], expected=error.facts["expected"])
+            given[name] = common.number("--" + name.replace("_", "-"), text, 0, 10**9)
+    kept: dict[str, Any] = {"keep_failed": keep_failed, "keep_children": not with_children} if given else {}
+    if is_url(store):
+        with open_client(store) as client:
+            report = client.prune(**given, **kept, program=program, dry_run=dry_run)
     else:
-        retention = read_settings(config).retention
+        wanted = Pruning({**given, **kept}, program, dry_run)
+        retention = retention_for(wanted) if given else read_settings(config).retention
         if not retention.does_something:
             common.usage("U141")
-    with open_folder(store, to_write=not dry_run) as opened:
-        report = Sweep(opened, retention, program=program, dry_run=dry_run).run()
+        with open_folder(store, to_write=not dry_run) as opened:
+            report = prune_piece(opened, retention, wanted)
     common.emit(asdict(report), as_json, lambda: _text(report))
 
 

@@ -33,9 +33,11 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
     stop = threading.Event()
     interpreters: list[Interpreter] = []
 
-    def running(one: Interpreter) -> Interpreter:
+    def running(one: Interpreter, server: HttpServer | None = None) -> Interpreter:
         one.on_failure = stop.set
         interpreters.append(one)
+        if server is not None:
+            server.measure(lambda: {"turns_total": one.turns, "interpreter_commits_total": one.commits})
         return one
 
     with signals(lambda number, frame: stop.set()):
@@ -58,7 +60,7 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
                     settings,
                     deploy=deployer(settings.grants, settings.trust),
                     secrets=secrets,
-                    services=lambda server: [running(interpreter(store, server.base_url, settings))],
+                    services=lambda server: [running(interpreter(store, server.base_url, settings), server)],
                     ready=announce,
                     stop=stop,
                     ends_process=True,

@@ -150,8 +150,8 @@ class Client(ABC):
     ) -> PruneReport:
         """Removes ended processes, and old log of others -> what went.  `dry_run` only counts and lists.
 
-        The arguments are the keys of [retention], times as "12h" or "30d".  Without any of the four that say what is to go,
-        a server does what its settings say; a store has none: Refused (H555).
+        The arguments are the keys of [retention], times as "12h" or "30d".  Without any of the four that say what is to
+        go, a server does what its settings say; a store has none: Refused (H555).
         """
         given: dict[str, Any] = {
             "older_than": older_than,

@@ -40,7 +40,7 @@ from flowmetal.client.serving import Answer, Source
 from flowmetal.client.steering import Order, Report, document_of
 from flowmetal.client.where import Where
 from flowmetal.dataclass import replace
-from flowmetal.engine.mailboxes import Mailbox, Message
+from flowmetal.engine.mailboxes import MESSAGES_MAX, Mailbox, Message
 from flowmetal.store.interface import Request
 from flowmetal.values import ErrorValue, LanguageError, decode_value, from_python, to_python
 
@@ -163,7 +163,9 @@ class HttpClient(Client):
         """See Client."""
         check_pid(pid)
         check_page(after, limit, ())
-        answer = self._call("GET", f"/v1/processes/{pid}/mailbox?after={after}&limit={limit}", pid=pid)
+        answer = self._call(
+            "GET", f"/v1/processes/{pid}/mailbox?after={after}&limit={min(limit, MESSAGES_MAX)}", pid=pid
+        )
         messages = [from_json(Message, message) for message in answer["messages"]]
         return Mailbox(answer["waiting"], messages, answer["after"])
 
@@ -336,7 +338,7 @@ def _error(status: int, error: Any, url: str, pid: int | None) -> ClientError:
         return Conflict("H505", **{"id": "", "pid": "?", "what": "start", **facts})
     if error.get("code") == "S220":
         return NotFound("S220", **facts)
-    if error.get("code") in ("B016", "S221", "S222", "S223"):
+    if error.get("code") in ("B016", "H555", "S221", "S222", "S223"):
         return Refused(error["code"], **facts)
     if error.get("code") == "H517":
         return Conflict("H517", **{"name": "", **facts})

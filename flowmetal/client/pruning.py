@@ -1,7 +1,7 @@
 """Removing what has ended, over a store: what a caller says is to go, and one piece of a sweep.
 
-A sweep (engine/retention.py) begins with the newest process each time, so a piece ends, once its time is over, only where
-it has removed something: what it has passed in vain is passed again by the next one.
+A sweep (engine/retention.py) begins with the newest process each time, so a piece ends, once its time is over, only
+where it has removed something: what it has passed in vain is passed again by the next one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def pruning_of(document: Mapping[str, Any]) -> Pruning:
     """What plain data says, checked.  Refused (H513) for what cannot be."""
     for name in document:
         if name not in PRUNE_FIELDS:
-            raise Refused("H513", what=f"what is pruned by (here {name[:80]!r})", expected="of " + ", ".join(PRUNE_FIELDS))
+            raise Refused(
+                "H513", what=f"what is pruned by (here {name[:80]!r})", expected="of " + ", ".join(PRUNE_FIELDS)
+            )
     program, dry_run = document.get("program"), document.get("dry_run", False)
     if program is not None and (program.__class__ is not str or not program):
         raise Refused("H513", what="a program", expected="text that is not empty")

@@ -19,16 +19,31 @@ from flowmetal.engine.events import EventError, decode_event, value_text
 from flowmetal.engine.grants import grants_line
 from flowmetal.engine.lines import instant_text
 from flowmetal.engine.live import Live, Loaded, entries_from, exhausted, load, restore_at
+from flowmetal.engine.mailboxes import mailbox
 from flowmetal.engine.traces import error_lines
-from flowmetal.inspect.views import FiberView, FrameView, Inspection, RequestView
+from flowmetal.inspect.views import FiberView, FrameView, Inspection, MailboxView, RequestView
 from flowmetal.store.interface import FINAL_STATUSES, ProcessRecord, Store
-from flowmetal.values import CodecError, ErrorValue, LanguageError, Map, Promise, decode_value, print_string
+from flowmetal.values import (
+    Cell,
+    CodecError,
+    ErrorValue,
+    LanguageError,
+    Map,
+    Promise,
+    Vector,
+    decode_value,
+    print_string,
+)
 from flowmetal.vm import Fiber, run
 from flowmetal.vm.state import Region, Wait
 
 #: Characters of a printed local, and frames shown of one fiber: the innermost and the outermost halves of these.
 LOCAL_CHARACTERS = 200
 FRAMES_SHOWN = 100
+
+#: Messages shown of a mailbox, and where the core library keeps those that no `receive` wanted yet.
+MESSAGES_SHOWN = 10
+KEPT = ("flowmetal.core.mailbox", "kept")
 
 #: Log entries among which the start is looked for; only pauses and resumes come before it.
 STARTED_WITHIN = 20
@@ -74,6 +89,7 @@ def inspect_process(
         ties=_ties(store, pid) if at is None else (),
         fibers=fibers,
         requests=_open_now(store, pid) if at is None else _open_at(store, pid, at),
+        mailbox=_mailbox(store, pid, live) if at is None else None,
         result=result,
         data=data,
         trace=trace,
@@ -96,6 +112,21 @@ def _ties(store: Store, pid: int) -> tuple[str, ...]:
     found = store.ties(pid, TIES_SHOWN + 1)
     more = ("...",) if len(found) > TIES_SHOWN else ()
     return (*(TIES[kind].format(what) for kind, what in found[:TIES_SHOWN]), *more)
+
+
+def _mailbox(store: Store, pid: int, live: Live | None) -> MailboxView:
+    """What nobody has received: what the program passed over and keeps (stdlib/core/mailbox.fm), then the store's."""
+    process = live.process if live is not None else None
+    cell = None if process is None else process.globals.get(KEPT)
+    kept = cell.value if isinstance(cell, Cell) and cell.value.__class__ is Vector else Vector.of([])
+    texts: list[str] = []
+    for at in range(min(len(kept), MESSAGES_SHOWN)):
+        one = kept.get(at)
+        message = one.get(1) if one.__class__ is Vector and len(one) == 2 else one
+        texts.append(print_string(message, limit=LOCAL_CHARACTERS))
+    page = mailbox(store, pid, limit=MESSAGES_SHOWN)
+    texts += [message.text[:LOCAL_CHARACTERS] for message in page.messages]
+    return MailboxView(page.waiting, len(kept), tuple(texts[:MESSAGES_SHOWN]))
 
 
 def _arguments(store: Store, record: ProcessRecord) -> str:

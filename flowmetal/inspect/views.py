@@ -80,6 +80,27 @@ class RequestView:
 
 
 @dataclass(frozen=True, slots=True)
+class MailboxView:
+    """Messages that nobody has received: those in the store and those that the program took out and keeps, and of both
+    the first ones, printed, in order of arrival."""
+
+    waiting: int
+    kept: int
+    messages: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The mailbox as text; nothing where it is empty."""
+        total = self.waiting + self.kept
+        if not total:
+            return []
+        kept = f", {self.kept} of them passed over by a receive" if self.kept else ""
+        text = [f"mailbox: {total} message{'' if total == 1 else 's'}{kept}"]
+        text += [f"  {message}" for message in self.messages]
+        more = total - len(self.messages)
+        return [*text, f"  ... {more} more ..."] if more else text
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """A process as it is, or as it was after log entry `at`."""
 
@@ -102,6 +123,7 @@ class Inspection:
     ties: tuple[str, ...]  # "name counter", "link 7", "leash on 8": what it is tied to, now
     fibers: tuple[FiberView, ...]
     requests: tuple[RequestView, ...]
+    mailbox: MailboxView | None  # now
     result: str  # what a process that is done gave, printed; "" for others
     data: str  # of the error with which one ended, printed; "" if there is none
     trace: tuple[str, ...]  # of that error, innermost first: "deploy/main deploy.fm:12"
@@ -133,6 +155,8 @@ class Inspection:
         for request in self.requests:
             lines.append("")
             lines += request.lines()
+        if self.mailbox is not None and (shown := self.mailbox.lines()):
+            lines += ["", *shown]
         for fiber in self.fibers:
             lines.append("")
             lines += fiber.lines()

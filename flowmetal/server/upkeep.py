@@ -1,6 +1,7 @@
-"""The routes of the API for those who keep a store in order: what waits in mailboxes, retention, figures for a monitor.
+"""Handlers of the API for those who keep a store in order: what waits in mailboxes, retention, figures for a monitor.
 
-Nothing here is needed to run programs.  Retention is asked for piece by piece, one at a time, as each of them reads much.
+Nothing here is needed to run programs.  Retention is asked for piece by piece, one at a time, as each piece reads
+much.
 """
 
 from __future__ import annotations
@@ -57,9 +58,7 @@ class Upkeep:
         wanted = pruning_of(document)
         by = retention_for(wanted, self._usual)
         async with self._pruning:
-            report = await asyncio.to_thread(
-                prune_piece, self._store, by, wanted, PIECE_SECONDS, self._stopping.is_set
-            )
+            report = await asyncio.to_thread(prune_piece, self._store, by, wanted, PIECE_SECONDS, self._stopping.is_set)
         return JSONResponse(as_json(report))
 
     async def metrics(self, request: Request) -> Response:

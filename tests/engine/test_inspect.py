@@ -265,3 +265,24 @@ def test_what_a_process_is_tied_to() -> None:
     assert child is not None
     assert child.ties == ("link to 1", "monitored by 1")
     assert world.store.ties(99) == []
+
+
+def test_messages_that_nobody_has_received_are_shown() -> None:
+    """Those that the program passed over, and those that are in the store."""
+    source = "(ns mail) (defn main [] (receive :go :gone))"
+    simulation = Simulation(seed=1)
+    pid = simulation.start(simulation.deploy(build_artifact({"mail.fm": source}).data), "mail/main")
+    simulation.settle()
+    for number in range(12):
+        simulation.post(pid, "message", number)
+    simulation.settle()
+    simulation.post(pid, "pause")
+    simulation.settle()
+    simulation.post(pid, "message", 99)
+    found = inspect_process(simulation.store, pid)
+    assert found is not None
+    assert found.mailbox is not None
+    assert (found.mailbox.waiting, found.mailbox.kept) == (1, 12)
+    assert found.mailbox.messages == tuple(map(str, range(10)))
+    assert "mailbox: 13 messages, 12 of them passed over by a receive" in found.to_text()
+    assert "... 3 more ..." in found.to_text()
