@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.generated import many_files, one_file
 from flowmetal.compiler.reader import read_source
 from flowmetal.engine.build import build_artifact
-from flowmetal.engine.stdlib import standard_library
+from flowmetal.engine.library import standard_library
 
 LINES = 10_000
 MODULES = 100

@@ -18,7 +18,7 @@ from flowmetal.bytecode.link import ProgramTable, link
 from flowmetal.bytecode.opcodes import BY_NUMBER, Op
 from flowmetal.diagnostics import CompileFailed
 from flowmetal.engine.build import build_artifact
-from flowmetal.engine.stdlib import standard_library
+from flowmetal.engine.library import standard_library
 from flowmetal.values import LanguageError
 from flowmetal.vm.builtins.registry import BUILTINS
 

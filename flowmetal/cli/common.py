@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 else:
     json = lazily.module("json")
 
-if TYPE_CHECKING:
-    import typer
-
 # Exit codes; docs/cli.md lists them.
 OK, FAILED, USAGE, NOT_FOUND, CONFLICT, REFUSED, NO_STORE, TIMED_OUT, PROGRAM_FAILED = range(9)
 INTERRUPTED, TERMINATED = 130, 143
@@ -55,18 +52,6 @@ def exit_code(code: str) -> int:
         if code.startswith(prefix):
             return value
     return FAILED
-
-
-def run(app: typer.Typer) -> NoReturn:
-    """Runs the command that the arguments ask for, see guarded()."""
-    from flowmetal.cli.parameters import convert_directly
-
-    def work() -> int:
-        with convert_directly(app):
-            app()
-        return OK
-
-    guarded(work)
 
 
 def guarded(work: Callable[[], int]) -> NoReturn:

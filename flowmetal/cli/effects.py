@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.options import Debug, Json
 from flowmetal.cli.reading import read_program
 
 if TYPE_CHECKING:
     from flowmetal.engine.performs import Place
-
-Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of internal errors.", hidden=True)]
 
 
 def effects(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flowmetal.cli import common, forms
+from flowmetal.cli.options import Debug
 
 #: Defaults of --fuel and --heap: a program that uses all of either takes a few seconds.
 FUEL = 5_000_000
@@ -32,7 +33,7 @@ def evaluate(
     ] = False,
     fuel: Annotated[str, typer.Option(help="Calls and loop turns a form may take; 0: any number.")] = "0",
     heap: Annotated[str, typer.Option(help="Objects a form may hold.")] = "4000000",
-    debug: Annotated[bool, typer.Option("--debug", help="Show Python tracebacks.", hidden=True)] = False,
+    debug: Debug = False,
 ) -> None:
     """Evaluates forms in order and prints the value of the last one.  Example: flowvm eval -e '(+ 1 2)'"""
     from flowmetal.engine.session import Bounds

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowmetal.cli import common, effects, formatting, signing, testing
+from flowmetal.cli.options import Debug, Json
+from flowmetal.cli.parameters import run_app
 from flowmetal.cli.reading import read_bytes, read_sources
+from flowmetal.cli.writing import write_artifact
 
 if TYPE_CHECKING:
     from flowmetal.diagnostics import Entry
-    from flowmetal.engine.opening import Built
 
 #: Codes that are named where one is not known.
 SUGGESTED_MAX = 5
@@ -42,9 +44,7 @@ def options(
 Sources = Annotated[
     list[Path] | None, typer.Argument(help="Source files (.fm), or folders; default: the project this folder is in.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Strict = Annotated[bool, typer.Option("--warnings-as-errors", "-W", help="Fail where there are warnings.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of internal errors.", hidden=True)]
 
 
 @app.command()
@@ -77,20 +77,10 @@ def build(
         raise typer.Exit(common.FAILED)
     common.show_warnings(built.warnings)
     target = output if output is not None else Path(f"{built.name}.fmc")
-    write_artifact(target, built)
+    write_artifact(target, built.data)
     document = {"artifact": str(target), "name": built.name, "hash": built.hash.hex(), "bytes": len(built.data)}
     document |= common.warnings_json(built.warnings)
     common.emit(document, as_json, lambda: f"{target}  {len(built.data)} bytes  {built.hash.hex()[:16]}")
-
-
-def write_artifact(target: Path, built: Built) -> None:
-    """Writes an artifact in one piece, so that nobody sees half of it; U108 where that is not possible."""
-    from flowmetal.engine.cache import write_whole
-
-    try:
-        write_whole(target, built.data)
-    except OSError as problem:
-        common.usage("U108", path=str(target), problem=problem.strerror or str(problem))
 
 
 @app.command()
@@ -193,7 +183,7 @@ def main() -> None:
     """The command `flowc`."""
     # A compilation makes much that stays; looking for what does not would take a tenth of it.
     gc.set_threshold(50_000, 20, 20)
-    common.run(app)
+    run_app(app)
 
 
 if __name__ == "__main__":

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flowmetal.cli import common, evaluating, keeping, mailboxes, prompting, queueing, schedules, steering, storing
+from flowmetal.cli.opening import DEFAULT_STORE, find_in_store, find_pid, is_url, open_client, open_folder
+from flowmetal.cli.options import Debug, Json, StoreOption
+from flowmetal.cli.parameters import run_app
 
 if TYPE_CHECKING:
     from flowmetal.client.base import Client
-    from flowmetal.store.interface import Store
 
 app = typer.Typer(
     name="flowvm",
@@ -44,18 +45,10 @@ queueing.register(app)
 steering.register(app)
 storing.register(app)
 
-DEFAULT_STORE = "./flowmetal-store"
-
 #: Where the lines of `history` are cut.
 HISTORY_COLUMNS = 160
 
-StoreOption = Annotated[
-    str,
-    typer.Option("--store", "-s", envvar="FLOWMETAL_STORE", help="A folder, or the URL of a `flowvm serve`."),
-]
 Pid = Annotated[str, typer.Argument(help="Number of the process, or the id it was started with.")]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of internal errors.", hidden=True)]
 Attributes = Annotated[
     list[str] | None,
     typer.Option(help="An attribute, as name=value; the value is JSON, or else text.  Repeat for more."),
@@ -71,45 +64,6 @@ Grant = Annotated[
     ),
 ]
 Arguments = Annotated[list[str] | None, typer.Option("--arg", "-a", help="An argument, as JSON; repeat for more.")]
-
-
-def open_client(store: str, *, create: bool = False) -> Client:
-    """A client of a store folder or a server.  A mistyped path is S101, except where a store is `create`d."""
-    from flowmetal.cli.settings import use_settings_key
-    from flowmetal.client import connect
-
-    if not is_url(store):
-        use_settings_key()
-    return connect(store, create=create)
-
-
-def is_url(store: str) -> bool:
-    """Whether a store is the URL of a server."""
-    return store.startswith(("http://", "https://"))
-
-
-def open_folder(store: str, *, to_write: bool = False) -> AbstractContextManager[Store]:
-    """The store itself, for what the HTTP API does not offer; closed at the end of a `with`.  `to_write`: S317 for a
-    backup, also where nothing is to be written in the end."""
-    from contextlib import closing
-
-    from flowmetal.cli.settings import use_settings_key
-    from flowmetal.store import open_store
-
-    if is_url(store):
-        common.usage("U109", url=store)
-    use_settings_key()
-    return closing(open_store(store, create=False, to_write=to_write))
-
-
-def find_pid(client: Client, text: str) -> int:
-    """The number of a process named by number or id."""
-    if text.isascii() and text.isdigit() and len(text) < 19:
-        return int(text)
-    found = client.find(text)
-    if found is None:
-        common.usage("U104", pid=text, store=client.url)
-    return found.pid
 
 
 # ---- serving and running ------------------------------------------------------------------------------------------
@@ -300,7 +254,7 @@ def inspect(
     if step and not step.isdigit():
         common.usage("U103", what="the step", found=step, expected="a number, as in 7@12")
     with open_folder(store) as opened:
-        number = _find_in_store(opened, name)
+        number = find_in_store(opened, name)
         last = opened.process(number)
         count = last.sequence if last is not None else 0
         state = inspect_process(opened, number, at=int(step) if step else None)
@@ -330,7 +284,7 @@ def history(
             found = history_of(client, find_pid(client, pid), start, limit)
     else:
         with open_folder(store) as opened:
-            found = read_history(opened, _find_in_store(opened, pid), start, limit, columns)
+            found = read_history(opened, find_in_store(opened, pid), start, limit, columns)
     if not found.lines and not as_json:
         typer.echo(f"no events from step {start} on", err=True)
         return
@@ -385,18 +339,6 @@ def programs(store: StoreOption = DEFAULT_STORE, as_json: Json = False, debug: D
     common.emit({"programs": found}, as_json, lambda: common.table(rows, ["NAME", "ARTIFACT"]))
 
 
-def _find_in_store(store: Store, text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) < 19:
-        found = store.process(int(text))
-    else:
-        found = store.process_by_id(text)
-    if found is None:
-        if text.isascii() and text.isdigit() and 0 < int(text) <= store.last_pid():
-            common.usage("S308", pid=int(text))
-        common.usage("U104", pid=text, store=store.url)
-    return found.pid
-
-
 @app.command()
 def version(as_json: Json = False, debug: Debug = False) -> None:
     """Prints the versions of Flowmetal and of its formats."""
@@ -415,7 +357,7 @@ def version(as_json: Json = False, debug: Debug = False) -> None:
 
 def main() -> None:
     """The command `flowvm`."""
-    common.run(app)
+    run_app(app)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.options import Debug, Json
 from flowmetal.cli.reading import read_bytes, read_standard_input
 
 Paths = Annotated[
@@ -24,8 +25,8 @@ def fmt(
     paths: Paths = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; name what would change, exit code 1.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show what would change.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", hidden=True)] = False,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Formats sources: indentation and white space, by cljfmt's rules."""
     from flowmetal.diagnostics import CompileFailed

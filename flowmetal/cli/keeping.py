@@ -9,18 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.opening import DEFAULT_STORE, is_url, open_client, open_folder
+from flowmetal.cli.options import Debug, Json, StoreOption
 
 #: Processes whose numbers are shown; with --json there are more.
 SHOWN = 20
 
-StoreOption = Annotated[
-    str,
-    typer.Option("--store", "-s", envvar="FLOWMETAL_STORE", help="A folder, or the URL of a `flowvm serve`."),
-]
-
 
 def prune(
-    store: StoreOption = "./flowmetal-store",
+    store: StoreOption = DEFAULT_STORE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count and list what would go.")] = False,
     older_than: Annotated[str | None, typer.Option(help="Processes that ended so long ago, as 7d or 12h.")] = None,
     keep: Annotated[str | None, typer.Option(help="But not the newest so many of each program.")] = None,
@@ -32,11 +29,10 @@ def prune(
         bool, typer.Option("--with-children", help="Also ended children whose parent lives.")
     ] = False,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Settings; default: ./flowmetal.toml.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show Python tracebacks.", hidden=True)] = False,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Removes ended processes, old log and programs that nothing needs; by [retention], where no option says what."""
-    from flowmetal.cli.flowvm import is_url, open_client, open_folder
     from flowmetal.cli.settings import read_settings
     from flowmetal.client.pruning import Pruning, prune_piece, retention_for
     from flowmetal.client.where import seconds_of

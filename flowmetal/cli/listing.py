@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowmetal.cli import common
+from flowmetal.cli.opening import DEFAULT_STORE, STORE_VARIABLE
 from flowmetal.client.where import Where, count, seconds_of
 from flowmetal.dataclass import dataclass, field
 from flowmetal.store.interface import STATUSES
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from flowmetal.client.base import Client
     from flowmetal.client.info import ProcessInfo
 
-DEFAULT_STORE = "./flowmetal-store"
-STORE_VARIABLE = "FLOWMETAL_STORE"
 
 #: Most processes in one answer of a server.
 PAGE_MAX = 1000

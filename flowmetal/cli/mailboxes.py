@@ -8,22 +8,19 @@ from typing import Annotated
 import typer
 
 from flowmetal.cli import common
-from flowmetal.cli.listing import DEFAULT_STORE, STORE_VARIABLE
+from flowmetal.cli.opening import DEFAULT_STORE, find_pid, open_client
+from flowmetal.cli.options import Debug, Json, StoreOption
 
 
 def mailbox(
     pid: Annotated[str, typer.Argument(help="The number or the id of a process.")],
-    store: Annotated[
-        str, typer.Option("--store", "-s", envvar=STORE_VARIABLE, help="A folder, or the URL of a `flowvm serve`.")
-    ] = DEFAULT_STORE,
+    store: StoreOption = DEFAULT_STORE,
     after: Annotated[int, typer.Option(help="Those beyond this number.", min=0)] = 0,
     limit: Annotated[int, typer.Option(help="At most this many.", min=1, max=1000)] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show Python tracebacks.", hidden=True)] = False,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Shows the messages that wait in the mailbox of a process, the oldest first.  Nothing is taken out."""
-    from flowmetal.cli.flowvm import find_pid, open_client
-
     with open_client(store) as client:
         found = client.mailbox(find_pid(client, pid), after=after, limit=limit)
 

@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from typer import Typer
 from typer.core import TyperCommand, TyperGroup
 
-from flowmetal.cli.common import reader_gone
+from flowmetal.cli.common import OK, guarded, reader_gone
 from flowmetal.diagnostics import FlowmetalError
 
 
@@ -76,6 +76,17 @@ def convert_directly(app: Typer) -> Iterator[None]:
         yield
     finally:
         app.registered_commands = commands
+
+
+def run_app(app: Typer) -> NoReturn:
+    """Runs the command that the arguments ask for, see common.guarded()."""
+
+    def work() -> int:
+        with convert_directly(app):
+            app()
+        return OK
+
+    guarded(work)
 
 
 def _name(command: Any) -> str:

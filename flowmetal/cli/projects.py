@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.writing import write_artifact
 from flowmetal.engine.manifest import FILE, Manifest, find_manifest, read_manifest
 from flowmetal.engine.opening import Built
 
@@ -42,7 +43,6 @@ def build(
     as_json: bool,
 ) -> None:
     """Builds a project and says what came of it."""
-    from flowmetal.cli.flowc import write_artifact
     from flowmetal.diagnostics import CompileFailed
     from flowmetal.engine.project import build_project, open_project
 
@@ -56,7 +56,7 @@ def build(
         raise typer.Exit(common.FAILED)
     common.show_warnings(built.warnings, _texts(project.sources))
     target = output if output is not None else _shown(project.output(built.name))
-    write_artifact(target, built)
+    write_artifact(target, built.data)
     document = {
         "artifact": str(target),
         "name": built.name,

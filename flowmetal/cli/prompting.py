@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.options import Debug
 from flowmetal.diagnostics import FlowmetalError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from flowmetal.repl.nrepl import NreplServer
 
 StoreOption = Annotated[str | None, typer.Option("--store", "-s", help="A store folder for effects; default: memory.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks.", hidden=True)]
 
 #: Characters of a line that does not come from a terminal: what has no line end may have no end.
 LINE_CHARACTERS_MAX = 4 << 20

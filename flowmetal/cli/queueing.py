@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.opening import DEFAULT_STORE, open_client
+from flowmetal.cli.options import Debug, Json, StoreOption
 
 ACTIONS = ("list", "show", "define", "pause", "resume", "remove")
 
 #: Those of them that ask the store for the operation of another name.
 OPERATIONS = {"show": "queue/stats"}
-
-DEFAULT_STORE = "./flowmetal-store"
 
 
 def register(app: typer.Typer) -> None:
@@ -43,14 +43,11 @@ def queue(
     paused_gives_slot: Annotated[
         bool, typer.Option("--paused-gives-slot", help="A paused process gives its slot back.")
     ] = False,
-    store: Annotated[
-        str, typer.Option("--store", "-s", envvar="FLOWMETAL_STORE", help="A folder, or the URL of a `flowvm serve`.")
-    ] = DEFAULT_STORE,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show Python tracebacks.", hidden=True)] = False,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Defines, shows, pauses and resumes queues of starts.  Example: flowvm queue define mail --concurrency 4"""
-    from flowmetal.client import connect
 
     if action not in ACTIONS:
         common.usage("U103", what="the action", found=action[:80], expected="one of " + ", ".join(ACTIONS))
@@ -65,7 +62,7 @@ def queue(
         common.usage("U130", option=min(limits), action=action)
     if (name is None) != (action == "list"):
         common.usage("U131", action=action, expected="no name" if action == "list" else "the name of a queue")
-    with connect(store) as client:
+    with open_client(store) as client:
         if action == "list":
             found = _all(client)
             common.emit({"queues": found}, as_json, lambda: _table(found))

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.opening import DEFAULT_STORE, open_client
+from flowmetal.cli.options import Debug, Json, StoreOption
 
 ACTIONS = ("list", "put", "show", "next", "pause", "resume", "run", "delete")
-
-DEFAULT_STORE = "./flowmetal-store"
 
 
 def register(app: typer.Typer) -> None:
@@ -40,14 +40,11 @@ def schedule(
     paused: Annotated[bool, typer.Option("--paused", help="Put it paused.")] = False,
     count: Annotated[str | None, typer.Option("--next", help="How many of the next runs are shown; usually 5.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run now, whatever runs.")] = False,
-    store: Annotated[
-        str, typer.Option("--store", "-s", envvar="FLOWMETAL_STORE", help="A folder, or the URL of a `flowvm serve`.")
-    ] = DEFAULT_STORE,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show Python tracebacks.", hidden=True)] = False,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Makes, shows and runs schedules.  Example: flowvm schedule put report --cron "0 3 * * *" --program reports"""
-    from flowmetal.client import connect
     from flowmetal.values import to_python
 
     if action not in ACTIONS:
@@ -74,7 +71,7 @@ def schedule(
     if (name is None) != (action == "list"):
         common.usage("U136", action=action, expected="no name" if action == "list" else "the name of a schedule")
     shown_next = common.number("--next", count, 1, 1000) if count is not None else 5
-    with connect(store) as client:
+    with open_client(store) as client:
         if action == "list":
             found = _all(client)
             common.emit({"schedules": found}, as_json, lambda: _table(found))

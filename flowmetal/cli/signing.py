@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.options import Debug, Json
 from flowmetal.cli.reading import read_bytes
+from flowmetal.cli.writing import write_artifact
 
-Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks of internal errors.", hidden=True)]
 Artifact = Annotated[Path, typer.Argument(help="An artifact, .fmc.")]
 
 
@@ -37,7 +37,6 @@ def sign(
 ) -> None:
     """Signs an artifact; its hash stays the same, and signatures that it has stay too."""
     from flowmetal.bytecode.signatures import signatures_of
-    from flowmetal.engine.cache import write_whole
     from flowmetal.engine.opening import read_artifact
     from flowmetal.engine.trust import checked_signers, key_text, read_private, sign
 
@@ -46,10 +45,7 @@ def sign(
     private = read_private(str(key))
     data = sign(built.data, private)
     target = output if output is not None else artifact
-    try:
-        write_whole(target, data)
-    except OSError as problem:
-        common.usage("U108", path=str(target), problem=problem.strerror or str(problem))
+    write_artifact(target, data)
     keys = [key_text(one) for one, _ in signatures_of(data)]
     document = {"artifact": str(target), "hash": built.hash.hex(), "signatures": keys}
     common.emit(document, as_json, lambda: "\n".join([f"{target}  {built.hash.hex()[:16]}", *keys]))

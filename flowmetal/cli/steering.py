@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowmetal.cli import common
-from flowmetal.cli.listing import DEFAULT_STORE, STORE_VARIABLE, Filters, rows_of
+from flowmetal.cli.listing import Filters, rows_of
+from flowmetal.cli.opening import DEFAULT_STORE, STORE_VARIABLE, find_pid, open_client
 from flowmetal.dataclass import dataclass, replace
 
 if TYPE_CHECKING:
@@ -155,8 +156,6 @@ def _function(one: Steering) -> Any:
 
 def steer(one: Steering, given: dict[str, Any]) -> int:
     """Does what a command line asks for."""
-    from flowmetal.cli.flowvm import find_pid, open_client
-
     words = list(given["words"] or [])
     count = len(one.arguments)
     if len(words) < count:

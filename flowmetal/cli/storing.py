@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.opening import DEFAULT_STORE, is_url
+from flowmetal.cli.options import Debug, Json
 
 if TYPE_CHECKING:
     from flowmetal.store.keys import KeySource
     from flowmetal.store.lmdb_engine import LmdbOptions
 
-StoreOption = Annotated[
+FolderOption = Annotated[
     str, typer.Option("--store", "-s", envvar="FLOWMETAL_STORE", help="A folder, or its lmdb: address.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show Python tracebacks.", hidden=True)]
 
-DEFAULT_STORE = "./flowmetal-store"
 ACTIONS = ("key", "encrypt", "rotate-key", "rewrap")
 
 #: Findings that are printed; --json has up to 1,000.
@@ -35,7 +34,6 @@ def register(app: typer.Typer) -> None:
 
 def folder_of(url: str) -> tuple[Path, LmdbOptions]:
     """The folder and the settings of a store that is one."""
-    from flowmetal.cli.flowvm import is_url
     from flowmetal.cli.settings import use_settings_key
     from flowmetal.store.addresses import parse_address
 
@@ -46,7 +44,7 @@ def folder_of(url: str) -> tuple[Path, LmdbOptions]:
 
 
 def scrub(
-    store: StoreOption = DEFAULT_STORE,
+    store: FolderOption = DEFAULT_STORE,
     pages: Annotated[
         bool | None, typer.Option("--pages/--no-pages", help="Also walk over LMDB's pages; usual where nobody uses it.")
     ] = None,
@@ -153,7 +151,7 @@ def _tell(copied: Any, as_json: bool, what: str) -> None:
 
 def store(
     action: Annotated[str, typer.Argument(help="What to do: key, encrypt, rotate-key or rewrap.")],
-    store: StoreOption = DEFAULT_STORE,
+    store: FolderOption = DEFAULT_STORE,
     key_file: Annotated[str | None, typer.Option(help="The file with the key.")] = None,
     key_env: Annotated[str | None, typer.Option(help="The environment variable with the key.")] = None,
     key_command: Annotated[str | None, typer.Option(help="The command that writes the key.")] = None,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.options import Debug, Json
 
 if TYPE_CHECKING:
     from flowmetal.engine.testing import Suite, Test
@@ -41,8 +42,8 @@ def test(
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first test that fails.")] = False,
     junit: Annotated[Path | None, typer.Option(help="Write a report for CI servers, as JUnit XML.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name the tests that pass as well.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", hidden=True)] = False,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Runs tests (deftest), with virtual time; exit code 1 if one fails."""
     from flowmetal.cli import test_report

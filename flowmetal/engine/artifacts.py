@@ -17,13 +17,14 @@ from flowmetal.bytecode.program import Module
 from flowmetal.bytecode.signatures import content_hash_of, merged
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.grants import named_grants, read_grants
-from flowmetal.engine.library import Library, builtin_arity, open_library, standard_library
+from flowmetal.engine.library import Library, open_library, standard_library
 from flowmetal.engine.live import Loaded, loaded
 from flowmetal.engine.opening import open_artifact
 from flowmetal.engine.secret_sites import secret_grants
 from flowmetal.engine.trust import Trust
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Command, PutArtifact, Store
+from flowmetal.vm.builtins.registry import builtin_arity
 
 #: What a pointer to a library's bundle begins with; the content hash of the bundle follows.
 POINTER = b"FML\x00"

@@ -14,8 +14,9 @@ from flowmetal.bytecode.program import Module
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError, suggest
 from flowmetal.engine.incremental import Compiled, Inputs, compile_modules
-from flowmetal.engine.library import builtin_arity, standard_library
+from flowmetal.engine.library import standard_library
 from flowmetal.engine.opening import Built, open_artifact
+from flowmetal.vm.builtins.registry import builtin_arity
 
 __all__ = ["Built", "Described", "artifact_name", "build_artifact", "describe_artifact", "pack", "verify_file"]
 

@@ -29,8 +29,8 @@ from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import CompileFailed, Diagnostic, FlowmetalError, Label, Span
 from flowmetal.engine.library import compiler_fingerprint, standard_library
 from flowmetal.engine.module_cache import ModuleCache
-from flowmetal.engine.stdlib import Evaluate, builtin_arity
-from flowmetal.vm.builtins.registry import BUILTINS
+from flowmetal.engine.stdlib import Evaluate
+from flowmetal.vm.builtins.registry import BUILTINS, builtin_arity
 
 #: A span, in a kept head or warning.
 _SPAN_FIELDS = 5

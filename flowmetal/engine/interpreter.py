@@ -94,7 +94,7 @@ class Interpreter(Residents):
         self._thread = threading.Thread(target=self._loop, name="flowmetal-interpreter", daemon=True)
         self._thread.start()
         self._watchdog.start(self._thread)
-        Sweeper(self).start(self._thread)
+        Sweeper(self.store, self.config.retention, lambda: 0 in self.partitions).start(self._thread)
 
     def stop(self, timeout: float = 10.0) -> bool:
         """Finishes the turns under way, gives the partitions back and ends the thread.  False if that took too long."""

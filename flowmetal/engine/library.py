@@ -20,7 +20,7 @@ from flowmetal.bytecode.program import Module
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.cache import cache_folder, keep, read_kept
-from flowmetal.vm.builtins.registry import BUILTINS
+from flowmetal.vm.builtins.registry import builtin_arity
 
 if TYPE_CHECKING:
     from flowmetal.engine import source_tree, stdlib
@@ -42,12 +42,6 @@ class Library:
     data: bytes
     hash: bytes
     modules: dict[str, Module]
-
-
-def builtin_arity(number: int) -> tuple[int, int | None] | None:
-    """How many arguments a builtin takes, for the verifier; None for a number that no builtin has."""
-    row = BUILTINS.get(number)
-    return None if row is None else (row.min_args, row.max_args)
 
 
 _lock = allocate_lock()

@@ -7,7 +7,8 @@ from flowmetal.bytecode.link import verify_artifact
 from flowmetal.bytecode.program import Module
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import Diagnostic
-from flowmetal.engine.library import builtin_arity, standard_library
+from flowmetal.engine.library import standard_library
+from flowmetal.vm.builtins.registry import builtin_arity
 
 
 @dataclass(frozen=True, slots=True)

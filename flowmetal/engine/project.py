@@ -19,10 +19,11 @@ from flowmetal.diagnostics import FlowmetalError, suggest
 from flowmetal.engine.build import pack
 from flowmetal.engine.files import read_file
 from flowmetal.engine.incremental import Compiled, Inputs, compile_modules
-from flowmetal.engine.library import builtin_arity, standard_library
+from flowmetal.engine.library import standard_library
 from flowmetal.engine.manifest import Manifest, find_manifest, read_manifest
 from flowmetal.engine.module_cache import ModuleCache
 from flowmetal.engine.opening import Built
+from flowmetal.vm.builtins.registry import builtin_arity
 
 __all__ = ["Manifest", "Project", "build_project", "find_manifest", "open_project", "read_manifest"]
 

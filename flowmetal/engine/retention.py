@@ -16,21 +16,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.artifacts import POINTER
 from flowmetal.engine.events import EventError, Started, decode_event
-from flowmetal.engine.library import builtin_arity, standard_library
+from flowmetal.engine.library import standard_library
 from flowmetal.reading.numbers import duration_nanoseconds
 from flowmetal.store import failpoint
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import FINAL_STATUSES, Command, ForgetArtifacts, ProcessRecord, PruneLog, Remove, Store
-
-if TYPE_CHECKING:
-    from flowmetal.engine.interpreter import Interpreter
+from flowmetal.vm.builtins.registry import builtin_arity
 
 logger = logging.getLogger("flowmetal.engine")
 
@@ -416,19 +414,19 @@ def libraries_of(store: Store, artifacts: Iterable[bytes]) -> set[bytes]:
 
 
 class Sweeper:
-    """Sweeps in the background, from a thread of its own, for the interpreter that has the first partition."""
+    """Sweeps a store in the background, from a thread of its own, while `is_ours` says that no other process is to."""
 
-    def __init__(self, interpreter: Interpreter) -> None:
-        self._interpreter = interpreter
+    def __init__(self, store: Store, retention: Retention, is_ours: Callable[[], bool]) -> None:
+        self._store, self._retention, self._is_ours = store, retention, is_ours
         self.sweeps = 0  # that were finished
 
     def start(self, thread: threading.Thread) -> None:
         """Sweeps now and then until the interpreter's thread ends; where nothing is to go, never."""
-        if self._interpreter.config.retention.does_something:
+        if self._retention.does_something:
             threading.Thread(target=self._sweep, args=(thread,), name="flowmetal-retention", daemon=True).start()
 
     def _sweep(self, thread: threading.Thread) -> None:
-        interpreter, retention = self._interpreter, self._interpreter.config.retention
+        retention = self._retention
 
         def rest(seconds: float) -> None:
             if not wait(seconds * REST):
@@ -441,10 +439,10 @@ class Sweeper:
             return thread.is_alive()
 
         while wait(min(retention.every_seconds, 1.0) if not self.sweeps else retention.every_seconds):
-            if 0 not in interpreter.partitions:
+            if not self._is_ours():
                 continue
             try:
-                report = Sweep(interpreter.store, retention, rest=rest).run()
+                report = Sweep(self._store, retention, rest=rest).run()
                 self.sweeps += 1
                 if report.processes or report.logs or report.artifacts:
                     logger.info(

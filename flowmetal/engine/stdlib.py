@@ -9,13 +9,10 @@ from typing import Any
 from flowmetal.bytecode.fmc import encode_artifact
 from flowmetal.bytecode.program import Function, Program
 from flowmetal.compiler import compile_project
-from flowmetal.engine.library import Library, builtin_arity, open_library, standard_library
 from flowmetal.engine.source_tree import source_texts
 from flowmetal.values import Closure, LanguageError
-from flowmetal.vm.builtins.registry import BUILTINS
+from flowmetal.vm.builtins.registry import BUILTINS, builtin_arity
 from flowmetal.vm.evaluate import CompileTime, EvaluationFailed
-
-__all__ = ["Evaluate", "Library", "builtin_arity", "compile_stdlib", "open_library", "standard_library"]
 
 #: The library's module that its bundle is named after.
 MAIN = "flowmetal.core"

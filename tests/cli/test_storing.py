@@ -105,6 +105,8 @@ def test_keys(tmp_path: Path, flowvm: Flowvm) -> None:
     assert flowvm("ps", "--store", "s", FLOWMETAL_STORE_KEY_FILE="k1").out.count("f") >= 6
     (tmp_path / "flowmetal.toml").write_text('[store]\nkey = {file = "k1"}\n')
     assert flowvm("ps", "--store", "s").code == 0
+    for words in (["queue", "list"], ["schedule", "list"], ["programs"], ["prune", "--dry-run", "--keep", "1"]):
+        assert flowvm(*words, "--store", "s").code == 0, words
     rotated = flowvm("store", "rotate-key", "--store", "s", "--json")
     assert rotated.code == 0 and json.loads(rotated.out)["generation"] == 2
     assert flowvm("store", "rewrap", "--store", "s").code == 2

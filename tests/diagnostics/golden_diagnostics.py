@@ -13,7 +13,8 @@ from pathlib import Path
 
 from flowmetal.compiler import compile_project
 from flowmetal.diagnostics import CompileFailed, Diagnostic, render, to_json
-from flowmetal.engine.stdlib import Evaluate, standard_library
+from flowmetal.engine.library import standard_library
+from flowmetal.engine.stdlib import Evaluate
 from flowmetal.vm.builtins import BUILTINS
 
 FOLDER = Path(__file__).resolve().parent / "golden"

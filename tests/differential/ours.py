@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 
-from flowmetal.engine.stdlib import standard_library
+from flowmetal.engine.library import standard_library
 
 FUEL = 300_000  # calls and loop turns; what takes more is taken for endless
 PROCESSES = 2

@@ -14,7 +14,7 @@ from flowmetal.compiler.forms import FORMS
 from flowmetal.compiler.names import is_core
 from flowmetal.diagnostics import CompileFailed, all_codes
 from flowmetal.engine.build import build_artifact
-from flowmetal.engine.stdlib import standard_library
+from flowmetal.engine.library import standard_library
 from flowmetal.server.config import read_config
 
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]

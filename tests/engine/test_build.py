@@ -14,9 +14,9 @@ from flowmetal.diagnostics import CompileFailed, FlowmetalError
 from flowmetal.engine import artifacts, library
 from flowmetal.engine.artifacts import Programs, deploy
 from flowmetal.engine.build import artifact_name, build_artifact, describe_artifact, verify_file
+from flowmetal.engine.library import Library, open_library, standard_library
 from flowmetal.engine.run import run_once
 from flowmetal.engine.simulate import run_program
-from flowmetal.engine.stdlib import Library, open_library, standard_library
 from flowmetal.store.memory import MemoryStore
 from flowmetal.values import Vector
 

@@ -11,9 +11,11 @@ from flowmetal.compiler import compile_project
 from flowmetal.diagnostics import CompileFailed, FlowmetalError
 from flowmetal.engine.artifacts import open_artifact
 from flowmetal.engine.build import build_artifact
+from flowmetal.engine.library import standard_library
 from flowmetal.engine.simulate import run_program
-from flowmetal.engine.stdlib import Evaluate, builtin_arity, standard_library
+from flowmetal.engine.stdlib import Evaluate
 from flowmetal.vm.builtins import BUILTINS
+from flowmetal.vm.builtins.registry import builtin_arity
 
 SHAPES = "(ns shapes) (defmulti area :shape) (defmethod area :default [x] :default) (defmethod area :dot [_] 0)"
 SQUARES = """(ns squares (:require [shapes :as s]))

@@ -117,14 +117,15 @@ def test_what_golden_programs_perform_is_listed(path: Path) -> None:
 
 
 def test_the_command(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flowmetal.cli import common, flowc
+    from flowmetal.cli import flowc
+    from flowmetal.cli.parameters import run_app
 
     (tmp_path / "t.fm").write_text(SOURCE)
     monkeypatch.chdir(tmp_path)
     for arguments in (["t.fm"], ["t.fm", "--json"], ["--all", "t.fm"]):
         monkeypatch.setattr("sys.argv", ["flowc", "effects", *arguments])
         with pytest.raises(SystemExit) as ended:
-            common.run(flowc.app)
+            run_app(flowc.app)
         assert not ended.value.code
     out = capsys.readouterr().out
     assert "mail/send\n  t.fm:7:17  t/direct\n" in out

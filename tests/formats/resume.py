@@ -12,13 +12,13 @@ from flowmetal.bytecode.link import verify_artifact
 from flowmetal.engine.artifacts import Programs
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter
-from flowmetal.engine.library import builtin_arity
 from flowmetal.store import Store, open_store
 from flowmetal.store.interface import FINAL_STATUSES, Complete, Deliver, Post, Take
 from flowmetal.store.layout import FORMAT
 from flowmetal.store.lmdb_engine import LmdbOptions
 from flowmetal.store.scrubbing import scrub_store
 from flowmetal.values import Vector, decode_value, encode_value, from_python, keyword, print_string
+from flowmetal.vm.builtins.registry import builtin_arity
 
 CORPUS = Path(__file__).parent / "corpus.tar.xz"
 #: How long all processes of a store may take.

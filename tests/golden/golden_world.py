@@ -29,7 +29,8 @@ from flowmetal.bytecode.fmc import decode_artifact, encode_artifact
 from flowmetal.bytecode.link import ProgramTable, link
 from flowmetal.bytecode.program import Program
 from flowmetal.compiler import compile_module
-from flowmetal.engine.stdlib import Evaluate, standard_library
+from flowmetal.engine.library import standard_library
+from flowmetal.engine.stdlib import Evaluate
 from flowmetal.reading.data import read_data
 from flowmetal.values import Duration, ErrorValue, Instant, Pid, keyword, print_string
 from flowmetal.vm.builtins import BY_NAME

@@ -15,9 +15,8 @@ from flowmetal.bytecode.opcodes import INSTRUCTIONS_MAX, NESTING_MAX
 from flowmetal.bytecode.packing import pack_record, pack_texts
 from flowmetal.bytecode.program import EffectSite, Function, Global, Module, Reference
 from flowmetal.bytecode.records import encode_code
-from flowmetal.engine.library import builtin_arity
 from flowmetal.values import Cell, Closure, Vector, keyword
-from flowmetal.vm.builtins.registry import BY_NAME
+from flowmetal.vm.builtins.registry import BY_NAME, builtin_arity
 from tests.hostile.tree import Tree, packed, sealed
 
 Change = Callable[[Tree], None]

@@ -12,8 +12,9 @@ from flowmetal.bytecode.link import ProgramTable, link
 from flowmetal.bytecode.program import Program
 from flowmetal.diagnostics import CompileFailed, FlowmetalError
 from flowmetal.engine.build import build_artifact
-from flowmetal.engine.library import builtin_arity, standard_library
+from flowmetal.engine.library import standard_library
 from flowmetal.engine.opening import library_module
+from flowmetal.vm.builtins.registry import builtin_arity
 from tests.hostile.running import FRAMES_ONLY
 from tests.scenarios.data import scenarios
 from tests.vm.programs import PROGRAMS

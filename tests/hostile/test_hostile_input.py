@@ -14,11 +14,10 @@ from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.bytecode.link import link, verify_artifact
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.build import build_artifact
-from flowmetal.engine.library import builtin_arity
 from flowmetal.engine.opening import library_module
 from flowmetal.values import LanguageError, Range, Vector, print_string
 from flowmetal.vm import load
-from flowmetal.vm.builtins.registry import BY_NAME
+from flowmetal.vm.builtins.registry import BY_NAME, builtin_arity
 from flowmetal.vm.faults import exception_text
 from flowmetal.vm.lifting.function import Making
 from tests.hostile import artifacts, campaign, corpus, running

@@ -203,12 +203,12 @@ class Desk:
 
     def __call__(self, *command: str) -> tuple[int, str]:
         app = flowc.app if command[0] == "flowc" else flowvm.app
-        from flowmetal.cli import common
+        from flowmetal.cli.parameters import run_app
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sys.argv", list(command))
             with pytest.raises(SystemExit) as ended:
-                common.run(app)
+                run_app(app)
         captured = self._capsys.readouterr()
         return int(ended.value.code or 0), captured.out + captured.err
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flowmetal.compiler.names import is_core
-from flowmetal.engine.stdlib import standard_library
+from flowmetal.engine.library import standard_library
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 

@@ -13,7 +13,8 @@ from flowmetal import vm
 from flowmetal.bytecode.link import ProgramTable
 from flowmetal.bytecode.program import Module, Program
 from flowmetal.compiler import compile_module
-from flowmetal.engine.stdlib import Evaluate, standard_library
+from flowmetal.engine.library import standard_library
+from flowmetal.engine.stdlib import Evaluate
 from flowmetal.values import print_string
 from flowmetal.vm.builtins import BY_NAME
 

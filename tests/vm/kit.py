@@ -12,7 +12,7 @@ from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.bytecode.link import ProgramTable, link
 from flowmetal.bytecode.program import Program
 from flowmetal.engine.build import build_artifact
-from flowmetal.engine.stdlib import open_library, standard_library
+from flowmetal.engine.library import open_library, standard_library
 from flowmetal.reading.data import read_data
 from flowmetal.values import ErrorValue, Instant, LanguageError, keyword, print_string
 

@@ -10,10 +10,11 @@ from flowmetal.bytecode.program import Module
 from flowmetal.dataclass import dataclass, replace
 from flowmetal.diagnostics import Span
 from flowmetal.engine.incremental import Inputs, compile_modules
-from flowmetal.engine.library import builtin_arity, standard_library
+from flowmetal.engine.library import standard_library
 from flowmetal.engine.live import Loaded, loaded
 from flowmetal.engine.module_cache import ModuleCache
 from flowmetal.values import Closure, Vector
+from flowmetal.vm.builtins.registry import builtin_arity
 
 #: The library's module that tests are written with.
 LIBRARY = "test"

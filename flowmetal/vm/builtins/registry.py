@@ -99,3 +99,9 @@ def add(
     info = BuiltinInfo(number, name, min_args, maximum, function, context, text)
     BUILTINS[number] = info
     BY_NAME[name] = info
+
+
+def builtin_arity(number: int) -> tuple[int, int | None] | None:
+    """How many arguments a builtin takes, for the verifier; None for a number that no builtin has."""
+    row = BUILTINS.get(number)
+    return None if row is None else (row.min_args, row.max_args)
