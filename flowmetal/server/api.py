@@ -40,6 +40,8 @@ from flowmetal.client.steering import NAMED_ACTIONS, ORDER_FIELDS, PIECE_MAX, or
 from flowmetal.client.where import Where, count, where_of
 from flowmetal.connectors.http_callback.app import guarded
 from flowmetal.connectors.http_callback.body import HttpError, error_response, parse_json, read_body
+from flowmetal.connectors.secrets import plain as without_secrets
+from flowmetal.connectors.secrets import work
 from flowmetal.dataclass import replace
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.retention import Retention
@@ -211,7 +213,7 @@ class Api:
             "after", "limit", "dry_run", "name", "end",
         )  # fmt: skip
         document = {name: fields.any(name) for name in ORDER_FIELDS if fields.has(name)}
-        order = await self._aside(request, lambda: order_of(document))
+        order = await self._aside(request, lambda: order_of(without_secrets(self._store, document)))
         if not order.by and order.action in NAMED_ACTIONS:
             order = replace(order, by="somebody over HTTP")
         after, size = fields.integer("after", 0, NUMBER_MAX, 0), fields.integer("limit", 1, PIECE_MAX, 200)
@@ -420,7 +422,8 @@ class Api:
         return record
 
     async def _commit(self, command: Command) -> Any:
-        (result,) = await asyncio.wrap_future(self._store.submit([command]))
+        future = await self._gate.run(lambda: self._store.submit([command]), work(self._store, command))
+        (result,) = await asyncio.wrap_future(future)
         return result
 
     async def _wait_for(self, hints: list[tuple[str, Any]], look: Callable[[], Awaitable[Any]], seconds: float) -> Any:

@@ -26,7 +26,7 @@ from flowmetal.client.over_store import Deployer
 from flowmetal.connectors.http_callback.app import Callbacks
 from flowmetal.connectors.http_callback.body import HttpError, error_response
 from flowmetal.connectors.http_request import HttpRequestConnector
-from flowmetal.connectors.secrets import Secrets
+from flowmetal.connectors.secrets import Secrets, inlet
 from flowmetal.connectors.shell import ShellConnector
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.server.access import Access
@@ -65,7 +65,7 @@ class HttpServer:
     """The server over one store.  Reads secrets and opens its port when it is made, serves from start() to stop().
 
     FlowmetalError H101, H102 (port), H103 (open address without token), H203 (secret missing).  `deploy` checks and
-    deploys artifacts; without it the API takes none.
+    deploys artifacts; without it the API takes none.  `secrets`: what is taken out of all that comes in.
     """
 
     def __init__(
@@ -75,11 +75,13 @@ class HttpServer:
         *,
         deploy: Deployer | None = None,
         environment: Mapping[str, str] | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self.config = config if config is not None else ServerConfig()
         environment = os.environ if environment is None else environment
         settings = self.config.serve
         token = self.config.token(environment)
+        store = inlet(store, secrets)  # all that comes in goes through it
         self._callbacks = Callbacks(store, self.config.callbacks, environment=environment)
         self._api = Api(store, settings, Access(token, settings.host), deploy, self.config.retention)
         self.app = make_app(self._api, self._callbacks)
@@ -201,8 +203,9 @@ def serve(
     def on_signal(number: int, frame: FrameType | None) -> None:
         asked.set()
 
-    server = HttpServer(store, config, deploy=deploy, environment=environment)
-    known = Secrets(server.config.secrets, environment) if secrets is None else secrets
+    config = config if config is not None else ServerConfig()
+    known = Secrets(config.secrets, environment) if secrets is None else secrets
+    server = HttpServer(store, config, deploy=deploy, environment=environment, secrets=known)
     known.know()
     beside: list[Service] = [HttpRequestConnector(store, server.config.http, secrets=known)]
     if server.config.shell.commands:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
+import httpx2
 import pytest
 from driver import Driver, running
 from fake_site import Seen, Site
@@ -15,8 +16,9 @@ from fake_site import Seen, Site
 from flowmetal.connectors.base import Connector, Result, Task
 from flowmetal.connectors.config import HttpSettings
 from flowmetal.connectors.http_request import HttpRequestConnector
-from flowmetal.connectors.secrets import Secrets, read_secrets
-from flowmetal.values import ErrorValue, Map, Secret, Set, Vector, from_python, keyword, secret_text
+from flowmetal.connectors.http_request.response import response_value
+from flowmetal.connectors.secrets import Redactor, Secrets, read_secrets
+from flowmetal.values import ErrorValue, Map, Secret, Set, Vector, decode_value, from_python, keyword, secret_text
 
 VALUE = "s3cr3t/?#&=+%x y"
 API = Secret.named("api")
@@ -162,3 +164,52 @@ def test_exceptions_and_their_traces(caplog: pytest.LogCaptureFixture) -> None:
     assert not ok and error.message == "RuntimeError: it broke at #secret[api] and #secret[api]"
     assert "it broke at #secret[api] and #secret[api]" in caplog.text
     assert "Traceback" in caplog.text and VALUE not in caplog.text
+
+
+# ---- what comes back, before and after it is read as text -----------------------------------------------------------
+
+CLEAN = Redactor()
+CLEAN.add("api", "S3cr3t-v\u00e4lue/4711")
+
+
+@pytest.mark.parametrize("sent", ["utf-8", "latin-1", "utf-16-le", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize(
+    "named", ["utf-8", "iso-8859-1", "utf-16-le", "utf-16", "utf-16-be", "shift_jis", "koi8-r", None]
+)
+@pytest.mark.parametrize("read_as", ["text", "bytes"])
+def test_a_charset_hides_nothing(sent: str, named: str | None, read_as: str) -> None:
+    """The sender names the charset; a wrong one makes another text of the bytes, from which the value can be made."""
+    body = "<S3cr3t-v\u00e4lue/4711>".encode(sent)
+    kind = "text/plain" + (f"; charset={named}" if named else "")
+    headers = [(b"content-type", kind.encode()), (b"x-back", body), (b"X-S3cr3t-v\xe4lue/4711", b"1")]
+    if "16" in sent:
+        del headers[1]  # no header has a zero byte
+    response = httpx2.Response(200, headers=headers, request=httpx2.Request("GET", "https://a.example/"))
+    value = decode_value(CLEAN.encoded(response_value(response, body, False, read_as, CLEAN.octets)))
+    for text in texts_of(value):
+        for charset in ("utf-8", "latin-1", "utf-16-le", "utf-16-be", "cp1252", "shift_jis", "koi8-r"):
+            raw = text if isinstance(text, bytes) else text.encode(charset, "replace")
+            assert b"S3cr3t" not in raw.replace(b"\0", b"") and b"s3cr3t" not in raw, (charset, raw)
+            assert b"4711" not in raw.replace(b"\0", b""), (charset, raw)
+
+
+def texts_of(value: Any) -> Iterator[Any]:
+    if isinstance(value, Map):
+        for key, item in value.items():
+            yield from texts_of(key)
+            yield from texts_of(item)
+    elif isinstance(value, (str, bytes)):
+        yield value
+
+
+def test_json_with_a_secret_stays_json() -> None:
+    """Bytes of JSON are not changed before they are read: a number, or an escape, would be broken."""
+    redactor = Redactor()
+    redactor.add("pin", "12345678")
+    redactor.add("word", "passwordpassword")
+    inner = base64.b64encode(b"passwordpassword").decode()
+    body = json.dumps({"n": 12345678, "s": f"\n{inner}", "t": "passwordpassword"}).encode()
+    response = httpx2.Response(200, request=httpx2.Request("GET", "https://a.example/"))
+    value = decode_value(redactor.encoded(response_value(response, body, False, "json", redactor.octets)))
+    found = value.get(keyword("body"))
+    assert found == from_python({"n": "#secret[pin]", "s": "\n#secret[word]==", "t": "#secret[word]"})

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowmetal.connectors.secrets import Redactor, SecretProblem, Secrets, filled, read_secrets
-from flowmetal.connectors.secrets.redactor import VALUES_MAX
+from flowmetal.connectors.secrets.redactor import SECRETS_MAX
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import ErrorValue, Map, Secret, Vector, decode_value, from_python, keyword, secret_text
 
@@ -214,6 +214,15 @@ def test_filled() -> None:
 # ---- the redactor -------------------------------------------------------------------------------------------------
 
 
+def units(value: str) -> list[int]:
+    raw = value.encode("utf-16-be")
+    return [int.from_bytes(raw[at : at + 2]) for at in range(0, len(raw), 2)]
+
+
+def json_hex(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in character.encode())
+
+
 def spellings(value: str) -> dict[str, str]:
     """The ways in which a value comes back as text, by name."""
     raw = value.encode()
@@ -234,6 +243,23 @@ def spellings(value: str) -> dict[str, str]:
         "hex dump": " ".join(f"0x{byte:02x}," for byte in raw),
         "escaped bytes": "".join(f"\\x{byte:02x}" for byte in raw),
         "od": raw.hex(" ", 1),
+        "octal": "".join(f"\\{byte:03o}" for byte in raw),
+        "octal, the rest plain": "".join(
+            c if c.isalnum() else "".join(f"\\{b:03o}" for b in c.encode()) for c in value
+        ),
+        "hex escapes, the rest plain": "".join(c if c.isalnum() and c.isascii() else json_hex(c) for c in value),
+        "escapes, all of it": "".join(f"\\u{unit:04X}" for unit in units(value)),
+        "escapes in braces": "".join(f"\\u{{{ord(c):x}}}" for c in value),
+        "long escapes": "".join(f"\\U{ord(c):08x}" for c in value),
+        "Python": repr(value),
+        "Python's bytes": repr(raw),
+        "shell": "".join(c if c.isalnum() or c == "\n" else "\\" + c for c in value),
+        "html twice": html.escape(html.escape(value)),
+        "other line ends": value.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n"),
+        "old line ends": value.replace("\r\n", "\n").replace("\n", "\r"),
+        "small letters": "".join(c.lower() if c.isascii() else c for c in value),
+        "as Latin-1": raw.decode("latin-1"),
+        "base64 of UTF-16": base64.b64encode(value.encode("utf-16-le")).decode(),
     }
     for shift in range(3):
         before = b"user:"[: 3 + shift]
@@ -260,8 +286,11 @@ def test_spellings(spelling: str) -> None:
         assert text[start : start + 7] not in cleaned
 
 
-@given(st.text(st.characters(exclude_categories=("Cs",)), min_size=8, max_size=60), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@given(
+    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=8, max_size=60),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=30, deadline=None)
 def test_any_value_in_any_spelling(value: str, chance: random.Random) -> None:
     redactor = Redactor()
     redactor.add("api", value)
@@ -269,7 +298,7 @@ def test_any_value_in_any_spelling(value: str, chance: random.Random) -> None:
     text = spellings(value)[name]
     assert "#secret[api]" in redactor.text(f"({text})"), name
     for encoding in ("utf-16-le", "utf-16-be"):
-        assert b"#secret[api]" in redactor.octets(b"(" + value.encode(encoding) + b")")
+        assert b"#secret[api]" in redactor.octets(b"(" + value.encode(encoding) + b")").replace(b"\0", b"")
 
 
 def test_other_texts_stay_as_they_are() -> None:
@@ -325,11 +354,117 @@ def test_deep_values() -> None:
     assert cleaned == "#secret[api]"
 
 
-def test_values_are_bounded() -> None:
+def test_former_values_are_bounded_and_current_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 4
+    monkeypatch.setattr("flowmetal.connectors.secrets.redactor.FORMER_MAX", most)
     redactor = Redactor()
-    for number in range(VALUES_MAX + 1):
+    redactor.add("first", "the-first-value")
+    for number in range(most + 2):
         redactor.add("api", f"value-{number:05}")
     assert redactor.text("value-00000 value-00001") == "value-00000 #secret[api]"
+    assert redactor.text("the-first-value") == "#secret[first]"
+    # One that is set again is the current one.
+    redactor.add("api", "value-00001")
+    for number in range(most):
+        redactor.add("other", f"other-{number:05}")
+    assert redactor.text("value-00001") == "#secret[api]"
+
+
+def test_too_many_secrets_are_refused() -> None:
+    table = {f"s{number}": {"env": "A"} for number in range(SECRETS_MAX)}
+    assert len(read_secrets(table)) == SECRETS_MAX
+    with pytest.raises(FlowmetalError) as caught:
+        read_secrets({**table, "more": {"env": "A"}})
+    assert caught.value.code == "H540"
+
+
+PEM = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhk/+iG9w==\n0BAQEFAASCB=\n-----END KEY-----"
+
+
+@pytest.mark.parametrize(
+    "end", ["\n", "\r\n", "\r", "\n    ", "\\n", "\\r\\n", "%0D%0A", "%0A", "&#13;&#10;", "\\015\\012"]
+)
+@pytest.mark.parametrize("own", ["\n", "\r\n"])
+def test_line_ends(end: str, own: str) -> None:
+    redactor = Redactor()
+    redactor.add("key", PEM.replace("\n", own))
+    assert redactor.text(f"<{PEM.replace(chr(10), end)}>") == "<#secret[key]>"
+    for ended in (PEM, PEM.replace("\n", "\r\n")):
+        assert "#secret[key]" in redactor.text(base64.encodebytes(b"x" + ended.encode()).decode())
+        assert "#secret[key]" in redactor.text(ended.encode().hex())
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "cp1252", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_charsets(charset: str) -> None:
+    redactor = Redactor()
+    redactor.add("key", "gef\u00e4hrlich-4711")
+    cleaned = redactor.octets("<gef\u00e4hrlich-4711>".encode(charset))
+    assert cleaned.decode(charset) == "<#secret[key]>"
+
+
+def cut_spellings(value: str) -> dict[str, bytes]:
+    raw = value.encode()
+    found = {name: text.encode() for name, text in spellings(value).items()}
+    found |= {"utf-16-le": value.encode("utf-16-le"), "utf-16-be": value.encode("utf-16-be")}
+    return {name: spelled for name, spelled in found.items() if "lines" not in name or raw}
+
+
+@pytest.mark.parametrize("spelling", cut_spellings(VALUE))
+def test_what_is_cut_off_ends_with_no_part(spelling: str) -> None:
+    """Wherever it is cut: of a plain value nothing is left, of others too little to read three characters from."""
+    redactor = Redactor()
+    redactor.add("api", VALUE)
+    text = cut_spellings(VALUE)[spelling]
+    for length in range(1, len(text)):
+        before = b"one line\n" if "utf-16" not in spelling else "one line\n".encode(spelling)
+        cleaned = redactor.cut(before + text[:length])
+        assert cleaned.startswith(before[:-1])
+        rest = cleaned[len(before) :]
+        while b"#secret[api]" in rest.replace(b"\0", b""):  # whole ones of several
+            rest = b""
+        assert len(rest) <= 12 and b"s3c" not in rest.replace(b"\0", b""), (length, rest)
+        assert b"s3cr" not in unspelled(rest)
+
+
+def unspelled(text: bytes) -> bytes:
+    """What a beginning of some spelling means, read by those who try."""
+    found = [text]
+    for read in (base64.b64decode, bytes.fromhex):
+        for start in range(3):
+            part = text[start:]
+            try:
+                found.append(read((part[: len(part) // 4 * 4]).decode()))
+            except ValueError:
+                pass
+    return b"\n".join(found)
+
+
+def test_other_ends_stay() -> None:
+    redactor = Redactor()
+    redactor.add("api", VALUE)
+    for text in (
+        b"",
+        b"begun\n",
+        b"s3cr3t no more",
+        b"x" * 100_000,
+        b"\\" * 100_000,
+        b"%25" * 50_000,
+        bytes(range(250)) * 100,
+    ):
+        assert redactor.cut(text) == text, text[:20]
+    assert redactor.cut(b"begun\ns3c") == b"begun\n"
+    assert redactor.cut(VALUE.encode() + b" s3c") == b"#secret[api] "
+
+
+def test_own_secrets_of_a_server() -> None:
+    redactor = Redactor()
+    key = bytes(range(128, 160))
+    assert redactor.add_own("store:key", key) and redactor.add_own("flowmetal:token", b"a-token-of-the-api")
+    assert not redactor.add_own("short", b"short") and not redactor.add_own("long", b"x" * 5000)
+    assert redactor.octets(b"<" + key + b">") == b"<#secret[store:key]>"
+    for text in (key.hex(), base64.b64encode(key).decode()[:-2]):
+        assert redactor.text(f"<{text}>").startswith("<#secret[store:key]")
+    assert redactor.text("a-token-of-the-api short") == "#secret[flowmetal:token] short"
 
 
 def test_long_values() -> None:
@@ -341,7 +476,8 @@ def test_long_values() -> None:
 
 
 def test_values_of_odd_characters() -> None:
-    for value in ("😀" * 1024, '"\\' * 2048, "\n" * 4096, "a b+" * 1024):
+    for value in ("😀" * 300, '"\\' * 600, ("abcdefgh" * 8 + "\n") * 16 + "=", "a b+" * 300):
         redactor = Redactor()
         redactor.add("key", value)
+        assert redactor.cut(f"<{value[: len(value) * 3 // 4]}".encode()) == b"<"
         assert redactor.text(f"<{value}>") == "<#secret[key]>"

@@ -344,6 +344,28 @@ def test_the_output_of_a_command_that_was_killed(world: Driver) -> None:
     assert error.data.get(k("out")) == "#secret[api]"
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "printf %s \"$A\" | tr -d '\\n' | cut -c1-{n} | tr -d '\\n' >&2; printf 'begun\\n'; printf %s \"$A\" | tr -d '\\n' | cut -c1-{n} | tr -d '\\n'; {end}",
+        "printf 'begun\\n'; printf 'xy%s' \"$A\" | base64 | tr -d '\\n' | cut -c1-{n} | tr -d '\\n'; {end}",
+        "printf 'begun\\n'; printf %s \"$A\" | od -An -tx1 | tr -d '\\n' | cut -c1-{n} | tr -d '\\n'; {end}",
+    ],
+)
+@pytest.mark.parametrize("end", ["sleep 30", "kill -9 $$", "exit 137"])
+def test_output_that_is_cut_does_not_end_with_a_part_of_a_secret(world: Driver, script: str, end: str) -> None:
+    more = {"env": Map.of([("A", Secret.named("api"))]), "timeout": Duration(700_000_000)}
+    text = script.format(n=13, end=end)
+    if end == "sleep 30":
+        data = failed(world, "shell/timeout", "sh", "-c", text, **more).data
+    else:
+        ok, data = perform(world, "sh", "-c", text, **more)
+        assert ok
+    out, err = data.get(k("out")), data.get(k("err"))
+    assert out in ("begun\n", "begun\neH", "begun\n "), out  # two letters before a value in base64 are no part of it
+    assert err == ""
+
+
 def test_a_lost_command_is_not_tried_again_unless_the_program_says_so() -> None:
     fail, retry = keyword("fail"), keyword("retry")
     unknown = keyword("when-unknown")

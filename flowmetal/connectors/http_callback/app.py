@@ -36,6 +36,7 @@ from flowmetal.connectors.http_callback.body import (
 from flowmetal.connectors.http_callback.replays import ENDPOINT, SIGNATURE, known_replays
 from flowmetal.connectors.http_callback.secrets import load_secrets
 from flowmetal.connectors.http_callback.signatures import BadSignature, verify
+from flowmetal.connectors.secrets import work
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.store import failpoint
@@ -201,7 +202,8 @@ class Callbacks:
     async def _commit(self, command: Command) -> Any:
         if failpoint.hook is not None:
             failpoint.hook("callback/read")
-        (result,) = await asyncio.wrap_future(self._store.submit([command]))
+        future = await self._gate.run(lambda: self._store.submit([command]), work(self._store, command))
+        (result,) = await asyncio.wrap_future(future)
         if failpoint.hook is not None:
             failpoint.hook("callback/committed")
         return result

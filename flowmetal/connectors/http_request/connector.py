@@ -136,7 +136,7 @@ class HttpRequestConnector(Connector):
         if task.retried and is_retried(response.status_code):
             raise Failure("http/status", f"the answer has status {response.status_code}", self._facts(response, body))
         try:
-            return response_value(response, body, unpacked, http.read_as)
+            return response_value(response, body, unpacked, http.read_as, self.secrets.redactor.octets)
         except BadBody as error:
             raise Failure("http/protocol", str(error), ((K_STATUS, response.status_code),)) from None
 
@@ -186,8 +186,8 @@ class HttpRequestConnector(Connector):
     def _facts(self, response: httpx2.Response, body: bytes) -> tuple[tuple[Any, Any], ...]:
         return (
             (K_STATUS, response.status_code),
-            (K_HEADERS, headers_value(response, False)),
-            (K_BODY, body_value(response, body, "text")),
+            (K_HEADERS, headers_value(response, False, self.secrets.redactor.octets)),
+            (K_BODY, body_value(response, body, "text", self.secrets.redactor.octets)),
             (K_RETRY_AFTER, retry_after(response, self._clock())),
         )
 

@@ -17,7 +17,7 @@ import httpx2
 
 from flowmetal.connectors.config import HttpSettings
 from flowmetal.connectors.secrets import filled
-from flowmetal.connectors.secrets.redactor import PATH_SAFE
+from flowmetal.connectors.secrets.spellings import PATH_SAFE
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import suggest
 from flowmetal.values import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import email.utils
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx2
@@ -31,6 +31,10 @@ PACKED_BYTES_MORE = 65_536
 RETRY_AFTER_SECONDS_MAX = 7 * 86400
 
 K_STATUS, K_HEADERS, K_BODY, K_URL = keyword("status"), keyword("headers"), keyword("body"), keyword("url")
+
+
+#: Takes values of secrets out of bytes.
+Clean = Callable[[bytes], bytes]
 
 
 class TooLarge(Exception):
@@ -84,37 +88,41 @@ async def _unpacked(response: httpx2.Response, limit: int) -> AsyncIterator[byte
         raise BadBody("the response's body is damaged: its end is missing")
 
 
-def response_value(response: httpx2.Response, body: bytes, unpacked: bool, read_as: str) -> Map:
-    """{:status :headers :body :url}.  BadBody where the body was to be read as JSON and is not."""
+def response_value(response: httpx2.Response, body: bytes, unpacked: bool, read_as: str, clean: Clean) -> Map:
+    """{:status :headers :body :url}.  BadBody where the body was to be read as JSON and is not.
+
+    `clean` takes secrets out of bytes, before a charset, which the sender names, makes other texts of them.
+    """
     return Map.of(
         [
             (K_STATUS, response.status_code),
-            (K_HEADERS, headers_value(response, unpacked)),
-            (K_BODY, body_value(response, body, read_as)),
+            (K_HEADERS, headers_value(response, unpacked, clean)),
+            (K_BODY, body_value(response, body, read_as, clean)),
             (K_URL, str(response.url.copy_with(username=None, password=None))),
         ]
     )
 
 
-def headers_value(response: httpx2.Response, unpacked: bool) -> Map:
+def headers_value(response: httpx2.Response, unpacked: bool, clean: Clean) -> Map:
     """Names in lower case; several of one name are joined by ", ", cookies by a line break."""
     merged: dict[str, str] = {}
     for raw_name, raw_value in response.headers.raw:
-        name = raw_name.decode("latin-1").lower()
+        name = clean(raw_name).decode("latin-1").lower()
         if unpacked and name in ("content-encoding", "content-length"):
             continue  # they describe the bytes that came, and the program gets others
-        text = raw_value.decode("latin-1")
+        text = clean(raw_value).decode("latin-1")
         joint = "\n" if name == "set-cookie" else ", "
         merged[name] = merged[name] + joint + text if name in merged else text
     return Map.of(list(merged.items()))
 
 
-def body_value(response: httpx2.Response, body: bytes, read_as: str) -> Any:
+def body_value(response: httpx2.Response, body: bytes, read_as: str, clean: Clean) -> Any:
     """The body as text, as a value read from JSON (nil where there is no body), or as bytes."""
     if read_as == "bytes":
-        return body
+        return clean(body)
     if read_as == "text":
-        return body.decode(_charset(response), errors="replace")
+        return clean(body).decode(_charset(response), errors="replace")
+    # JSON is UTF-8 whatever its headers say, and its texts are looked at once they are read.
     if not body:
         return None
     try:

@@ -1,33 +1,32 @@
 """Takes the values of secrets out of texts, bytes and values: the one redactor, at every sink.
 
-What is found: a value as it is, with any of its characters escaped (percent-encoding, JSON, HTML, shell quotes), in
-base64 at any of its three places in the text around it, in hexadecimal, in UTF-16.  White space and the like within
-base64 and hexadecimal do not hide it, nor does the base64 or hexadecimal of a query, of JSON or of a password's base64.
-What is not found: a value that was packed, encrypted, cut in pieces, or encoded in other ways.
+What is found: a value as it is, with any of its characters escaped (percent-encoding, JSON, HTML, shell quotes, `\\x41`,
+`\\101`), with other line ends, in base64 at any of its three places in the text around it, in hexadecimal, in UTF-16.
+White space and the like within base64 and hexadecimal do not hide it, nor does the base64 or hexadecimal of a query, of
+JSON or of a password's base64.  What is not found: a value that was packed, encrypted, cut in pieces, or encoded in
+other ways.
 
-Whoever reads in pieces joins them first: a value may lie across two.
+Whoever reads in pieces joins them first: a value may lie across two.  What was cut off at its end goes through `cut`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import threading
-from base64 import b64encode
 from typing import Any
-from urllib.parse import quote, quote_plus
 
-import re2
-
-from flowmetal.dataclass import dataclass
+from flowmetal.connectors.secrets import spellings
+from flowmetal.dataclass import dataclass, field
 from flowmetal.values import (
     EMPTY_LIST,
+    CodecError,
     ErrorValue,
     Keyword,
     List,
     Map,
     Set,
     Vector,
+    decode_value,
     encode_value,
 )
 
@@ -35,86 +34,123 @@ from flowmetal.values import (
 VALUE_CHARACTERS_MIN = 8
 VALUE_BYTES_MAX = 4096
 
-#: Values that are known at most; the oldest are forgotten first.  Each rotation of a secret adds one.
-VALUES_MAX = 256
+#: Secrets that settings may name.  Each costs time for every answer, and memory.
+SECRETS_MAX = 256
 
-#: Bytes of a value up to which it is also found where it was encoded twice.
-TWICE_BYTES_MAX = 512
+#: Former values of secrets that are known at most; the oldest are forgotten first.  Each rotation of a secret adds one.
+FORMER_MAX = 256
 
-#: What a value keeps as it is in the path of an address; of the rest it could make another address.
-PATH_SAFE = "/:@!$&'()*+,;=~-._"
+#: Bytes at the end of what was cut in which a beginning is looked for, for each byte of the value.
+SPELLED_BYTES = 16
 
-#: Memory for the automaton of one value.
-PATTERN_MEMORY = 256 << 20
-
-_HTML = {"&": ("amp", "#38"), "<": ("lt", "#60"), ">": ("gt", "#62"), '"': ("quot", "#34"), "'": ("apos", "#39")}
-_SHORT = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
-
-#: What may stand between two characters of base64: line ends, as they are or escaped.
-_GAP64 = r"(?:\s|\\+[rnt]|%0[AaDd]|%20)*"
-#: What may stand between two bytes in hexadecimal: blanks, colons, commas, "0x" or "\x".
-_GAP16 = r"(?:[\s:,_-]|\\+[rnt])*(?:0[xX]|\\+x|%)?"
-_BASE64 = "[A-Za-z0-9+/_-]"
-#: Backslashes of an escape, which another escape may have doubled.
-_BACKSLASH = r"(?:\\|%(?:25)*5[Cc]|u005[Cc])+"
-
-#: Characters of UTF-16 with a zero byte each, in either order.
-_WIDE = re.compile(rb"\x00?(?:[\x01-\xff]\x00){7,}[\x01-\xff]?")
+#: Characters of UTF-16 or UTF-32 with zero bytes each, in either order.
+_WIDE = re.compile(rb"\x00{0,3}(?:[\x01-\xff]\x00{1,3}){7,}[\x01-\xff]?")
+#: The same at the end of what was cut.
+_WIDE_END = re.compile(rb"(?:[\x01-\xff]\x00{1,3})+[\x01-\xff]?\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Known:
     """One value: what is put in its place, and what finds it."""
 
-    name: str
     shown: str
-    pattern: Any
+    ways: list[spellings.Way]
+    size: int
     digits: bool  # nothing but digits: JSON may make a number of it
+    pattern: Any
+    beginning: Any = field(default=None)  # made when something that was cut is looked at
 
 
 class Redactor:
     """Knows values and takes them out.  In any thread."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], _Known] = {}
+        self._known: dict[tuple[str, str | bytes], _Known] = {}
+        self._current: dict[str, str | bytes] = {}
+        self._former: dict[tuple[str, str | bytes], None] = {}
         self._lock = threading.Lock()
 
+    @property
+    def knows(self) -> bool:
+        """Whether there is anything to take out."""
+        return bool(self._known)
+
     def add(self, name: str, value: str) -> None:
-        """Takes this value out from now on.  It has at least VALUE_CHARACTERS_MIN characters, and at most
-        VALUE_BYTES_MAX bytes.
+        """Takes this value out from now on, and what was the name's value before.  It has at least
+        VALUE_CHARACTERS_MIN characters, and at most VALUE_BYTES_MAX bytes.
 
         ValueError for one that no pattern can be made of.
         """
-        if (name, value) in self._known:
+        self._add(name, value)
+
+    def add_own(self, name: str, value: bytes) -> bool:
+        """The same for what is a secret of the server itself, of any length -> False where it is too short or too long
+        to be looked for."""
+        try:
+            text: str | bytes = value.decode()
+        except UnicodeDecodeError:
+            text = value
+        if not len(text) >= VALUE_CHARACTERS_MIN or len(value) > VALUE_BYTES_MAX:
+            return False
+        self._add(name, text)
+        return True
+
+    def _add(self, name: str, value: str | bytes) -> None:
+        key = name, value
+        if self._current.get(name) == value:
             return
-        made = _Known(name, f"#secret[{name}]", _pattern(value), value.isascii() and value.isdigit())
+        made = self._known.get(key) or _made(name, value)
         with self._lock:
             known = dict(self._known)
-            known[name, value] = made
-            while len(known) > VALUES_MAX:
-                del known[next(iter(known))]
+            known[key] = made
+            if name in self._current and self._current[name] != value:
+                self._former[name, self._current[name]] = None
+            self._current[name] = value
+            self._former.pop(key, None)
+            # What is current is never forgotten.
+            while len(self._former) > FORMER_MAX:
+                oldest = next(iter(self._former))
+                del self._former[oldest]
+                del known[oldest]
             self._known = known  # readers keep the one they began with
 
     def octets(self, data: bytes) -> bytes:
         """The bytes without any value."""
         cleaned = self._clean(data)
-        return _WIDE.sub(self._narrow, cleaned) if b"\0" in cleaned else cleaned
+        return _WIDE.sub(self._narrow, cleaned) if self._known and self._is_in_wide(cleaned) else cleaned
+
+    def _is_in_wide(self, data: bytes) -> bool:
+        """Whether a run of UTF-16 may hold a value: what is in one of them is in all of them, without their zeros."""
+        narrow = data.replace(b"\0", b"") if b"\0" in data else b""
+        return bool(narrow) and any(known.pattern.search(narrow) for known in self._known.values())
 
     def _narrow(self, found: re.Match[bytes]) -> bytes:
         """A run of UTF-16 without any value, in any of its spellings."""
         run = found[0]
         narrow = run.replace(b"\0", b"")
         cleaned = self._clean(narrow)
-        if cleaned is narrow:
-            return run
-        wide = b"\0".join(cleaned[at : at + 1] for at in range(len(cleaned)))
-        return b"\0" * run.startswith(b"\0") + wide + b"\0" * run.endswith(b"\0")
+        return run if cleaned is narrow else _widened(cleaned, run)
 
     def _clean(self, data: bytes) -> bytes:
         spans: list[tuple[int, int, str]] = []
         for known in self._known.values():
             spans += [(*found.span(), known.shown) for found in known.pattern.finditer(data)]
         return data if not spans else _without(data, spans)
+
+    def cut(self, data: bytes) -> bytes:
+        """The bytes without any value, and without an end that is the beginning of one, as they were cut off there."""
+        data = self.octets(data)
+        end = len(data)
+        for known in self._known.values():
+            window = data[-SPELLED_BYTES * known.size - SPELLED_BYTES :]
+            start = _beginning(known, window)
+            wide = _WIDE_END.search(window) if window[-2:].count(0) else None
+            if wide is not None:
+                run = wide[0]
+                narrow = _beginning(known, run.replace(b"\0", b""))
+                start = min(start, wide.start() + narrow * (4 if b"\0\0" in run else 2))
+            end = min(end, len(data) - len(window) + start)
+        return data[:end]
 
     def text(self, text: str) -> str:
         """The text without any value."""
@@ -153,11 +189,70 @@ class Redactor:
     def encoded(self, value: Any) -> bytes:
         """The encoded value, without any value of a secret."""
         data = encode_value(value)
-        known = self._known
-        # Texts stand in the bytes as they are: where nothing is found there, nothing is in the value.
-        if not (known and b"\0" in data) and not any(one.digits or one.pattern.search(data) for one in known.values()):
+        return encode_value(self.value(value)) if self._may_hold(data) else data
+
+    def encoded_again(self, data: bytes) -> bytes:
+        """The same for a value that is encoded already."""
+        if not self._may_hold(data):
             return data
+        try:
+            value = decode_value(data)
+        except CodecError:
+            return data  # with functions in it: out of the store, and not from outside, where nobody has them
         return encode_value(self.value(value))
+
+    def plain(self, data: Any) -> Any:
+        """Plain data, as attributes are, without any value."""
+        kind = data.__class__
+        if kind is str:
+            return self.text(data)
+        if kind is dict:
+            return dict(zip(list(map(self.plain, data)), list(map(self.plain, data.values())), strict=True))
+        if kind in (list, tuple):
+            return list(map(self.plain, data))
+        if kind is int and any(known.digits for known in self._known.values()):
+            cleaned = self.text(str(data))
+            return data if cleaned == str(data) else cleaned
+        return data
+
+    def _may_hold(self, data: bytes) -> bool:
+        """Whether anything may be found in an encoded value: texts stand in its bytes as they are."""
+        known = self._known.values()
+        if not known or not data:
+            return False
+        if any(one.digits or one.pattern.search(data) for one in known):
+            return True
+        return self._is_in_wide(data)
+
+
+def _made(name: str, value: str | bytes) -> _Known:
+    if isinstance(value, bytes):
+        ways, size, digits = spellings.ways_of_octets(value), len(value), False
+    else:
+        ways, size = spellings.ways_of(value), len(value.encode())
+        digits = value.isascii() and value.isdigit()
+    return _Known(f"#secret[{name}]", ways, size, digits, spellings.whole(ways))
+
+
+def _beginning(known: _Known, window: bytes) -> int:
+    """Where the beginning of a value that is cut off at the end of `window` begins; its length where there is none."""
+    if known.beginning is None:
+        known.beginning = spellings.beginning(known.ways)
+    filled = window + spellings.END * spellings.BEGINNING_ATOMS
+    for found in known.beginning.finditer(filled):
+        start, end = found.span()
+        # END in the middle is some other bytes.
+        if end > len(window) or spellings.END not in filled[start:end]:
+            return min(int(start), len(window))
+    return len(window)
+
+
+def _widened(text: bytes, run: bytes) -> bytes:
+    """ASCII text as wide as a run of UTF-16 or UTF-32."""
+    zeros = b"\0\0\0" if b"\0\0" in run else b"\0"
+    before = zeros * run.startswith(b"\0")
+    after = zeros * run.endswith(b"\0")
+    return before + zeros.join(text[at : at + 1] for at in range(len(text))) + after
 
 
 def _without(data: bytes, spans: list[tuple[int, int, str]]) -> bytes:
@@ -169,99 +264,10 @@ def _without(data: bytes, spans: list[tuple[int, int, str]]) -> bytes:
     for start, stop, shown in spans:
         if start >= end:
             pieces.append(data[position:start] if end < 0 else data[end:start])
-            pieces.append(shown.encode())
+            found = data[start:stop]
+            pieces.append(_widened(shown.encode(), found) if b"\0" in found else shown.encode())
             end = stop
         else:
             end = max(end, stop)
     pieces.append(data[end:])
     return b"".join(pieces)
-
-
-# ---- what finds a value --------------------------------------------------------------------------------------------
-
-
-def _pattern(value: str) -> Any:
-    ways = ["".join(map(_character, value)), _literal(value.encode("utf-16-le")), _literal(value.encode("utf-16-be"))]
-    for form in _forms(value):
-        ways += [_base64(form, shift) for shift in range(3)]
-        ways.append(_GAP16.join(f"(?:{_hex(byte)})" for byte in form))
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.max_mem = PATTERN_MEMORY
-    options.log_errors = False
-    try:
-        return re2.compile("|".join(f"(?:{way})" for way in ways).encode("ascii"), options)
-    except re2.error:
-        raise ValueError("the value is too large for a pattern") from None
-
-
-def _forms(value: str) -> list[bytes]:
-    """What may have been put into base64 or hexadecimal as a whole: the value, or a text it was written into before.
-
-    A request that is sent back so has it in its query, in JSON, or in the base64 of a password.
-    """
-    raw = value.encode()
-    forms = [raw]
-    if len(raw) <= TWICE_BYTES_MAX:
-        texts = [quote(value, safe=""), quote_plus(value), quote(value, safe=PATH_SAFE), value.replace(" ", "+")]
-        texts += [json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]]
-        forms += [text.encode() for text in texts]
-        forms += [_core(raw, shift) for shift in range(3)]
-    return list(dict.fromkeys(forms))
-
-
-def _core(raw: bytes, shift: int) -> bytes:
-    """The characters of base64 that these bytes decide, where `shift` bytes of a group of three come before them."""
-    return b64encode(b"\0" * shift + raw)[-(-8 * shift // 6) : 8 * (shift + len(raw)) // 6]
-
-
-def _literal(data: bytes) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in data)
-
-
-def _hex(byte: int) -> str:
-    return "".join(digit if digit.isdigit() else f"[{digit}{digit.upper()}]" for digit in f"{byte:02x}")
-
-
-def _character(character: str) -> str:
-    """One character in any of its spellings."""
-    # A blank is also what a form makes of it.
-    return f"(?:{'|'.join(_spellings(character) if character != ' ' else _spellings(' ') + _spellings('+'))})"
-
-
-def _spellings(character: str) -> list[str]:
-    raw = character.encode()
-    percent = "".join(f"%(?:25)*{_hex(byte)}" for byte in raw)
-    ways = [_literal(raw), percent]
-    units = character.encode("utf-16-be")
-    pairs = [units[index : index + 2] for index in range(0, len(units), 2)]
-    ways.append("".join(f"{_BACKSLASH}u{_hex(high)}{_hex(low)}" for high, low in pairs))
-    number = ord(character)
-    ways.append(f"&#(?:0*{number}|[xX]0*{''.join(_either(digit) for digit in f'{number:x}')});")
-    if character in _SHORT:
-        ways.append(f"{_BACKSLASH}{_SHORT[character]}")
-    elif character in "\"'\\/$`!":
-        ways.append(f"{_BACKSLASH}(?:{_literal(raw)}|{percent}|u00{_hex(raw[0])})")
-    if character == "'":
-        ways.append(r"'\\''")
-    ways += [f"&{name};" for name in _HTML.get(character, ())]
-    return ways
-
-
-def _either(digit: str) -> str:
-    return digit if digit.isdigit() else f"[{digit}{digit.upper()}]"
-
-
-def _base64(raw: bytes, shift: int) -> str:
-    """The core, with a character next to it that the value decides in part."""
-    before = f"{_BASE64}?" if shift else ""
-    after = "" if 8 * (shift + len(raw)) % 6 == 0 else f"(?:{_GAP64}{_BASE64})?"
-    return before + _GAP64.join(map(_letter, _core(raw, shift).decode("ascii"))) + after
-
-
-def _letter(letter: str) -> str:
-    if letter == "+":
-        return "(?:[+-]|%2[Bb])"
-    if letter == "/":
-        return r"(?:\\?/|_|%2[Ff])"
-    return letter

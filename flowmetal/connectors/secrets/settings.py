@@ -14,6 +14,7 @@ from typing import Any
 
 from flowmetal.connectors.config import bad, positive, read_table
 from flowmetal.connectors.guard import BadRule, parse_rule
+from flowmetal.connectors.secrets.redactor import SECRETS_MAX
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import is_secret_name
@@ -59,9 +60,11 @@ class SecretSettings:
 
 
 def read_secrets(table: Any) -> dict[str, SecretSettings]:
-    """The settings of every [secrets.NAME], by name.  FlowmetalError H201, H202 or H535."""
+    """The settings of every [secrets.NAME], by name.  FlowmetalError H201, H202, H535 or H540."""
     if not isinstance(table, Mapping):
         raise bad("secrets", "the file", table, "a table of tables, [secrets.NAME]")
+    if len(table) > SECRETS_MAX:
+        raise FlowmetalError("H540", count=len(table), limit=SECRETS_MAX)
     return {name: _read(name, entry) for name, entry in table.items()}
 
 

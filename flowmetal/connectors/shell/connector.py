@@ -33,6 +33,9 @@ from flowmetal.values import Map, keyword
 
 EFFECT = "shell/run"
 
+#: Codes above this one are a shell's for a command that was ended by a signal.
+SIGNALLED = 128
+
 K_COMMAND, K_EXIT, K_SIGNAL, K_OUT, K_ERR = (keyword(name) for name in ("command", "exit", "signal", "out", "err"))
 
 
@@ -87,7 +90,18 @@ class ShellConnector(Connector):
         ended = await self._run(shell)
         if failpoint.hook is not None:
             failpoint.hook("command/ended")
-        return Result(lambda: _answer(task, shell, ended), len(ended.out) + len(ended.err))
+        return Result(lambda: self._answer(task, shell, ended), len(ended.out) + len(ended.err))
+
+    def _answer(self, task: Task, shell: ShellCommand, ended: Ended) -> Map:
+        """{:exit :signal :out :err}.  Raises Failure."""
+        out, err = ended.out, ended.err
+        if ended.signal is not None or (ended.exit or 0) > SIGNALLED:
+            out, err = self.secrets.redactor.cut(out), self.secrets.redactor.cut(err)
+        facts = ((K_EXIT, ended.exit), (K_SIGNAL, ended.signal), *_written(shell, out, err))
+        if task.retried and ended.exit != 0:
+            how = f"ended with code {ended.exit}" if ended.exit is not None else f"was killed by signal {ended.signal}"
+            raise Failure("shell/exit", f"the command {how}", facts)
+        return Map.of(facts)
 
     async def _run(self, shell: ShellCommand) -> Ended:
         command = shell.command
@@ -97,7 +111,8 @@ class ShellConnector(Connector):
             raise Failure("shell/not-found", f"the command cannot be run: {error}") from None
         except Late as late:
             message = f"the command did not end within {command.seconds:g} s, and was killed"
-            raise Failure("shell/timeout", message, _written(shell, late.out, late.err)) from None
+            cut = self.secrets.redactor.cut
+            raise Failure("shell/timeout", message, _written(shell, cut(late.out), cut(late.err))) from None
         except Overflow:
             # What it wrote is not shown: cut off in the middle, a secret would not be known for one.
             message = f"the command wrote more than {command.max_bytes} bytes, and was killed"
@@ -108,12 +123,3 @@ def _written(shell: ShellCommand, out: bytes, err: bytes) -> tuple[tuple[Any, An
     if shell.read_as == "bytes":
         return ((K_OUT, out), (K_ERR, err))
     return ((K_OUT, out.decode("utf-8", "replace")), (K_ERR, err.decode("utf-8", "replace")))
-
-
-def _answer(task: Task, shell: ShellCommand, ended: Ended) -> Map:
-    """{:exit :signal :out :err}.  Raises Failure."""
-    facts = ((K_EXIT, ended.exit), (K_SIGNAL, ended.signal), *_written(shell, ended.out, ended.err))
-    if task.retried and ended.exit != 0:
-        how = f"ended with code {ended.exit}" if ended.exit is not None else f"was killed by signal {ended.signal}"
-        raise Failure("shell/exit", f"the command {how}", facts)
-    return Map.of(facts)

@@ -310,4 +310,11 @@ CODES: dict[str, Entry] = {
         "A request with a secret follows redirects within one scheme, host and port only: who answers at the one may\n"
         "not decide that the secret goes to another.",
     ),
+    "H540": Entry(
+        "too many secrets",
+        "The settings name {count} secrets; at most {limit} are known at once.",
+        "Name those that programs of this server use.",
+        "Whatever comes back from outside is searched for the value of every secret, and no value that is in use is\n"
+        "left out of that.",
+    ),
 }
