@@ -1,4 +1,4 @@
-"""The spellings of a secret's value, as patterns: what finds it whole, and what finds its beginning where a text was cut.
+"""The spellings of a secret's value, as patterns: what finds it whole, and what finds its beginning in what was cut.
 
 A *way* is one manner of spelling all of a value: atoms in a row, one for each character, byte or letter, each a pattern
 of bytes, with a gap between them.  Patterns are matched by re2, in time linear in what is searched.
