@@ -1,10 +1,10 @@
 """Takes the values of secrets out of texts, bytes and values: the one redactor, at every sink.
 
 What is found: a value as it is, with any of its characters escaped (percent-encoding, JSON, HTML, shell quotes,
-`\\x41`, `\\101`), with other line ends, in base64 at any of its three places in the text around it, in hexadecimal, in UTF-16.
-White space and the like within base64 and hexadecimal do not hide it, nor does the base64 or hexadecimal of a query, of
-JSON or of a password's base64.  What is not found: a value that was packed, encrypted, cut in pieces, or encoded in
-other ways.
+`\\x41`, `\\101`), with other line ends, in base64 at any of its three places in the text around it, in hexadecimal, in
+UTF-16.  White space and the like within base64 and hexadecimal do not hide it, nor does the base64 or hexadecimal of a
+query, of JSON or of a password's base64.  What is not found: a value that was packed, encrypted, cut in pieces, or
+encoded in other ways.
 
 Whoever reads in pieces joins them first: a value may lie across two.  What was cut off at its end goes through `cut`.
 """
