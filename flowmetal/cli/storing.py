@@ -14,7 +14,7 @@ from flowmetal.cli.options import Debug, Json
 
 if TYPE_CHECKING:
     from flowmetal.store.keys import KeySource
-    from flowmetal.store.lmdb_engine import LmdbOptions
+    from flowmetal.store.lmdb_options import LmdbOptions
 
 FolderOption = Annotated[
     str, typer.Option("--store", "-s", envvar="FLOWMETAL_STORE", help="A folder, or its lmdb: address.")

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from flowmetal.store.errors import StoreError
 from flowmetal.store.keys import KeySource
-from flowmetal.store.lmdb_engine import DURABILITIES, LmdbOptions
+from flowmetal.store.lmdb_options import DURABILITIES, LmdbOptions
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 

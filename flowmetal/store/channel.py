@@ -159,6 +159,12 @@ class Channel:
         finally:
             del self._in[:position]
 
+    def cut(self) -> None:
+        """Ends the connection from any thread; the one that loops over it will see."""
+        with self._lock:
+            if not self.closed:
+                self._shut()
+
     def _shut(self) -> None:
         self.closed = True
         try:

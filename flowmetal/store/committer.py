@@ -27,20 +27,16 @@ from flowmetal.store.changes import Changes
 from flowmetal.store.commands import apply_all
 from flowmetal.store.errors import GIVEN_UP, StoreError
 from flowmetal.store.interface import Command, Complete, Deliver, Hint, Operate, Post, PutArtifact, Start, Turn
-from flowmetal.store.lmdb_engine import (
-    SYNC_SECONDS,
-    BadKey,
-    LmdbEngine,
-    LmdbError,
-    MapFull,
-    TransactionFull,
-)
+from flowmetal.store.lmdb_engine import LmdbEngine, MapFull, TransactionFull
+from flowmetal.store.lmdb_errors import PASSING, BadKey, LmdbError
+from flowmetal.store.lmdb_options import SYNC_SECONDS
 from flowmetal.store.lmdb_transaction import LmdbTransaction
 
 _log = logging.getLogger(__name__)
 
-#: Codes of failed commits after which the next one may succeed: no space, no memory.
-PASSING = frozenset({"S301", "S331"})
+#: Commits in a row that fail at a damaged page before this process gives up: those of others may need none, but where
+#: all do, one that is damaged again and again is no owner.
+MAX_DAMAGED_COMMITS = 100
 
 #: Units in a group: a larger group makes each of its callers wait longer than it saves.
 MAX_GROUP_UNITS = 4096
@@ -125,6 +121,7 @@ class Committer:
         self._synced_commits = 0
         self._synced_at = 0.0
         self._closing = False
+        self._damaged = 0
         self._bytes = 0  # of the units that are not answered
         self.commits = 0
         self.units = 0
@@ -269,13 +266,24 @@ class Committer:
                 return
             except LmdbError as error:
                 failure = self._engine.write_error(error)
-                if failure.code not in PASSING:
-                    _log.error("the store at %s is broken: %s", self._engine.path, error)
-                    self._broken = failure
+                if failure.code == "S108":
+                    if self._one_by_one(group):  # only those who need the page are refused
+                        return
+                    self._damaged += 1
+                    if self._damaged >= MAX_DAMAGED_COMMITS:
+                        failure = StoreError(GIVEN_UP, path=str(self._engine.path), reason=str(error))
+                if failure.code in PASSING or failure.code == "S108":
+                    self._fail(group, failure)
+                    return
+                _log.error("the store at %s is broken: %s", self._engine.path, error)
+                self._broken = failure
                 self._fail(group, failure)
-                if failure.code == GIVEN_UP:
-                    self._break(failure)
+                self._break(failure)
                 return
+            except StoreError as error:  # before it has begun
+                self._fail(group, error)
+                return
+        self._damaged = 0
         self.commits += 1
         self.units += len(group)
         for unit, outcome in zip(group, outcomes, strict=True):

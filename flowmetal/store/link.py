@@ -25,7 +25,7 @@ from flowmetal.store.channel import Channel, ChannelClosed, Waker
 from flowmetal.store.errors import StoreError
 from flowmetal.store.futures import settle
 from flowmetal.store.interface import Command, Hint
-from flowmetal.store.lmdb_engine import DURABILITIES, is_weaker
+from flowmetal.store.lmdb_options import DURABILITIES, is_weaker
 from flowmetal.store.owner_lock import OwnerInfo, OwnerLock
 from flowmetal.store.wire_codec import (
     BYE,

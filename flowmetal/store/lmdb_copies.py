@@ -27,7 +27,7 @@ from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
 from flowmetal.store.keys import KeySource
 from flowmetal.store.layout import FORMAT, INTERPRETERS, MAX_NUMBER, META, PARTITIONS, SPACE_NAMES, u16
-from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
+from flowmetal.store.lmdb_engine import LmdbEngine
 from flowmetal.store.lmdb_files import (
     BACKUP_FILE,
     DATA_FILE,
@@ -39,6 +39,7 @@ from flowmetal.store.lmdb_files import (
     remove_left_encrypting,
     sync,
 )
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.lmdb_transaction import LmdbTransaction
 from flowmetal.store.owner_lock import OwnerLock
 from flowmetal.store.rekeying import digest_of

@@ -6,7 +6,6 @@ process has no transaction open, which LMDB does not check: `_gate` does.
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,90 +14,36 @@ from typing import Any
 
 import lmdb
 
-from flowmetal.dataclass import dataclass
 from flowmetal.store.codec import decode_about, encode_about
 from flowmetal.store.encryption import DataCipher, unwrap
 from flowmetal.store.errors import GIVEN_UP, StoreError
-from flowmetal.store.keys import KeySource, find_source
+from flowmetal.store.keys import find_source
 from flowmetal.store.layout import FORMAT, META, ORIGINS, SEALED_FORMAT, SPACE_NAMES
+from flowmetal.store.lmdb_errors import MAX_READERS, commit_error, read_error, store_error
 from flowmetal.store.lmdb_files import (
     ENGINE,
     LIB_VERSION,
     check_about,
     check_data_file,
-    disk_is_full,
     open_error,
     prepare_folder,
     sync_folder,
 )
+from flowmetal.store.lmdb_options import DEFAULT_DURABILITY, DURABILITIES, SMALLEST_MAP_SIZE, LmdbOptions
 from flowmetal.store.lmdb_transaction import LmdbTransaction
 from flowmetal.store.sealing import ABOUT, SEAL, SealRecord, Seals, Unsealed, decode_seal
 
-#: The map is address space, not disk or memory; this much is asked for at first.
-MAP_SIZE = 64 << 30
-#: Where so much address space is not allowed (a limit of the process), less will do at first.
-SMALLEST_MAP_SIZE = 64 << 20
-#: No limit but the disk.
-DEFAULT_MAP_LIMIT = 1 << 46
-#: Read transactions at the same time, of all processes.
-MAX_READERS = 1022
 #: Read transactions kept for use again.
 SPARE_READERS = 16
 #: Part of the limit that is full when no new processes start, in percent.
 NEARLY_FULL_PERCENT = 90
-#: Keys of LMDB.
-MAX_KEY_BYTES = 511
 
-#: What commits may fail with, and what a put fails with whose key is not fit, for those who may not import lmdb.
-LmdbError = lmdb.Error
-BadKey = lmdb.BadValsizeError
-
-_FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_DAMAGE = (
-    lmdb.CorruptedError,
-    lmdb.PageNotFoundError,
-    lmdb.InvalidError,
-    lmdb.VersionMismatchError,
-    lmdb.IncompatibleError,
-    lmdb.BadDbiError,
-    lmdb.CursorFullError,
-)
+#: Which data keys a record has, whatever they are wrapped with, and which of them is written.
+_Identity = tuple[int, tuple[tuple[int, int], ...]]
 
 
-#: What a power failure may cost, by the name that says it, the safest first: what LMDB is opened with.  A process that
-#: is killed costs nothing in any of them, since the system has what was written.
-#:
-#: Without the sync of its head, the last commit may be undone; the store stays whole.  Without any, the system writes
-#: the pages in an order of its own, so that after a power failure the newest head may speak of pages that were never
-#: written: LMDB gives no way to lose the last seconds alone.
-DURABILITIES: dict[str, dict[str, bool]] = {
-    "every-commit": {},
-    "lose-last-commit-on-power-loss": {"metasync": False},
-    "lose-store-on-power-loss": {"sync": False},
-}
-DEFAULT_DURABILITY = "every-commit"
-#: How often what is not synced at each commit is synced.
-SYNC_SECONDS = 1.0
-
-
-def is_weaker(durability: str, than: str) -> bool:
-    """Whether a power failure may cost more with one setting than with another."""
-    order = list(DURABILITIES)
-    return order.index(durability) > order.index(than)
-
-
-@dataclass(frozen=True, slots=True)
-class LmdbOptions:
-    """Settings of a store: `map_size` to begin with and `map_limit` in bytes; `allow_network` file systems; what a
-    power failure may cost; where the key of an encrypted store comes from, and whether one that is not encrypted is
-    taken although a key is named, for who is about to encrypt it."""
-
-    durability: str = DEFAULT_DURABILITY
-    map_size: int = MAP_SIZE
-    map_limit: int = DEFAULT_MAP_LIMIT
-    allow_network: bool = False
-    key: KeySource | None = None
-    takes_plain: bool = False
+def _identity(record: SealRecord) -> _Identity:
+    return record.current, tuple((generation, made_at) for generation, _, made_at in record.keys)
 
 
 class MapFull(Exception):
@@ -120,10 +65,7 @@ class Reading:
     def __enter__(self) -> LmdbTransaction:
         engine = self._engine
         if engine._is_lost:
-            try:
-                engine.find_again()
-            except lmdb.Error as error:
-                raise engine.error(error) from error
+            engine._find_if_lost()
         engine._enter()
         raw = None
         try:
@@ -134,14 +76,15 @@ class Reading:
                 raw.abort()
             engine._leave()
             if isinstance(error, lmdb.Error):
-                raise engine.read_error(error) from error
+                raise read_error(engine.path, error, engine.options) from error
             raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        engine = self._engine
         self._transaction.abort()
-        self._engine._leave()
+        engine._leave()
         if isinstance(error, lmdb.Error):
-            raise self._engine.read_error(error) from error
+            raise read_error(engine.path, error, engine.options) from error
 
 
 class LmdbEngine:
@@ -172,6 +115,8 @@ class LmdbEngine:
             record = decode_seal(seal)
             self.is_sealed = format >= SEALED_FORMAT and record.is_whole
             self.seals = self._seals_of(record)
+            self._seals_at = 0  # the transaction in which the store said so
+            self._written = _identity(record), self.seals
             if format < SEALED_FORMAT - 1 or self._lacks_spaces():
                 self._refuse_first_layout(format)
                 self._bring_up()
@@ -288,15 +233,28 @@ class LmdbEngine:
         return self.seals
 
     def learn_keys(self, transaction: Any) -> Seals:
-        """The seals as the store says now: another process may have given it a data key."""
-        self.seals = self._seals_of(decode_seal(transaction.get(SEAL, None, self.handles[META])))
-        return self.seals
+        """The seals as the store says in a read transaction: it has got a data key.  Later ones are read with them
+        too, unless one that saw a newer state has learned them already."""
+        seals = self._seals_of(decode_seal(transaction.get(SEAL, None, self.handles[META])))
+        at = int(transaction.id())
+        if at >= self._seals_at:
+            self.seals, self._seals_at = seals, at
+        return seals
 
-    def use_keys(self, record: SealRecord, key: bytes | None = None) -> None:
-        """Uses the data keys of a record that this process has just committed; `key`: what wraps them from now on."""
-        if key is not None:
-            self._key = key
-        self.seals = self._seals_of(record)
+    def check_key(self, record: SealRecord) -> None:
+        """S313 where this process has a key that is not the store's any more."""
+        self._seals_of(record)
+
+    def _seals_to_write(self, transaction: Any) -> Seals:
+        """The seals of a write transaction: as the store says where it begins, since a data key that was added in one
+        that was taken back must seal nothing.  Readers have others, which may be of an older state."""
+        if self.seals.cipher is None:
+            return self.seals
+        record = decode_seal(transaction.get(SEAL, None, self.handles[META]))
+        identity = _identity(record)
+        if identity != self._written[0]:
+            self._written = identity, self._seals_of(record)
+        return self._written[1]
 
     @property
     def wrapping_key(self) -> bytes | None:
@@ -306,13 +264,13 @@ class LmdbEngine:
     def become_writer(self) -> None:
         """Opens the environment anew, for writing.  Only the owner of the store does."""
         with self._alone():
-            self.environment.close()
             try:
-                self.environment = self._open(readonly=False)
-                self.handles = self._open_handles()
+                self._reopen(readonly=False)
                 self.environment.reader_check()
                 with self.environment.begin() as transaction:
-                    self.seals = self._seals_of(decode_seal(transaction.get(SEAL, None, self.handles[META])))
+                    record = decode_seal(transaction.get(SEAL, None, self.handles[META]))
+                    self.seals, self._seals_at = self._seals_of(record), int(transaction.id())
+                self._written = _identity(record), self.seals
                 self._settle()
                 self._writes = True
             except OSError as error:
@@ -324,9 +282,23 @@ class LmdbEngine:
         """Opens the environment anew, for reading: after its disk has failed, LMDB may refuse even that otherwise."""
         with self._alone():
             self._writes = False
-            self.environment.close()
-            self.environment = self._open(readonly=True)
-            self.handles = self._open_handles()
+            self._reopen(readonly=True)
+
+    def _reopen(self, *, readonly: bool) -> None:
+        """Opens the environment anew.  Where that fails, for want of memory, say, whoever needs it next tries again."""
+        self._is_lost = True
+        self.environment.close()
+        self.environment = self._open(readonly=readonly)
+        self.handles = self._open_handles()
+        self._is_lost = False
+
+    def check_readers(self) -> None:
+        """Frees what processes that were killed were reading."""
+        self._enter()
+        try:
+            self.environment.reader_check()
+        finally:
+            self._leave()
 
     def _settle(self) -> None:
         """Syncs what the last owner may not have, if it was killed or its disk failed: a head that it took back, the
@@ -363,8 +335,7 @@ class LmdbEngine:
 
         Raises MapFull or TransactionFull where the body needs more room, lmdb.Error for the rest.
         """
-        if self._is_lost:
-            self.find_again()
+        self._find_if_lost()
         self._enter()
         try:
             while True:
@@ -378,7 +349,7 @@ class LmdbEngine:
                     finally:
                         self._enter()
             try:
-                yield LmdbTransaction(self, raw)
+                yield LmdbTransaction(self, raw, self._seals_to_write(raw))
             finally:
                 raw.abort()
         except lmdb.MapFullError as error:
@@ -391,6 +362,7 @@ class LmdbEngine:
     def copy(self, folder: Path) -> None:
         """Copies what is committed now into a folder, without free pages.  Others go on writing; what they free is kept
         until the copy is made."""
+        self._find_if_lost()
         self._enter()
         try:
             self.environment.copy(str(folder), compact=True)
@@ -443,21 +415,18 @@ class LmdbEngine:
                 # The map it had is gone by then, and with it the environment.
                 self._is_lost = True
                 with suppress(lmdb.Error):
-                    self._find_again()
+                    self._reopen(readonly=not self._writes)
                 raise
 
-    def _find_again(self) -> None:
-        """Opens an environment anew that was lost for want of memory, which may not do yet."""
-        self.environment.close()
-        self.environment = self._open(readonly=not self._writes)
-        self.handles = self._open_handles()
-        self._is_lost = False
-
-    def find_again(self) -> None:
-        """Where the environment was lost, opens it anew.  lmdb.Error where there is still no memory for it."""
-        with self._alone():
-            if self._is_lost:
-                self._find_again()
+    def _find_if_lost(self) -> None:
+        """Where the environment was lost, opens it anew.  StoreError where there is still no memory for it."""
+        if self._is_lost:
+            with self._alone():
+                try:
+                    if self._is_lost:
+                        self._reopen(readonly=not self._writes)
+                except lmdb.Error as error:
+                    raise self.error(error) from error
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -494,6 +463,7 @@ class LmdbEngine:
 
     def stats(self) -> dict[str, Any]:
         """Sizes, in bytes, and readers."""
+        self._find_if_lost()
         info = self.environment.info()
         return {
             "engine": ENGINE,
@@ -508,50 +478,18 @@ class LmdbEngine:
         }
 
     def write_error(self, error: lmdb.Error) -> StoreError:
-        """The StoreError for a commit that failed.
-
-        A full disk is over some time, and so is a want of memory.  After any other failed write or sync the disk is in
-        a state that nobody knows: asking it to sync again would say yes without having written.  LMDB calls a write
-        that was cut short an I/O error, and a disk that gets full cuts one short first: whether it is full has to be
-        looked at.
-        """
-        code = getattr(error, "code", 0)
+        """The StoreError for a commit that failed."""
         try:
             self.environment.begin().abort()
         except lmdb.PanicError:  # it was the head, which LMDB's own commits begin with: it takes no more either
             return StoreError(GIVEN_UP, path=str(self.path), reason=str(error))
         except lmdb.Error:
             pass  # readers get it
-        if code == errno.EIO and disk_is_full(self.path):
-            return StoreError("S301", path=str(self.path), reason="a write was cut short")
-        failure = self.error(error)
-        return StoreError(GIVEN_UP, path=str(self.path), reason=str(error)) if failure.code == "S303" else failure
-
-    def read_error(self, error: lmdb.Error) -> StoreError:
-        """The StoreError for an error of LMDB while something was read: what it has no other name for is damage."""
-        found = self.error(error)
-        return StoreError("S108", path=str(self.path), reason=str(error)) if found.code == "S303" else found
+        return commit_error(self.path, error, self.options)
 
     def error(self, error: lmdb.Error) -> StoreError:
         """The StoreError for an error of LMDB."""
-        path, reason = str(self.path), str(error)
-        if isinstance(error, lmdb.PanicError):
-            return StoreError(GIVEN_UP, path=path, reason=reason)
-        if isinstance(error, lmdb.MemoryError) or getattr(error, "code", 0) == errno.ENOMEM:
-            return StoreError("S331", path=path)
-        if isinstance(error, _DAMAGE):
-            return StoreError("S108", path=path, reason=reason)
-        if isinstance(error, (lmdb.MapFullError,)):
-            return StoreError("S302", path=path, limit=self.options.map_limit)
-        if isinstance(error, lmdb.ReadersFullError):
-            return StoreError("S115", path=path, limit=MAX_READERS)
-        if isinstance(error, lmdb.DiskError) or getattr(error, "code", 0) in _FULL_DISK:
-            return StoreError("S301", path=path, reason=reason)
-        if isinstance(error, lmdb.ReadonlyError) or getattr(error, "code", 0) in (errno.EACCES, errno.EPERM):
-            return StoreError("S107", path=path, reason=reason)
-        if isinstance(error, lmdb.BadValsizeError):
-            return StoreError("S206", reason=f"a key is empty or longer than {MAX_KEY_BYTES} bytes")
-        return StoreError("S303", path=path, reason=reason)
+        return store_error(self.path, error, self.options)
 
     def close(self) -> None:
         """Closes the environment once no transaction is open."""

@@ -49,7 +49,7 @@ STALE_CREATION_SECONDS = 3600
 
 #: A disk with less free space than this is taken for full when a write to it was cut short.
 NEARLY_NO_SPACE = 16 << 20
-PROBE_BYTES = 1 << 20
+PROBE_BYTES = NEARLY_NO_SPACE
 
 #: Damaged pages that are listed.
 MAX_PAGE_FINDINGS = 100

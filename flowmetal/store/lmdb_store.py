@@ -28,8 +28,9 @@ from flowmetal.store.errors import GIVEN_UP, StoreError
 from flowmetal.store.futures import make_future, settle
 from flowmetal.store.interface import Command, Hint, Join, Leave
 from flowmetal.store.link import Batch, Link
-from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
+from flowmetal.store.lmdb_engine import LmdbEngine
 from flowmetal.store.lmdb_files import BACKUP_FILE, remove_left_encrypting
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.owner_lock import InterpreterLocks, OwnerInfo, OwnerLock, process_start_time
 from flowmetal.store.resealing import seal_older
 from flowmetal.store.server import OwnerServer, remove_left_socket
@@ -217,7 +218,7 @@ class LmdbStore(StoreReads):
             committer = Committer(
                 self.engine, self.now, self._interpreters.alive, self._tell, fault=self._fault, on_broken=self._give_up
             )
-            server = OwnerServer(self.id, committer, self.engine.environment.reader_check)
+            server = OwnerServer(self.id, committer, self.engine.check_readers)
             if failpoint.hook is not None:
                 failpoint.hook("owner/socket")
             pid = os.getpid()

@@ -43,15 +43,17 @@ def _below(items: Iterable[tuple[bytes, bytes]], stop: bytes, limit: int) -> Ite
 class LmdbTransaction(WriteTransaction):
     """A read or write transaction over the key spaces."""
 
-    __slots__ = ("_engine", "_handles", "_open", "_opens", "_seals", "_transaction")
+    __slots__ = ("_engine", "_handles", "_learns", "_open", "_opens", "_seals", "_transaction")
 
-    def __init__(self, engine: LmdbEngine, transaction: Any) -> None:
+    def __init__(self, engine: LmdbEngine, transaction: Any, seals: Seals | None = None) -> None:
+        """`seals`: those of a write transaction, as the store had them when it began; it learns no others."""
         self.writes = 0
         self._engine = engine
         self._handles = engine.handles
         self._transaction = transaction
-        self._seals: Seals = engine.seals
-        opener = engine.seals if engine.is_sealed else engine.opener(transaction)
+        self._learns = seals is None
+        self._seals = seals = engine.seals if seals is None else seals
+        opener = seals if engine.is_sealed else engine.opener(transaction)
         self._open, self._opens = opener.open, opener.open_all
 
     def get(self, space: str, key: bytes) -> bytes | None:
@@ -131,7 +133,7 @@ class LmdbTransaction(WriteTransaction):
 
     def _learn_keys(self, space: str, key: bytes, stored: bytes) -> None:
         """Another process has given the store a data key that is not known here: it stands in the store."""
-        seals = self._engine.learn_keys(self._transaction)
+        seals = self._engine.learn_keys(self._transaction) if self._learns else self._seals
         cipher = seals.cipher
         if cipher is None or stored[-TRAILER_BYTES] not in cipher.generations:
             raise damaged_record(space, key, "it is encrypted with a data key that the store does not have")
@@ -168,10 +170,6 @@ class LmdbTransaction(WriteTransaction):
     def rekey(self, command: Rekey) -> Rekeyed:
         """See WriteTransaction."""
         return rekey(self._engine, self, command)
-
-    def learn_keys(self) -> None:
-        """Reads the data keys again, as the store has them; S313 where this process cannot unwrap them."""
-        self._engine.learn_keys(self._transaction)
 
     @property
     def generation(self) -> int:
@@ -220,7 +218,8 @@ class LmdbTransaction(WriteTransaction):
     def child(self) -> LmdbTransaction:
         """A transaction within this one, which can be taken back alone."""
         engine = self._engine
-        return LmdbTransaction(engine, engine.environment.begin(parent=self._transaction, write=True))
+        raw = engine.environment.begin(parent=self._transaction, write=True)
+        return LmdbTransaction(engine, raw, self._seals)
 
     def commit(self) -> None:
         """Commits; for a transaction that is no child: durable when this returns."""

@@ -18,8 +18,8 @@ from flowmetal.store.failpoint import arm, fail_point
 from flowmetal.store.futures import failed_future
 from flowmetal.store.interface import Command, Hint, Store
 from flowmetal.store.keys import KeySource
-from flowmetal.store.lmdb_engine import LmdbOptions, is_weaker
 from flowmetal.store.lmdb_files import BACKUP_FILE
+from flowmetal.store.lmdb_options import LmdbOptions, is_weaker
 from flowmetal.store.lmdb_store import LmdbStore
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.store_reads import StoreReads

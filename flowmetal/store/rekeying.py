@@ -76,7 +76,7 @@ def _begin(engine: LmdbEngine, transaction: LmdbTransaction, record: SealRecord)
     """Adds a data key; where a change is under way, it goes on."""
     if record.renewed is not None:
         return record.current, 0, False
-    transaction.learn_keys()  # S313 where this process has a key that is not the store's any more
+    engine.check_key(record)
     key = engine.wrapping_key
     assert key is not None
     generation = record.current % MAX_GENERATION + 1
@@ -90,8 +90,7 @@ def _go_on(engine: LmdbEngine, transaction: LmdbTransaction, record: SealRecord)
     if record.renewed is None:
         return record.current, 0, True
     if transaction.generation != record.current:
-        # From the next transaction on it is what is written; until then nothing is passed by.
-        engine.use_keys(record)
+        # It was added in this transaction, and is what is written from the next one on.
         return record.current, 0, False
     found, written = renew_some(transaction, record)
     return found.current, written, found.renewed is None

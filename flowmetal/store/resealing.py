@@ -12,7 +12,8 @@ from flowmetal.store.codec import encode_about, pack
 from flowmetal.store.errors import StoreError
 from flowmetal.store.grant_rows import GRANTS
 from flowmetal.store.layout import DEPLOYED, FORMAT, SEALED_FORMAT
-from flowmetal.store.lmdb_engine import LmdbEngine, LmdbError, MapFull, TransactionFull
+from flowmetal.store.lmdb_engine import LmdbEngine, MapFull, TransactionFull
+from flowmetal.store.lmdb_errors import LmdbError
 from flowmetal.store.lmdb_files import ENGINE, check_about
 from flowmetal.store.lmdb_transaction import LmdbTransaction
 from flowmetal.store.rekeying import CHUNK_BYTES, CHUNK_RECORDS, FIRST, Place, after

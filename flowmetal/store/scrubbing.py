@@ -20,8 +20,9 @@ from typing import Any
 
 from flowmetal.store.errors import StoreError
 from flowmetal.store.keys import KeySource, find_source
-from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
+from flowmetal.store.lmdb_engine import LmdbEngine
 from flowmetal.store.lmdb_files import BACKUP_FILE, page_damage
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.owner_lock import OwnerLock
 from flowmetal.store.scrub import PAGE, Finding, Report, scrub
 

@@ -278,10 +278,14 @@ class OwnerServer:
                 return  # this owner ends: the next one does it, or says what is the matter
             if failpoint.hook is not None:
                 failpoint.hook("socket/answer")
-            if error is not None:
-                channel.send(frame(REFUSED, number, error.code, encode_facts(error.facts)))
-            elif results is not None:
-                channel.send(frame(DONE, number, results))
+            try:
+                if error is not None:
+                    channel.send(frame(REFUSED, number, error.code, encode_facts(error.facts)))
+                elif results is not None:
+                    channel.send(frame(DONE, number, results))
+            except BaseException:
+                channel.cut()  # it comes back and submits the batch again, under its number
+                raise
 
         self._committer.submit(Unit(run, done, len(commands)))
 

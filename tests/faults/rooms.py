@@ -23,7 +23,7 @@ from pathlib import Path
 from flowmetal.diagnostics.codes.store import CODES
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Post, PutArtifact, Start
-from flowmetal.store.lmdb_engine import LmdbOptions
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.lmdb_store import LmdbStore
 
 KINDS = ("file size", "disk", "map", "address space")

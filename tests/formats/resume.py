@@ -15,7 +15,7 @@ from flowmetal.engine.interpreter import Interpreter
 from flowmetal.store import Store, open_store
 from flowmetal.store.interface import FINAL_STATUSES, Complete, Deliver, Post, Take
 from flowmetal.store.layout import FORMAT
-from flowmetal.store.lmdb_engine import LmdbOptions
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.scrubbing import scrub_store
 from flowmetal.values import Vector, decode_value, encode_value, from_python, keyword, print_string
 from flowmetal.vm.builtins.registry import builtin_arity

@@ -38,8 +38,8 @@ from flowmetal.store.interface import Command, Join, Post, PutArtifact, Start, S
 from flowmetal.store.keys import KEY_VARIABLE, KeySource
 from flowmetal.store.layout import SPACE_NAMES
 from flowmetal.store.lmdb_copies import backup, encrypt, restore
-from flowmetal.store.lmdb_engine import LmdbOptions
 from flowmetal.store.lmdb_files import ENGINE
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.lmdb_store import LmdbStore
 from flowmetal.values import Vector, decode_value, encode_value
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from flowmetal.store import open_store
 from flowmetal.store.lmdb_copies import backup, restore
-from flowmetal.store.lmdb_engine import LmdbOptions
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.scrubbing import scrub_store
 from tests.crash import mixed_load
 from tests.crash.forks import Acknowledged, fork, killed_at_end, run

@@ -27,8 +27,9 @@ from flowmetal.store.interface import Operate, Post, Start, Take
 from flowmetal.store.keys import KeySource
 from flowmetal.store.layout import META, SPACE_NAMES
 from flowmetal.store.lmdb_copies import encrypt
-from flowmetal.store.lmdb_engine import LmdbEngine, LmdbOptions
+from flowmetal.store.lmdb_engine import LmdbEngine
 from flowmetal.store.lmdb_files import check_about, page_damage
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.scrub import Report, scrub
 from flowmetal.store.sealing import ABOUT, SEAL, UNSEALED, decode_seal
 from flowmetal.values import Vector, encode_value

@@ -16,7 +16,9 @@ from typing import Any
 from flowmetal.store.codec import encode_about
 from flowmetal.store.errors import GIVEN_UP, StoreError
 from flowmetal.store.layout import FORMAT, META, SPACE_NAMES
-from flowmetal.store.lmdb_engine import LmdbError, LmdbOptions, MapFull
+from flowmetal.store.lmdb_engine import MapFull
+from flowmetal.store.lmdb_errors import LmdbError
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.memory import MemoryTransaction
 from flowmetal.store.sorted_table import SortedTable
 

@@ -17,7 +17,7 @@ from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Join, Post, PutArtifact, Start, Turn
 from flowmetal.store.layout import PROCESSES, STATES, pid_key
 from flowmetal.store.lmdb_copies import backup, restore
-from flowmetal.store.lmdb_engine import LmdbOptions
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.reader import StoreReader
 from flowmetal.store.rows import usual_key
 from flowmetal.store.scrubbing import is_in_use, scrub_store
@@ -201,7 +201,7 @@ def test_what_an_encryption_that_was_killed_has_left_is_removed(tmp_path: Path) 
     source = KeySource("file", str(tmp_path / "key"))
     script = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom flowmetal.store import lmdb_copies\n"
-        "from flowmetal.store.keys import KeySource\nfrom flowmetal.store.lmdb_engine import LmdbOptions\n"
+        "from flowmetal.store.keys import KeySource\nfrom flowmetal.store.lmdb_options import LmdbOptions\n"
         "lmdb_copies._looked_through = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "lmdb_copies.encrypt(Path(sys.argv[1]), LmdbOptions(), KeySource('file', sys.argv[2]))\n"
     )

@@ -14,8 +14,10 @@ import pytest
 
 from flowmetal.store import StoreError, open_store
 from flowmetal.store.interface import Fire, Post, PutArtifact, Start
-from flowmetal.store.lmdb_engine import LmdbOptions
+from flowmetal.store.lmdb_engine import LmdbEngine
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.lmdb_store import LmdbStore
+from flowmetal.store.lmdb_transaction import LmdbTransaction
 from flowmetal.store.memory import MemoryStore
 from tests.store.support import HASH, Rig, reap, run_child
 
@@ -252,4 +254,120 @@ def test_what_fails_after_a_commit_is_no_refusal(
         futures = [store.submit([Start("f", b"", name="p")]) for _ in range(3)]
     assert [future.result(10)[0][0] for future in futures] == [1, 2, 3]
     assert store.process(3) is not None and store.process(4) is None
+    store.close()
+
+
+def failing_store(path: Path, error: lmdb.Error) -> tuple[LmdbStore, list[bool]]:
+    """A store, and a list: while there is something in it commits fail."""
+    failing: list[bool] = []
+
+    def fault(point: str) -> None:
+        if failing and point == "before commit":
+            raise error
+
+    return small_store(path, size=1 << 24, limit=1 << 24, fault=fault), failing
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        lmdb.ReadonlyError("mdb_txn_commit"),
+        lmdb.BadTxnError("mdb_txn_commit"),
+        # A disk with space says that it has none: that was no write, it was a sync.
+        lmdb.DiskError("mdb_txn_commit"),
+    ],
+)
+def test_whatever_does_not_pass_gives_the_store_to_another_process(tmp_path: Path, error: lmdb.Error) -> None:
+    store, failing = failing_store(tmp_path / "store", error)
+    failing.append(True)
+    assert fill(store, 3) == (0, "S330")
+    failing.clear()
+    assert fill(store, 3) == (0, "S330")
+    child = run_child("put_process", tmp_path / "store")
+    assert child.communicate(timeout=60)[0] == "fine\n"
+    reap(child)
+    store.close()
+
+
+def test_a_damaged_page_hurts_who_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others of its group are committed, and the process goes on; where nothing else comes of it, it gives up."""
+    monkeypatch.setattr("flowmetal.store.committer.MAX_DAMAGED_COMMITS", 3)
+    store = small_store(tmp_path / "store", size=1 << 24, limit=1 << 24)
+    put = LmdbTransaction.put
+
+    def damaged(self: LmdbTransaction, space: str, key: bytes, value: bytes) -> None:
+        if b"damaged" in value:
+            raise lmdb.PageNotFoundError("mdb_put")
+        put(self, space, key, value)
+
+    monkeypatch.setattr(LmdbTransaction, "put", damaged)
+    for _ in range(3):
+        assert store._committer is not None
+        with store._committer._committing:
+            futures = [store.submit([Post(1, "message", data)]) for data in (b"a", b"damaged", b"b")]
+        assert [future.exception(60) for future in (futures[0], futures[2])] == [None, None]
+        error = futures[1].exception(60)
+        assert isinstance(error, StoreError) and error.code == "S108"
+    codes = [store.submit([Post(1, "message", b"damaged")]).exception(60).code for _ in range(4)]  # type: ignore[union-attr]
+    assert codes == ["S108", "S108", "S330", "S330"]
+    assert [event.data for event in store.inbox(1)] == [b"", *(b"a", b"b") * 3]
+    store.close()
+
+
+def test_no_memory_to_open_the_store_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failed disk, or to become the owner: reading goes on once there is memory."""
+    store, failing = failing_store(tmp_path / "store", lmdb.Error("mdb_txn_commit", errno.EIO))
+    opened = LmdbEngine._open
+    refusals = [True]
+
+    def without_memory(self: LmdbEngine, *, readonly: bool) -> Any:
+        if refusals:
+            raise lmdb.MemoryError("mdb_env_open")
+        return opened(self, readonly=readonly)
+
+    monkeypatch.setattr(LmdbEngine, "_open", without_memory)
+    failing.append(True)
+    assert fill(store, 1) == (0, "S330")
+    assert store._committer is not None
+    with store._committer._committing:  # by now it has given the store up
+        pass
+    for read in (lambda: store.inbox(1), store.stats):
+        with pytest.raises(StoreError) as caught:
+            read()
+        assert caught.value.code == "S331"
+    refusals.clear()
+    assert [event.kind for event in store.inbox(1)] == ["start"]
+    store.close()
+
+    again = LmdbStore(tmp_path / "store", LmdbOptions(), time.time_ns, create=False)
+    refusals.append(True)
+    assert again.submit([Post(1, "message")]).exception(60).code == "S331"  # type: ignore[union-attr]
+    refusals.clear()
+    assert len(again.inbox(1)) == 1
+    assert again.submit([Post(1, "message")]).result(60) == [True]
+    again.close()
+
+
+def test_housekeeping_after_the_environment_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner looks for dead readers in the environment that it has then."""
+    store = small_store(tmp_path / "store", size=1 << 20, limit=1 << 30)
+    engine = store.engine
+
+    class Environment:
+        def __init__(self, real: Any) -> None:
+            self.real = real
+
+        def set_mapsize(self, size: int) -> None:
+            raise lmdb.MemoryError("mdb_env_set_mapsize")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.real, name)
+
+    engine.environment = Environment(engine.environment)
+    _, code = fill(store, 1000)
+    assert code == "S331"
+    assert store._server is not None and store._committer is not None
+    store._server.housekeeping()
+    assert store.submit([Post(1, "message")]).result(60) == [True]
+    assert store._committer.broken is None
     store.close()

@@ -16,9 +16,9 @@ from flowmetal.store.addresses import parse_address
 from flowmetal.store.encryption import NONCE_BYTES, DataCipher
 from flowmetal.store.interface import Post, PutArtifact, Rekey, Start, Store
 from flowmetal.store.keys import KeySource, find_source, key_setting
-from flowmetal.store.layout import SPACE_NAMES, STATES, pid_key
+from flowmetal.store.layout import PROCESSES, SPACE_NAMES, STATES, pid_key
 from flowmetal.store.lmdb_copies import backup, encrypt, restore, wrapped_anew
-from flowmetal.store.lmdb_engine import LmdbOptions
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.scrubbing import scrub_store
 from flowmetal.store.sealing import TRAILER_BYTES, Seals
@@ -344,3 +344,71 @@ def test_a_key_of_the_settings_asks_for_an_encrypted_store(tmp_path: Path, monke
     monkeypatch.setattr("flowmetal.store.keys.fallbacks", [lambda: source])
     assert code_of(lambda: open_store(path)) == "S315"
     assert code_of(lambda: open_store(tmp_path / "new")) == "S315"
+
+
+def test_a_data_key_that_is_taken_back_seals_nothing(encrypted: tuple[Path, Path]) -> None:
+    """A list of commands begins a rotation and is then refused: what others wrote in the same commit can be read."""
+    path, key = encrypted
+    store = open_store(address(path, key))
+    store.submit([Post(1, "message")]).result(60)
+    refused_too_late = [Rekey("begin"), Rekey("go-on"), Start("f", b"", name="not deployed")]
+    with store.store._committer._committing:  # type: ignore[attr-defined]
+        futures = [
+            store.submit([Start("f", b"1", name="p")]),
+            store.submit([Rekey("begin"), Rekey("go-on")]),
+            store.submit(refused_too_late),
+            store.submit([Start("f", b"2", name="p")]),
+        ]
+    error = futures[2].exception(60)
+    assert isinstance(error, StoreError) and error.code == "S202"
+    with store.store._committer._committing:  # type: ignore[attr-defined]
+        more = [store.submit([Start("f", b"3", name="p")]), store.submit(refused_too_late)]
+    pids = [future.result(60)[0][0] for future in (futures[0], futures[3], more[0])]
+    store.close()
+    store = open_store(address(path, key))
+    assert [store.inbox(pid)[0].data for pid in pids] == [b"1", b"2", b"3"]
+    assert rotate(store)[0] == 2
+    store.close()
+    assert generations(path) == {2}
+
+
+def test_a_rotation_that_is_refused_leaves_no_key_behind(encrypted: tuple[Path, Path]) -> None:
+    path, key = encrypted
+    store = open_store(address(path, key))
+    store.submit([Post(1, "message")]).result(60)
+    with store.store._committer._committing:  # type: ignore[attr-defined]
+        futures = [
+            store.submit([Start("f", b"1", name="p")]),
+            store.submit([Rekey("begin"), Rekey("go-on"), Start("f", b"", name="not deployed")]),
+        ]
+    assert futures[1].exception(60) is not None
+    pid = futures[0].result(60)[0][0]
+    after = store.submit([Start("f", b"2", name="p")]).result(60)[0][0]
+    store.close()
+    assert generations(path) == {1}
+    store = open_store(address(path, key))
+    assert [store.inbox(one)[0].data for one in (pid, after)] == [b"1", b"2"]
+    store.close()
+
+
+def test_a_reader_of_an_old_state_takes_no_key_from_the_writer(encrypted: tuple[Path, Path]) -> None:
+    """It looks its keys up in the state that it sees, which has the old ones only; what is written has the new one."""
+    path, key = encrypted
+    store = open_store(address(path, key))
+    store.submit([Post(1, "message")]).result(60)
+    engine = store.store.engine  # type: ignore[attr-defined]
+    with engine.reading() as old:
+        assert rotate(store)[0] == 2
+        with engine.reading() as new:
+            assert new.get(PROCESSES, pid_key(1)) is not None
+        seals = engine.seals
+        assert old.get(PROCESSES, pid_key(2)) is not None
+        with engine.reading() as late:  # what it learned was of an older state
+            assert engine.seals is seals and late.get(PROCESSES, pid_key(2)) is not None
+        engine.learn_keys(old._transaction)
+        store.submit([Start("f", b"", name="p", id="late")]).result(60)
+    store.close()
+    assert generations(path) == {2}
+    store = open_store(address(path, key))
+    assert store.process_by_id("late") is not None
+    store.close()

@@ -10,7 +10,7 @@ import pytest
 from flowmetal.store import open_store
 from flowmetal.store.interface import Fire, Mend, Post, Request, Take, Timer
 from flowmetal.store.layout import CALLS, DUE, IDS, QUEUE, READY, STATES, STATUSES, pid_key
-from flowmetal.store.lmdb_engine import LmdbOptions
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.mending import STEPS
 from flowmetal.store.scrubbing import scrub_store

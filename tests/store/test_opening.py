@@ -17,8 +17,9 @@ from flowmetal.store import StoreError, committer, lmdb_files, open_store
 from flowmetal.store.codec import encode_about
 from flowmetal.store.interface import Fire, Operate, Post, PutArtifact, Start
 from flowmetal.store.layout import FORMAT, SPACE_NAMES
-from flowmetal.store.lmdb_engine import DURABILITIES, LmdbEngine
+from flowmetal.store.lmdb_engine import LmdbEngine
 from flowmetal.store.lmdb_files import ENGINE, file_system_of
+from flowmetal.store.lmdb_options import DURABILITIES
 from flowmetal.store.opening import StoreHandle, parse_address
 from flowmetal.values import Vector, encode_value
 from tests.store.support import HASH, ROOT, eventually, is_root, run_child

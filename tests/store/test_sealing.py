@@ -26,8 +26,8 @@ from flowmetal.store.interface import (
     Turn,
 )
 from flowmetal.store.layout import DUE, META, PROCESSES, QUEUE, READY, SPACE_NAMES, STATES, pid_key
-from flowmetal.store.lmdb_engine import LmdbOptions
 from flowmetal.store.lmdb_files import ENGINE
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.reader import StoreReader
 from flowmetal.store.rekeying import CHUNK_RECORDS
 from flowmetal.store.scrubbing import scrub_store

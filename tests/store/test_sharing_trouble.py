@@ -32,7 +32,7 @@ from flowmetal.store.lmdb_store import EVERYTHING
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.owner_lock import InterpreterLocks, OwnerInfo, OwnerLock
 from flowmetal.store.server import FOLDER_PREFIX
-from flowmetal.store.wire_codec import BYE, HELLO, PROTOCOL, SUBMIT, WATCH, frame
+from flowmetal.store.wire_codec import BYE, DONE, HELLO, PROTOCOL, SUBMIT, WATCH, frame
 from tests.store.support import HASH, SECOND, OwnerProcess, Rig, SharedClock, eventually, freeze, run_child, watched
 from tests.store.test_sharing import inner, owner_info
 
@@ -513,4 +513,27 @@ def test_a_client_that_the_owner_cannot_watch_hurts_no_other(tmp_path: Path, mon
     monkeypatch.setattr(selectors.DefaultSelector, "register", register)
     child = run_child("put_process", tmp_path / "store")
     assert child.communicate(timeout=25)[0] == "fine\n" and not failures
+    store.close()
+
+
+@pytest.mark.parametrize("fault", [MemoryError, RuntimeError])
+def test_an_answer_that_cannot_be_sent_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+) -> None:
+    """The connection ends, the client comes back with its batch, and gets the answer that is kept for it."""
+    store = open_store(tmp_path / "store")
+    store.submit([PutArtifact(HASH, b"x", "p")]).result(60)
+    faults: list[int] = []
+    send = Channel.send
+
+    def failing(self: Channel, data: bytes) -> None:
+        if data[4:6] == frame(DONE, 1, b"")[4:6] and not faults:
+            faults.append(1)
+            raise fault
+        send(self, data)
+
+    monkeypatch.setattr(Channel, "send", failing)
+    child = run_child("put_process", tmp_path / "store")
+    assert child.communicate(timeout=25)[0] == "fine\n" and faults
+    assert len(store.deployed()) == 2
     store.close()
