@@ -77,7 +77,8 @@ class _Check:
         self.seen: dict[int, _Seen] = {}
         self.sent: dict[tuple[int, Any], list[Any]] = defaultdict(list)  # (to, who or what) -> messages
         self.received: dict[tuple[int, Any], list[Any]] = defaultdict(list)
-        self.counted: Counter[str] = Counter()  # key of kv -> counts that were committed
+        self.counted: dict[str, list[int]] = defaultdict(list)  # key of kv -> the counts that were raised, by their logs
+        self.cut_off: dict[str, list[int]] = defaultdict(list)  # ... and those of which no log says whether they were
         self.spawned: dict[int, int] = {}  # child -> the parent that says that it started it
 
     def wrong(self, text: str) -> None:
@@ -198,13 +199,17 @@ class _Check:
             if request is None:
                 continue
             if request.effect == "kv/compare-and-set" and answer is True:
-                self.counted[decode_value(request.payload).get(0)] += 1
+                self.count(request, self.counted)
             elif request.effect == "spawn":
                 if answer.number in self.spawned:
                     self.wrong(f"process {answer.number} was started by {pid} and {self.spawned[answer.number]}")
                 self.spawned[answer.number] = pid
             elif request.effect == "work/job" and answer != 2 * decode_value(request.payload):
                 self.wrong(f"process {pid}: step {number} was answered with {answer}")
+        if final:
+            for number, request in seen.opened.items():
+                if request.effect == "kv/compare-and-set" and number not in seen.answers:
+                    self.count(request, self.cut_off)
         if self.ended and not final:
             self.wrong(f"process {pid} has not ended: {record}")
         if record.status == "failed":
@@ -221,6 +226,13 @@ class _Check:
                 self.wrong(f"process {pid}: its callback gave {value}, and its log says {seen.answers}")
         elif kind != "sink" and value != wanted:
             self.wrong(f"process {pid}: {kind} of {seen.arguments} gave {value}, not {wanted}")
+
+    def count(self, request: Requested | LocalDone, into: dict[str, list[int]]) -> None:
+        """Notes what a counter was to be raised from."""
+        key, before, after = decode_value(request.payload)
+        if after != (before or 0) + 1:
+            self.wrong(f"the counter {key} was to be raised from {before} to {after}")
+        into[key].append(before or 0)
 
     # ---- all of them
 
@@ -248,8 +260,9 @@ class _Check:
         """The counters in the key-value table are what was committed."""
         with self.store._reading() as transaction:  # type: ignore[attr-defined]
             stored = {key.decode(): kept_value(value) for key, value in transaction.scan(KV)}
-        if stored != dict(self.counted):
-            self.wrong(f"the key-value table has {stored}, and what was committed is {dict(self.counted)}")
+        for key in sorted({*stored, *self.counted}):
+            for problem in wrong_counts(stored.get(key, 0), self.counted[key], self.cut_off[key]):
+                self.wrong(f"the key-value table has {stored}, and {problem} of {key}")
 
     def check_acknowledged(self) -> None:
         """Nothing that a client was told is missing, and nobody was told two things."""
@@ -299,6 +312,21 @@ class _Check:
                 self.wrong(f"process {pid}: delivery {value} was accepted, and it has {texts}")
         elif outcome != "duplicate" or len(texts) != 1:
             self.wrong(f"process {pid}: delivery {value} was {outcome}, and it has {texts}")
+
+
+def wrong_counts(stored: int, raised: list[int], cut_off: list[int]) -> list[str]:
+    """What is wrong about a counter that stands at `stored`: each step up to it is somebody's, and only one's.
+
+    `raised`: from what it was raised, as logs say.  `cut_off`: from what processes tried to raise it that ended before
+    their answer came, as a cancelled one does whose `finally` blocks run out of time.  The table has then done it or not,
+    and once.
+    """
+    times, maybe = Counter(raised), Counter(cut_off)
+    return [
+        f"{times[step]} processes raised number {step + 1}"
+        for step in range(max([stored, *(one + 1 for one in raised)]))
+        if times[step] != (step < stored) and not (step < stored and times[step] == 0 and maybe[step])
+    ]
 
 
 def result_of(kind: str, arguments: tuple[Any, ...]) -> Any:

@@ -18,7 +18,7 @@ from flowmetal.store.lmdb_transaction import LmdbTransaction
 from tests.crash import mixed_load
 from tests.crash.forks import Acknowledged, run
 from tests.crash.mixed import campaign
-from tests.crash.mixed_check import check
+from tests.crash.mixed_check import check, wrong_counts
 
 KILLS = 200
 
@@ -112,6 +112,22 @@ def test_damage_is_found(ended: Path, tmp_path: Path, damage: Callable[[LmdbTran
     shutil.copytree(ended, tmp_path / "copy")
     wrong = found(tmp_path / "copy", [], damage)
     assert any(said in line for line in wrong), wrong
+
+
+@pytest.mark.parametrize(
+    ("stored", "raised", "cut_off", "problems"),
+    [
+        (3, [2, 0, 1], [], 0),
+        (3, [2, 0], [1], 0),  # done, and its process had no time to be told
+        (3, [2, 0, 1], [3, 1], 0),  # not done: somebody else was first
+        (3, [0, 1], [1], 1),  # by nobody
+        (3, [0, 1, 1, 2], [], 1),  # by two
+        (2, [0, 1, 2], [], 1),  # lost
+        (3, [0, 1], [], 1),
+    ],
+)
+def test_counters(stored: int, raised: list[int], cut_off: list[int], problems: int) -> None:
+    assert len(wrong_counts(stored, raised, cut_off)) == problems
 
 
 @pytest.mark.parametrize(
