@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,10 +52,15 @@ PROGRAM = """
   [url]
   (http/get url {} :timeout 1h))
 """
-ROUNDS = 32
+ROUNDS = 40
 PROCESSES = 16
-#: How long the others may stand still when one dies.
-TAKEOVER_SECONDS = 5.0
+#: The claim of an interpreter here, which nobody waits for; the lease of a request, which is waited for where one is on
+#: its way, and the longest delay before it is tried again.
+LEASE_SECONDS = 3600
+REQUEST_SECONDS = 0.6 + 0.2
+#: How long the others may stand still when one dies: in times that each of the processes takes for a step, as the machine
+#: is now.
+TAKEOVER_STEPS = 10
 STOP_SECONDS = 10.0
 
 
@@ -66,7 +71,10 @@ class Serve:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         config = folder / f"{self.port}.toml"
-        config.write_text(f'[serve]\nport = {self.port}\n[http]\nlease_seconds = 0.6\nallow = ["{allow}"]\n')
+        config.write_text(
+            f'[interpreter]\nlease_seconds = {LEASE_SECONDS}\n[serve]\nport = {self.port}\n'
+            f'[http]\nlease_seconds = 0.6\nallow = ["{allow}"]\n'
+        )
         self.log = folder / f"{self.port}.log"
         command = ("-m", "flowmetal.cli.flowvm", "serve", "--store", str(store), "--config", str(config))
         with self.log.open("wb") as log:
@@ -180,24 +188,34 @@ def until_done(store: Store, pids: list[int]) -> None:
     until("all are done", all_done, 60, lambda: "\n".join(str(record) for record in store.processes(limit=1000)))
 
 
+def seconds_of_step(store: Store, details: Callable[[], str]) -> float:
+    """How long it takes until each process has gone on; those that are done are left out."""
+    began = time.monotonic()
+    before = {record.pid: record.sequence for record in store.processes(limit=1000)}
+    until("all go on", lambda: all(
+        record.sequence > before[record.pid] or record.status == "done" for record in store.processes(limit=1000)
+    ), details=details)  # fmt: skip
+    return time.monotonic() - began
+
+
 def test_the_second_goes_on_with_what_the_first_held(place: Place) -> None:
+    """As soon as the first is dead, not when its claim runs out; how soon that is, is compared with what steps take."""
     first, second = place.serve(), place.serve()
     pids = start_many(first.client, place.page)
     assert place.owner() == first.process.pid
     with place.store() as store:
         until("they run", lambda: all(record.sequence > 5 for record in store.processes(limit=1000)))
+        step = max(seconds_of_step(store, second.log.read_text) for _ in range(3))
         first.kill()
-        at_kill = {record.pid: record.sequence for record in store.processes(limit=1000)}
-        began = time.monotonic()
         # Every single one goes on, not only those that the second had.
-        until("all go on", lambda: all(r.sequence > at_kill[r.pid] for r in store.processes(limit=1000)),
-              TAKEOVER_SECONDS, second.log.read_text)  # fmt: skip
-        took = time.monotonic() - began
+        took = seconds_of_step(store, second.log.read_text)
+        step = max(step, *(seconds_of_step(store, second.log.read_text) for _ in range(3)))
+        print(f"takeover: all {PROCESSES} went on after {took:.2f} s, and in {step:.2f} s after that")
+        assert took < REQUEST_SECONDS + TAKEOVER_STEPS * step
         until("the second owns the store", lambda: place.owner() == second.process.pid)
         until_done(store, pids)
         check_all(store, pids)
     assert second.client.get(pids[0]).status == "done"
-    print(f"takeover: all {PROCESSES} went on after {took:.2f} s")
     second.stop()
 
 
@@ -239,7 +257,7 @@ def test_the_owner_is_stopped_and_the_other_goes_on(place: Place) -> None:
     with place.store() as store:
         until("they run", lambda: all(record.sequence > 5 for record in store.processes(limit=1000)))
         first.stop()
-        until("the second owns the store", lambda: place.owner() == second.process.pid, TAKEOVER_SECONDS)
+        until("the second owns the store", lambda: place.owner() == second.process.pid)
         until_done(store, pids)
         check_all(store, pids)
     second.stop()
