@@ -20,6 +20,7 @@ from flowmetal.dataclass import dataclass, field, replace
 from flowmetal.engine import events
 from flowmetal.engine.lines import error_line
 from flowmetal.engine.starting import marked_spawned
+from flowmetal.store import failpoint
 from flowmetal.store.interface import FINAL_STATUSES, Bulk, Kill, Post, ProcessRecord, Settle, Start, Store
 from flowmetal.values import CodecError, ErrorValue, Vector, decode_value, encode_value, from_python, keyword
 
@@ -235,7 +236,11 @@ def piece(
             commands.append(made)
             asked.append(record)
     upto = report.after if records else after
+    if failpoint.hook is not None:
+        failpoint.hook("bulk/chosen")
     (answer,) = store.submit([Bulk(tuple(commands), name, order.digest() if name else b"", after, upto, end)]).result()
+    if failpoint.hook is not None:
+        failpoint.hook("bulk/done")
     last, report.end, results = answer
     if last == -1:
         raise Conflict("H517", name=name)

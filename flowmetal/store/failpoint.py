@@ -62,6 +62,13 @@ POINTS = {
     "callback/committed": "it is committed, and its sender has no answer",
     "retention/remove": "a piece of what is to go is chosen",
     "retention/removed": "it is gone, and the next piece is not chosen",
+    "schedule/due": "a schedule is due, and nothing is done about it",
+    "schedule/run": "its run is started, in a transaction that is not committed",
+    "bulk/chosen": "the processes of a piece of an operation on many are chosen, and nothing is submitted",
+    "bulk/done": "the piece is committed, and whoever asked does not know",
+    "rekey/key": "a new data key is in the store's record of them, in a transaction that is not committed",
+    "rekey/some": "some records are written anew, in such a transaction, and how far that is is not noted",
+    "rekey/end": "all are, and the old keys are about to be forgotten",
 }
 
 #: What is called at a point with its name; None, but in tests.

@@ -13,6 +13,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from flowmetal.store import failpoint
 from flowmetal.store.encryption import MAX_GENERATION, new_data_key, wrap
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Rekey
@@ -83,6 +84,8 @@ def _begin(engine: LmdbEngine, transaction: LmdbTransaction, record: SealRecord)
     wrapped = wrap(key, new_data_key(), engine.id, generation)
     keys = (*record.keys, (generation, wrapped, time.time_ns()))
     transaction.put_meta(SEAL, encode_seal(SealRecord(record.done, keys, generation, FIRST)))
+    if failpoint.hook is not None:
+        failpoint.hook("rekey/key")
     return generation, 0, False
 
 
@@ -128,8 +131,12 @@ def renew_some(transaction: LmdbTransaction, record: SealRecord) -> tuple[SealRe
         seen += len(items)
         written += len(renewed)
         place = after(place, items[-1][0] if items else None)
+    if failpoint.hook is not None:
+        failpoint.hook("rekey/some")
     keys = record.keys
     if place is None:  # no record needs the others any more
+        if failpoint.hook is not None:
+            failpoint.hook("rekey/end")
         keys = tuple(one for one in keys if one[0] == record.current)
     found = SealRecord(record.done, keys, record.current, place)
     transaction.put_meta(SEAL, encode_seal(found))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from flowmetal.store import failpoint
 from flowmetal.store.bonds import limit_error
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import PAUSED, decode_attributes
@@ -91,6 +92,8 @@ def fire_due(changes: Changes) -> int:
 
 def _look(changes: Changes, row: ScheduleRow) -> None:
     """Runs what is due of a schedule."""
+    if failpoint.hook is not None:
+        failpoint.hook("schedule/due")
     try:
         has_room = _run_due(changes, row)
     except Wrong as wrong:  # its time zone is not on the machine that the store is on now
@@ -98,6 +101,8 @@ def _look(changes: Changes, row: ScheduleRow) -> None:
         row.remember(row.planned, changes.now, 0, f"{REFUSED}: {StoreError(wrong.code, **wrong.facts)}")
         has_room = True
     save(changes, row, None if has_room else changes.now + FULL_NS)
+    if failpoint.hook is not None:
+        failpoint.hook("schedule/run")
 
 
 def settle(changes: Changes) -> None:

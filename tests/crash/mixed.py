@@ -12,13 +12,11 @@ is brought to its end and looked at once more.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
 import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +27,8 @@ from typing import Any
 from flowmetal.store import open_store
 from flowmetal.store.owner_lock import OWNER_FILE
 from tests.crash import mixed_load
-from tests.crash.forks import Acknowledged, Forked, fork, killed_at_end, outcome_file, run
+from tests.crash.campaign import command, counted, in_lines, until_grown
+from tests.crash.forks import Acknowledged, Forked, fork, killed_at_end, run
 from tests.crash.mixed_check import check
 
 #: Standard error as it was when this began; children have a log instead.
@@ -85,13 +84,7 @@ class Stage:
 
     def wait(self) -> None:
         """Until something more is acknowledged."""
-        size, give_up = self.acknowledged.size(), time.monotonic() + PATIENCE_SECONDS
-        while self.acknowledged.size() == size:
-            for one in self.living:
-                one.check_alive()
-            if time.monotonic() > give_up:
-                raise AssertionError(f"nothing was acknowledged for {PATIENCE_SECONDS:g} s\n{self.living[0].tail()}")
-            time.sleep(0.0005)
+        until_grown(self.acknowledged, self.living, PATIENCE_SECONDS)
 
     def disturb(self, together: int) -> None:
         """One kill, or one of all that run."""
@@ -110,7 +103,7 @@ class Stage:
         else:
             self.kill(self.chance.choice(self.living))
 
-    def look(self, ended: bool) -> dict[str, Any]:
+    def look(self, ended: bool) -> dict[str, int]:
         """What a fresh process finds, while nobody else runs; AssertionError where something is wrong."""
         for one in list(self.living):
             self.kill(one)
@@ -121,12 +114,9 @@ class Stage:
             store.close()
             return facts
 
-        found: dict[str, Any] = run(find, self.log)
-        if found["wrong"]:
-            raise AssertionError("\n".join(found["wrong"]))
-        return found
+        return counted(run(find, self.log))
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> dict[str, int]:
         """Brings everything to its end, and looks."""
         for one in list(self.living):
             self.kill(one)
@@ -141,49 +131,41 @@ class Stage:
 
 def campaign(kills: int, seed: int, folder: Path, jobs: int = 2, tell: bool = False) -> Counter[str]:
     """The figures of a run with `jobs` stores at a time; AssertionError where anything that must hold does not."""
-    artifact = mixed_load.build()
-    shares = [kills * (job + 1) // jobs - kills * job // jobs for job in range(jobs)]
-    drivers = []
-    for job, share in enumerate(shares):
-        work = partial(drive, share, seed, folder, artifact, job, jobs, tell and job == 0)
-        drivers.append(fork(work, folder / f"driver{job}"))
+    one = partial(use, seed, folder, mixed_load.build())
+    return in_lines(one, "kills", kills, folder, jobs, tell=Teller() if tell else None)
+
+
+def use(seed: int, folder: Path, artifact: bytes, number: int, most: int) -> Counter[str]:
+    """The kills of one store, which has a seed of its own."""
+    chance = random.Random(f"{seed}/{number}")
+    together = chance.choice((2, 2, 3)) if chance.random() < SHARED else 1
+    stage = Stage(folder, artifact, chance, f"store{number}")
     total: Counter[str] = Counter()
-    with killed_at_end(drivers):
-        for driver in drivers:
-            if driver.wait() != 0:
-                raise AssertionError(driver.tail())
-            total.update(json.loads(outcome_file(driver.log, driver.pid).read_text()))
+    with killed_at_end(stage.living):
+        look_at = KILLS_OF_LOOK
+        while stage.counts["kills"] < min(KILLS_OF_STORE, most):
+            stage.disturb(together)
+            if stage.counts["kills"] >= look_at:
+                look_at = stage.counts["kills"] + KILLS_OF_LOOK
+                stage.look(ended=False)
+                total["looks"] += 1
+        total.update(stage.finish())
+    stage.close()
+    total["looks"] += 1
+    total.update(stage.counts)
     return total
 
 
-def drive(kills: int, seed: int, folder: Path, artifact: bytes, first: int, step: int, tell: bool) -> dict[str, int]:
-    """One store after the other; each has a seed of its own."""
-    total: Counter[str] = Counter()
-    began = told = time.monotonic()
-    while total["kills"] < kills:
-        number = first + step * total["stores"]
-        chance = random.Random(f"{seed}/{number}")
-        together = chance.choice((2, 2, 3)) if chance.random() < SHARED else 1
-        stage = Stage(folder, artifact, chance, f"store{number}")
-        with killed_at_end(stage.living):
-            wanted = min(KILLS_OF_STORE, kills - total["kills"])
-            look_at = KILLS_OF_LOOK
-            while stage.counts["kills"] < wanted:
-                stage.disturb(together)
-                if stage.counts["kills"] >= look_at:
-                    look_at = stage.counts["kills"] + KILLS_OF_LOOK
-                    stage.look(ended=False)
-                    total["looks"] += 1
-            facts = stage.finish()
-        stage.close()
-        total["looks"] += 1
-        total["stores"] += 1
-        total.update(stage.counts)
-        total.update({name: count for name, count in facts.items() if name != "wrong"})
-        if tell and time.monotonic() - told >= 30:
-            told = time.monotonic()
-            os.write(TERMINAL, f"{told - began:5.0f} s, of one of the lines: {figures(total)}\n".encode())
-    return dict(total)
+class Teller:
+    """Says now and then how far a line is."""
+
+    def __init__(self) -> None:
+        self.began = self.told = time.monotonic()
+
+    def __call__(self, total: Counter[str]) -> None:
+        if time.monotonic() - self.told >= 30:
+            self.told = time.monotonic()
+            os.write(TERMINAL, f"{self.told - self.began:5.0f} s, of one of the lines: {figures(total)}\n".encode())
 
 
 def figures(total: Counter[str]) -> str:
@@ -197,22 +179,10 @@ def figures(total: Counter[str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="kill -9 under a mixed load.")
-    parser.add_argument("--kills", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=2, help="stores at a time")
-    given = parser.parse_args(arguments)
-    began = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="flowmetal-crash-"))
-    try:
-        total = campaign(given.kills, given.seed, folder, given.jobs, tell=True)
-    except AssertionError as failed:
-        print(f"{failed}\nkept: {folder}")
-        print(f"FAILED: python -m tests.crash.mixed --kills {given.kills} --seed {given.seed}")
-        return 1
-    shutil.rmtree(folder)
-    print(f"{figures(total)}; seed {given.seed}, {time.monotonic() - began:.0f} s")
-    return 0
+    def run_all(kills: int, seed: int, folder: Path, jobs: int) -> str:
+        return figures(campaign(kills, seed, folder, jobs, tell=True))
+
+    return command("tests.crash.mixed", "kill -9 under a mixed load.", "kills", 10_000, run_all, arguments, jobs=2)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,9 @@ class _Check:
         self.seen: dict[int, _Seen] = {}
         self.sent: dict[tuple[int, Any], list[Any]] = defaultdict(list)  # (to, who or what) -> messages
         self.received: dict[tuple[int, Any], list[Any]] = defaultdict(list)
-        self.counted: dict[str, list[int]] = defaultdict(list)  # key of kv -> the counts that were raised, by their logs
+        self.counted: dict[str, list[int]] = defaultdict(
+            list
+        )  # key of kv -> the counts that were raised, by their logs
         self.cut_off: dict[str, list[int]] = defaultdict(list)  # ... and those of which no log says whether they were
         self.spawned: dict[int, int] = {}  # child -> the parent that says that it started it
 

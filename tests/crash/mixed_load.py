@@ -186,9 +186,13 @@ def interpreter(store: Store, retention: Retention | None = None, lease_ms: int 
     return made
 
 
-def live(path: Path, life: str, acknowledged: Acknowledged, seed: int) -> None:
-    """Runs and disturbs a store until it is killed."""
+def live(
+    path: Path, life: str, acknowledged: Acknowledged, seed: int, beside: Callable[[Store], None] | None = None
+) -> None:
+    """Runs and disturbs a store until it is killed; `beside` is done in a thread of its own."""
     store = open_store(path, create=False)
+    if beside is not None:
+        threading.Thread(target=beside, args=(store,), daemon=True).start()
     running = interpreter(store)
     running.start()
     Client(store, life, acknowledged, random.Random(seed)).run(lambda: False)

@@ -13,7 +13,6 @@ that no log knows of (a step that is not committed has none outside); what was t
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import http.client
 import http.server
@@ -24,7 +23,6 @@ import signal
 import socket
 import ssl
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -47,7 +45,8 @@ from flowmetal.engine.live import entries_from
 from flowmetal.store import open_store
 from flowmetal.store.interface import FINAL_STATUSES, Start, Store
 from flowmetal.values import Vector, decode_value, encode_value
-from tests.crash.forks import Acknowledged, Forked, fork, killed_at_end, outcome_file, run
+from tests.crash.campaign import command, counted, in_lines, until_grown
+from tests.crash.forks import Acknowledged, Forked, fork, killed_at_end, run
 from tests.crash.mixed_check import all_processes
 
 PROGRAM = """
@@ -354,12 +353,7 @@ class Stage:
 
     def wait(self) -> None:
         """Until something more has arrived at the server."""
-        size, give_up = self.arrived.size(), time.monotonic() + PATIENCE_SECONDS
-        while self.arrived.size() == size:
-            for one in (*self.living.values(), self.server):
-                one.check_alive()
-            assert time.monotonic() < give_up, f"nothing arrived for {PATIENCE_SECONDS:g} s\n{self.server.tail()}"
-            time.sleep(0.0005)
+        until_grown(self.arrived, (*self.living.values(), self.server), PATIENCE_SECONDS)
 
     def kill(self, name: str) -> None:
         """SIGKILL."""
@@ -369,7 +363,7 @@ class Stage:
         self.children.remove(child)
         self.kills[name] += 1
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> dict[str, int]:
         """Goes on without kills to the end, and looks; AssertionError where something is wrong."""
         self.fill()
         self.living.pop("interpreter").kill()
@@ -382,9 +376,7 @@ class Stage:
             store.close()
             return found
 
-        found: dict[str, Any] = run(look, self.log)
-        if found["wrong"]:
-            raise AssertionError("\n".join(found["wrong"]))
+        found = counted(run(look, self.log))
         self.server.kill()
         self.arrived.close()
         shutil.rmtree(self.folder)
@@ -404,37 +396,19 @@ def campaign(kills: int, seed: int, folder: Path, jobs: int = 2) -> Counter[str]
     """The figures of a run with `jobs` stores at a time; AssertionError where anything that must hold does not."""
     artifact = build_artifact({"outside.fm": PROGRAM}).data
     tls = ssl.create_default_context()  # made once, as reading the system's certificates takes long
-    drivers = []
-    for job in range(jobs):
-        share = kills * (job + 1) // jobs - kills * job // jobs
-        drivers.append(fork(partial(drive, share, seed, folder, artifact, tls, job, jobs), folder / f"driver{job}"))
-    total: Counter[str] = Counter()
-    with killed_at_end(drivers):
-        for driver in drivers:
-            if driver.wait() != 0:
-                raise AssertionError(driver.tail())
-            total.update(json.loads(outcome_file(driver.log, driver.pid).read_text()))
+    return in_lines(partial(use, seed, folder, artifact, tls), "kills", kills, folder, jobs)
+
+
+def use(seed: int, folder: Path, artifact: bytes, tls: ssl.SSLContext, number: int, most: int) -> Counter[str]:
+    """The kills of one store, which has a seed of its own."""
+    stage = Stage(folder, artifact, tls, random.Random(f"{seed}/{number}"), f"store{number}")
+    with killed_at_end(stage.children):
+        while stage.kills.total() < min(KILLS_OF_STORE, most):
+            stage.disturb()
+        total = Counter(stage.finish())
+    total["kills"] = stage.kills.total()
+    total.update(stage.kills)
     return total
-
-
-def drive(
-    kills: int, seed: int, folder: Path, artifact: bytes, tls: ssl.SSLContext, first: int, step: int
-) -> dict[str, int]:
-    """One store after the other; each has a seed of its own."""
-    total: Counter[str] = Counter()
-    while total["kills"] < kills:
-        number = first + step * total["stores"]
-        stage = Stage(folder, artifact, tls, random.Random(f"{seed}/{number}"), f"store{number}")
-        with killed_at_end(stage.children):
-            wanted = min(KILLS_OF_STORE, kills - total["kills"])
-            while stage.kills.total() < wanted:
-                stage.disturb()
-            facts = stage.finish()
-        total["stores"] += 1
-        total["kills"] += stage.kills.total()
-        total.update(stage.kills)
-        total.update({name: count for name, count in facts.items() if name != "wrong"})
-    return dict(total)
 
 
 def figures(total: Counter[str]) -> str:
@@ -449,22 +423,11 @@ def figures(total: Counter[str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="kill -9 around what programs do outside.")
-    parser.add_argument("--kills", type=int, default=5_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=2, help="stores at a time")
-    given = parser.parse_args(arguments)
-    began = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="flowmetal-outside-"))
-    try:
-        total = campaign(given.kills, given.seed, folder, given.jobs)
-    except AssertionError as failed:
-        print(f"{failed}\nkept: {folder}")
-        print(f"FAILED: python -m tests.crash.outside --kills {given.kills} --seed {given.seed}")
-        return 1
-    shutil.rmtree(folder)
-    print(f"{figures(total)}; seed {given.seed}, {time.monotonic() - began:.0f} s")
-    return 0
+    def run_all(kills: int, seed: int, folder: Path, jobs: int) -> str:
+        return figures(campaign(kills, seed, folder, jobs))
+
+    text = "kill -9 around what programs do outside."
+    return command("tests.crash.outside", text, "kills", 5_000, run_all, arguments, jobs=2)
 
 
 if __name__ == "__main__":

@@ -12,19 +12,15 @@ lease is judged meanwhile, and it goes on when it is woken.  Looked at is what m
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter
@@ -36,7 +32,8 @@ from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
 from flowmetal.store.interface import Turn
 from flowmetal.store.layout import PARTITIONS, u16
 from tests.crash import mixed_load
-from tests.crash.forks import Acknowledged, fork, killed_at_end, outcome_file
+from tests.crash.campaign import command, in_lines
+from tests.crash.forks import Acknowledged, fork, killed_at_end
 from tests.crash.mixed import Stage
 from tests.crash.timers import TimeOfDay
 
@@ -121,40 +118,23 @@ def look_at_epochs(folder: Path) -> int:
     return len(lines)
 
 
-def drive(stops: int, seed: int, folder: Path, artifact: bytes, first: int, step: int) -> dict[str, int]:
-    """One store after the other; each has a seed of its own."""
-    total: Counter[str] = Counter()
-    while total["stops"] < stops:
-        number = first + step * total["stores"]
-        stage = StoppedStage(folder, artifact, random.Random(f"{seed}/{number}"), f"store{number}")
-        time_of_day = TimeOfDay(stage.folder / "shift")
-        with killed_at_end(stage.living):
-            for _ in range(min(STOPS_OF_STORE, stops - total["stops"])):
-                stage.stop_one(time_of_day)
-            facts = stage.finish()
-        total["refused"] += look_at_epochs(stage.folder)
-        stage.close()
-        total["stores"] += 1
-        total.update(stage.counts)
-        total.update({name: count for name, count in facts.items() if name != "wrong"})
-    return dict(total)
+def use(seed: int, folder: Path, artifact: bytes, number: int, most: int) -> Counter[str]:
+    """The stops of one store, which has a seed of its own."""
+    stage = StoppedStage(folder, artifact, random.Random(f"{seed}/{number}"), f"store{number}")
+    time_of_day = TimeOfDay(stage.folder / "shift")
+    with killed_at_end(stage.living):
+        for _ in range(min(STOPS_OF_STORE, most)):
+            stage.stop_one(time_of_day)
+        total = Counter(stage.finish())
+    total["refused"] = look_at_epochs(stage.folder)
+    stage.close()
+    total.update(stage.counts)
+    return total
 
 
 def campaign(stops: int, seed: int, folder: Path, jobs: int = 3) -> Counter[str]:
     """The figures of a run with `jobs` stores at a time; AssertionError where anything that must hold does not."""
-    artifact = mixed_load.build()
-    drivers = []
-    for job in range(jobs):
-        share = stops * (job + 1) // jobs - stops * job // jobs
-        drivers.append(fork(partial(drive, share, seed, folder, artifact, job, jobs), folder / f"driver{job}"))
-    total: Counter[str] = Counter()
-    with killed_at_end(drivers):
-        for driver in drivers:
-            if driver.wait() != 0:
-                raise AssertionError(driver.tail())
-            found: dict[str, Any] = json.loads(outcome_file(driver.log, driver.pid).read_text())
-            total.update(found)
-    return total
+    return in_lines(partial(use, seed, folder, mixed_load.build()), "stops", stops, folder, jobs)
 
 
 def figures(total: Counter[str]) -> str:
@@ -169,22 +149,11 @@ def figures(total: Counter[str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Interpreters stopped for longer than their lease.")
-    parser.add_argument("--stops", type=int, default=1_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=3, help="stores at a time")
-    given = parser.parse_args(arguments)
-    began = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="flowmetal-stopped-"))
-    try:
-        total = campaign(given.stops, given.seed, folder, given.jobs)
-    except AssertionError as failed:
-        print(f"{failed}\nkept: {folder}")
-        print(f"FAILED: python -m tests.crash.stopped --stops {given.stops} --seed {given.seed}")
-        return 1
-    shutil.rmtree(folder)
-    print(f"{figures(total)}; seed {given.seed}, {time.monotonic() - began:.0f} s")
-    return 0
+    def run_all(stops: int, seed: int, folder: Path, jobs: int) -> str:
+        return figures(campaign(stops, seed, folder, jobs))
+
+    text = "Interpreters stopped for longer than their lease."
+    return command("tests.crash.stopped", text, "stops", 1_000, run_all, arguments, jobs=3)
 
 
 if __name__ == "__main__":

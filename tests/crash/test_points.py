@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 from flowmetal.store.failpoint import POINTS
-from tests.crash.points import GROUNDS, campaign
+from tests.crash.grounds import GROUNDS
+from tests.crash.points import campaign
 
 FLOWMETAL = Path(__file__).resolve().parents[2] / "flowmetal"
 

@@ -72,7 +72,7 @@ class Serve:
         self.url = f"http://127.0.0.1:{self.port}"
         config = folder / f"{self.port}.toml"
         config.write_text(
-            f'[interpreter]\nlease_seconds = {LEASE_SECONDS}\n[serve]\nport = {self.port}\n'
+            f"[interpreter]\nlease_seconds = {LEASE_SECONDS}\n[serve]\nport = {self.port}\n"
             f'[http]\nlease_seconds = 0.6\nallow = ["{allow}"]\n'
         )
         self.log = folder / f"{self.port}.log"
