@@ -18,17 +18,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.dataclass import dataclass, field
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.engine.artifacts import POINTER
 from flowmetal.engine.events import EventError, Started, decode_event
-from flowmetal.engine.library import standard_library
+from flowmetal.engine.needed import Needed
 from flowmetal.reading.numbers import duration_nanoseconds
 from flowmetal.store import failpoint
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import FINAL_STATUSES, Command, ForgetArtifacts, ProcessRecord, PruneLog, Remove, Store
-from flowmetal.vm.builtins.registry import builtin_arity
 
 logger = logging.getLogger("flowmetal.engine")
 
@@ -149,7 +146,10 @@ def never_rest(seconds: float) -> None:
 
 
 class Sweep:
-    """One look at everything a store keeps.  `rest` is called after each piece with the seconds it took."""
+    """One look at everything a store keeps.
+
+    `rest` is called after each piece with the seconds it took; `needed` is what earlier ones have found out.
+    """
 
     def __init__(
         self,
@@ -159,12 +159,14 @@ class Sweep:
         program: str | None = None,
         dry_run: bool = False,
         rest: Callable[[float], None] = never_rest,
+        needed: Needed | None = None,
     ) -> None:
         self.report = Report(dry_run)
         self._store = store
         self._retention = retention
         self._program = program
         self._rest = rest
+        self._needed = needed or Needed(store)
         self._parents: dict[int, bool] = {}  # whether each lives
 
     def run(self) -> Report:
@@ -333,11 +335,12 @@ class Sweep:
         known = store.origins_known()
         needed = {hash for number, hash in known.items() if number in used} | set(store.deployed().values())
         try:
-            needed |= libraries_of(store, needed)
+            stored = store.artifacts()
+            needed |= self._needed.libraries(needed, stored)
         except FlowmetalError as error:
             logger.warning("artifacts are kept, since what they need cannot be read: %s", error)
             return
-        unneeded = sorted(hash for hash in store.artifacts() if hash not in needed)
+        unneeded = sorted(hash for hash in stored if hash not in needed)
         self.report.unneeded = len(unneeded)
         if not self.report.dry_run:
             gone = sorted(number for number in known if number not in used)
@@ -392,27 +395,6 @@ def started_at(store: Store, pid: int) -> int | None:
     return None
 
 
-def libraries_of(store: Store, artifacts: Iterable[bytes]) -> set[bytes]:
-    """The hashes under which a store has what artifacts need of libraries.  FlowmetalError for one that is no artifact.
-
-    A library stands under its own hash, with a pointer under the hash of each of its modules (engine/artifacts.py); all
-    of those are needed when one is.
-    """
-    bundles = {standard_library().hash}
-    for hash in artifacts:
-        data = store.artifact(hash)
-        for required in decode_artifact(data, builtin_arity).requires().values() if data is not None else ():
-            pointer = store.artifact(required)
-            if pointer is not None and pointer.startswith(POINTER):
-                bundles.add(pointer[len(POINTER) :])
-    pointers = set()
-    for hash in store.artifacts():
-        data = store.artifact(hash)
-        if data is not None and data.startswith(POINTER) and data[len(POINTER) :] in bundles:
-            pointers.add(hash)
-    return bundles | pointers
-
-
 class Sweeper:
     """Sweeps a store in the background, from a thread of its own, while `is_ours` says that no other process is to."""
 
@@ -426,7 +408,7 @@ class Sweeper:
             threading.Thread(target=self._sweep, args=(thread,), name="flowmetal-retention", daemon=True).start()
 
     def _sweep(self, thread: threading.Thread) -> None:
-        retention = self._retention
+        retention, needed = self._retention, Needed(self._store)
 
         def rest(seconds: float) -> None:
             if not wait(seconds * REST):
@@ -442,7 +424,7 @@ class Sweeper:
             if not self._is_ours():
                 continue
             try:
-                report = Sweep(self._store, retention, rest=rest).run()
+                report = Sweep(self._store, retention, rest=rest, needed=needed).run()
                 self.sweeps += 1
                 if report.processes or report.logs or report.artifacts:
                     logger.info(

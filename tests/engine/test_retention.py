@@ -5,14 +5,19 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
+
+from flowmetal.engine.artifacts import keep_library
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter
+from flowmetal.engine.library import standard_library
+from flowmetal.engine.needed import Needed
 from flowmetal.engine.retention import Policy, Report, Retention, Sweep
 from flowmetal.engine.simulate import Simulation
 from flowmetal.inspect import history, inspect_process
 from flowmetal.store import open_store
-from flowmetal.store.interface import Start
+from flowmetal.store.interface import PutArtifact, Start
 from flowmetal.values import Pid, Vector, encode_value
 
 HOUR = 3600 * 10**9
@@ -239,3 +244,29 @@ def test_programs_have_policies_of_their_own() -> None:
     retention = Retention(Policy(), {"other": Policy(keep=0)})
     assert retention.does_something
     assert Sweep(simulation.store, retention).run().pids == [other] and pids(simulation) == [shop]
+
+
+def test_what_artifacts_need_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation, hash = world()
+    simulation.start(hash, "shop/quick", [1])
+    simulation.run()
+    store = simulation.store
+    keep_library(store)
+    stored, needed, read = store.artifacts(), Needed(store), [0]
+    artifact = store.artifact
+
+    def counted(hash: bytes) -> bytes | None:
+        data = artifact(hash)
+        read[0] += len(data or b"")
+        return data
+
+    monkeypatch.setattr(store, "artifact", counted)
+    first = needed.libraries([hash], stored)
+    assert first == set(stored) - {hash} and standard_library().hash in first
+    assert read[0] > len(standard_library().data)
+    read[0] = 0
+    assert needed.libraries([hash], stored) == first
+    assert 0 < read[0] < 100 * len(stored)  # pointers alone
+    assert Sweep(store, Retention(Policy()), needed=needed).run().unneeded == 0
+    store.submit([PutArtifact(b"x" * 32, b"y")]).result()
+    assert Sweep(store, Retention(Policy()), needed=needed).run().unneeded == 1
