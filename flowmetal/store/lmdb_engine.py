@@ -293,12 +293,9 @@ class LmdbEngine:
         self._is_lost = False
 
     def check_readers(self) -> None:
-        """Frees what processes that were killed were reading."""
-        self._enter()
-        try:
-            self.environment.reader_check()
-        finally:
-            self._leave()
+        """Frees what processes that were killed were reading.  Within a transaction of this process, which keeps the
+        environment: to enter a second time would wait for whoever waits for that transaction."""
+        self.environment.reader_check()
 
     def _settle(self) -> None:
         """Syncs what the last owner may not have, if it was killed or its disk failed: a head that it took back, the

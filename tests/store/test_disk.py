@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -371,3 +372,28 @@ def test_housekeeping_after_the_environment_was_lost(tmp_path: Path, monkeypatch
     assert store.submit([Post(1, "message")]).result(60) == [True]
     assert store._committer.broken is None
     store.close()
+
+
+def test_housekeeping_waits_for_nobody_who_waits_for_its_transaction(tmp_path: Path) -> None:
+    engine = small_store(tmp_path / "store", size=1 << 20, limit=1 << 30).engine
+    looked = threading.Event()
+
+    def alone() -> None:
+        with engine._alone():
+            pass
+
+    def commit() -> None:
+        with engine.writing():
+            other.start()
+            while not engine._resizing:
+                time.sleep(0.001)
+            engine.check_readers()
+            looked.set()
+
+    other = threading.Thread(target=alone, daemon=True)
+    committer = threading.Thread(target=commit, daemon=True)
+    committer.start()
+    assert looked.wait(20)
+    committer.join(20)
+    other.join(20)
+    assert not committer.is_alive() and not other.is_alive()
