@@ -24,7 +24,7 @@ from flowmetal.store import failpoint, open_store
 from flowmetal.store.interface import Rekey, Store
 from flowmetal.store.keys import FILE_VARIABLE, KeySource
 from flowmetal.store.lmdb_copies import encrypt
-from flowmetal.store.lmdb_engine import LmdbOptions
+from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.scrubbing import scrub_store
 from tests.crash import mixed, mixed_load, outside, planned
 from tests.crash.campaign import counted
