@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 def check_family(changes: Changes, parent: int, root: int, most: tuple[int, int, int]) -> None:
     """LanguageError :limit where a process may spawn no more.  `most`: living children, those of the tree, starts."""
     family = _of(changes.load_process(parent))
-    tree = family if root == parent else _of(changes.load_process(root))
+    tree = family if root == parent else _of(_whole(changes, root))
     if family.children >= most[0]:
         text = f"process {parent} has {most[0]} children that have not ended, which is the limit"
         raise limit_error(text, "children", most[0])
@@ -34,12 +34,12 @@ def check_family(changes: Changes, parent: int, root: int, most: tuple[int, int,
 
 def enter_family(changes: Changes, parent: int, root: int) -> None:
     """Counts a process that was spawned."""
-    row = changes.load_process(parent)
+    row = _whole(changes, parent)
     if row is not None:
         family = _touched(changes, parent, row)
         family.children += 1
         family.starts += 1
-    top = changes.load_process(root)
+    top = _whole(changes, root)
     if top is not None:
         _touched(changes, root, top).descendants += 1
 
@@ -59,13 +59,14 @@ def leave_family(changes: Changes, pid: int) -> None:
 
 
 def _whole(changes: Changes, pid: int) -> ProcessRow | None:
-    """The row of a relative; None also where it is damaged, which must not keep another process from its end."""
+    """The row of a relative; None also where it is damaged, which must not keep another process from its end, or from
+    spawning: what a damaged root would count is then not counted."""
     try:
         return changes.load_process(pid)
     except StoreError as error:
         if not error.is_damage:
             raise
-        _log.error("process %d does not hear that one of its tree has ended: %s", pid, error)
+        _log.error("process %d is not counted with: %s", pid, error)
         return None
 
 

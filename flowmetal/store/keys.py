@@ -7,6 +7,7 @@ is encrypted is opened, and not for others.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ else:  # few stores are encrypted
 KEY_BYTES = 32
 #: A key file that is larger is none.
 MAX_KEY_FILE_BYTES = 4096
+#: What the mode of a key file may not allow.  Its group may read it: that is how secrets are given to containers.
+_TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP
 #: What a command that fetches a key may take; those that ask a key service over the network take a second or two.
 COMMAND_SECONDS = 60.0
 
@@ -68,6 +71,10 @@ class KeySource:
     def _read_file(self) -> bytes:
         try:
             with Path(str(self.value)).open("rb") as file:
+                found = os.fstat(file.fileno())
+                if stat.S_ISREG(found.st_mode) and found.st_mode & _TOO_OPEN:
+                    reason = f"others may read or write it (mode {stat.S_IMODE(found.st_mode):04o}; `chmod 600` it)"
+                    raise self._wrong(reason)
                 return file.read(MAX_KEY_FILE_BYTES)
         except (OSError, ValueError) as error:
             raise self._wrong(getattr(error, "strerror", None) or str(error)) from error

@@ -363,6 +363,24 @@ PAIR_BYTES: Final = 10
 
 u16 = _U16.pack
 u64 = _U64.pack
+
+_WIDTHS = {"u8": 1, "u16": 2, "u24": 3, "u40": 5, "u64": 8}
+
+
+def _length(form: str) -> int:
+    """How long keys of a form are whose parts all have a length; 0 for others."""
+    length = 0
+    for part in form.split(", "):
+        *words, last = part.split(" ")
+        if last not in _WIDTHS and last != "bytes":
+            return 0
+        length += int(words[-1]) if last == "bytes" else _WIDTHS[last]
+    return 0 if ";" in form else length
+
+
+#: How long the keys of a space are, where all are of one length.
+KEY_BYTES: Final = {space.name: length for space in SPACES if (length := _length(space.key))}
+
 ready_key = _READY_KEY.pack
 
 

@@ -6,7 +6,6 @@ there under its name is whole.  Nothing is overwritten.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -35,7 +34,9 @@ from flowmetal.store.lmdb_files import (
     ENGINE,
     INTERPRETERS_FOLDER,
     LIB_VERSION,
+    LOCK_FILE,
     open_error,
+    other_user,
     remove_left_encrypting,
     sync,
 )
@@ -47,8 +48,6 @@ from flowmetal.store.resealing import seal_older
 from flowmetal.store.scrub import PAGE_BYTES, PAGE_RECORDS, Report
 from flowmetal.store.scrubbing import is_in_use, scrub_store
 from flowmetal.store.sealing import ABOUT, SEAL, SealRecord, Seals, decode_seal, encode_seal
-
-LOCK_FILE = "lock.mdb"
 
 #: Pids that are left out after a restore: at least, and for each second since the backup more than a store starts.
 PIDS_LEFT_OUT = 1_000_000
@@ -259,14 +258,10 @@ def _plain_engine(path: Path, options: LmdbOptions) -> LmdbEngine:
 
 
 def _refuse_readers(path: Path) -> None:
-    """S320 where a process has the store open: it would go on reading the old file.  LMDB holds a lock for that."""
-    try:
-        with (path / LOCK_FILE).open("r+b") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StoreError("S320", path=str(path), pid="that reads it") from error
+    """S320 where a process has the store open: it would go on reading the old file."""
+    pid = other_user(path)
+    if pid is not None:
+        raise StoreError("S320", path=str(path), pid=pid or "that reads it")
 
 
 def _write_encrypted(engine: LmdbEngine, folder: Path, key: bytes) -> None:

@@ -7,6 +7,7 @@ process has no transaction open, which LMDB does not check: `_gate` does.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,11 +22,13 @@ from flowmetal.store.keys import find_source
 from flowmetal.store.layout import FORMAT, META, ORIGINS, SEALED_FORMAT, SPACE_NAMES
 from flowmetal.store.lmdb_errors import MAX_READERS, commit_error, read_error, store_error
 from flowmetal.store.lmdb_files import (
+    BACKUP_FILE,
     ENGINE,
     LIB_VERSION,
     check_about,
     check_data_file,
     open_error,
+    other_user,
     prepare_folder,
     sync_folder,
 )
@@ -35,6 +38,8 @@ from flowmetal.store.sealing import ABOUT, SEAL, SealRecord, Seals, Unsealed, de
 
 #: Read transactions kept for use again.
 SPARE_READERS = 16
+#: How long who brings a store up waits for others that have it open.
+OTHERS_SECONDS = 10.0
 #: Part of the limit that is full when no new processes start, in percent.
 NEARLY_FULL_PERCENT = 90
 
@@ -118,6 +123,8 @@ class LmdbEngine:
             self._seals_at = 0  # the transaction in which the store said so
             self._written = _identity(record), self.seals
             if format < SEALED_FORMAT - 1 or self._lacks_spaces():
+                if (path / BACKUP_FILE).exists():
+                    raise StoreError("S346", path=str(path))
                 self._refuse_first_layout(format)
                 self._bring_up()
             self.handles = self._open_handles()
@@ -265,6 +272,8 @@ class LmdbEngine:
         """Opens the environment anew, for writing.  Only the owner of the store does."""
         with self._alone():
             try:
+                if not self.is_sealed:
+                    self._wait_for_others()
                 self._reopen(readonly=False)
                 self.environment.reader_check()
                 with self.environment.begin() as transaction:
@@ -277,6 +286,20 @@ class LmdbEngine:
                 raise open_error(self.path, error) from error
             except lmdb.Error as error:
                 raise self.error(error) from error
+
+    def _wait_for_others(self) -> None:
+        """Closes the environment of a store that is to be brought up; S345 where another process keeps it open: it may
+        be of a version that takes what is sealed for what is not.  Where sealing has begun, such ones are gone."""
+        with self.environment.begin() as transaction:
+            if check_about(self.path, transaction.get(ABOUT, None, self.handles[META]))[0] >= SEALED_FORMAT:
+                return
+        self._is_lost = True
+        self.environment.close()
+        give_up = time.monotonic() + OTHERS_SECONDS
+        while (pid := other_user(self.path)) is not None:
+            if time.monotonic() > give_up:
+                raise StoreError("S345", path=str(self.path), format=FORMAT, pid=pid or "not known")
+            time.sleep(0.05)
 
     def become_reader(self) -> None:
         """Opens the environment anew, for reading: after its disk has failed, LMDB may refuse even that otherwise."""

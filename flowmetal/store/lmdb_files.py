@@ -7,11 +7,13 @@ reading them first.
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import resource
 import shutil
 import struct
+import sys
 import time
 import uuid
 from contextlib import suppress
@@ -30,6 +32,7 @@ ENGINE = "lmdb 0.9"
 #: The engine of py-lmdb to use: 0.9, whose file format has been the same for ten years.
 LIB_VERSION = 0
 DATA_FILE = "data.mdb"
+LOCK_FILE = "lock.mdb"
 INTERPRETERS_FOLDER = "interpreters"
 #: Says of a folder that it is a backup, which is read and not written.
 BACKUP_FILE = "backup.json"
@@ -61,6 +64,26 @@ _FREE_DB_OFFSET = _HEAD.size  # an MDB_db, whose first field is the page size
 _LAST_PAGE_OFFSET = _FREE_DB_OFFSET + 2 * 48
 _META_BYTES = _LAST_PAGE_OFFSET + 16
 _P_META = 0x08
+
+
+def other_user(folder: Path) -> int | None:
+    """Another process that has a store open: its pid, 0 where the system does not tell; None where there is none.
+
+    Only while this process has it closed: closing a file takes all locks of a process on it away, those of LMDB too.
+    """
+    try:
+        with (folder / LOCK_FILE).open("r+b") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)  # LMDB shares a lock on the first byte
+            except OSError:
+                if sys.platform != "linux":
+                    return 0
+                asked = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+                kind, _, _, _, pid = struct.unpack("hhqqi", fcntl.fcntl(file, fcntl.F_GETLK, asked))
+                return max(0, pid) if kind != fcntl.F_UNLCK else 0
+    except FileNotFoundError:
+        pass
+    return None
 
 
 def prepare_folder(path: Path, *, create: bool, allow_network: bool) -> None:
@@ -123,7 +146,7 @@ def make_store(path: Path) -> None:
                 transaction.put(b"about", about, db=handles[META])
         finally:
             environment.close()
-        (temporary / "lock.mdb").unlink(missing_ok=True)
+        (temporary / LOCK_FILE).unlink(missing_ok=True)
         sync(temporary / DATA_FILE)
         sync(temporary)
         try:

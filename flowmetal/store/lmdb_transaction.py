@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import lmdb
 
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Rekey
-from flowmetal.store.layout import META
+from flowmetal.store.layout import KEY_BYTES, META
 from flowmetal.store.rekeying import Rekeyed, rekey
 from flowmetal.store.sealing import TRAILER_BYTES, UNSEALED, Items, Seals
 from flowmetal.store.sealing import damaged as damaged_record
@@ -38,6 +38,20 @@ def _below(items: Iterable[tuple[bytes, bytes]], stop: bytes, limit: int) -> Ite
             break
         found += some
     return found
+
+
+def _whole(space: str, keys: Iterable[bytes], step: int) -> Iterator[tuple[bytes, bytes]]:
+    """Keys without their values, whose checksums would tell: S310 where one is not in order, or not of the length that
+    all of its space have.  `step`: 1 up, -1 down."""
+    length = KEY_BYTES.get(space)
+    last = b""
+    for key in keys:
+        if last and (key <= last if step > 0 else key >= last):
+            raise damaged_record(space, key, "it is not in the order of the keys")
+        if length and len(key) != length:
+            raise damaged_record(space, key, f"it has {len(key)} bytes where {length} are needed")
+        last = key
+        yield key, b""
 
 
 class LmdbTransaction(WriteTransaction):
@@ -77,7 +91,7 @@ class LmdbTransaction(WriteTransaction):
         if values and not prefix and limit > SOME_ITEMS:  # other scans are short, and read nothing ahead
             return self._opened(space, _below(items, stop, limit), damaged)
         found: Items = []
-        for key, value in items if values else ((key, b"") for key in items):
+        for key, value in items if values else _whole(space, items, 1):
             if not key.startswith(prefix) or (stop and key >= stop):
                 break
             found.append((key, value))
@@ -96,7 +110,7 @@ class LmdbTransaction(WriteTransaction):
             found_any = cursor.key() == last or cursor.prev()
         items = cursor.iterprev(True, values) if found_any else ()
         found: Items = []
-        for key, value in items if values else ((key, b"") for key in items):
+        for key, value in items if values else _whole(space, items, -1):
             if not key.startswith(prefix):
                 break
             if stop and key >= stop:

@@ -98,6 +98,7 @@ def test_keys(tmp_path: Path, flowvm: Flowvm) -> None:
     for name in ("k1", "k2"):
         made = flowvm("store", "key")
         assert made.code == 0 and len(bytes.fromhex(made.out.strip())) == 32
+        (tmp_path / name).touch(0o600)
         (tmp_path / name).write_text(made.out)
     assert flowvm("store", "encrypt", "--store", "s").code == 2
     assert flowvm("store", "encrypt", "--store", "s", "--key-file", "k1").code == 0

@@ -68,6 +68,7 @@ def make_store(path: Path, key: Path | None = None, count: int = 30) -> LmdbOpti
     store.close()
     if key is None:
         return LmdbOptions()
+    key.touch(0o600)
     key.write_text("7f" * 32)
     source = KeySource("file", str(key))
     encrypt(path, LmdbOptions(), source)

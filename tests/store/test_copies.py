@@ -180,6 +180,7 @@ def test_a_copy_of_an_encrypted_store(tmp_path: Path) -> None:
     from flowmetal.store.lmdb_copies import encrypt
 
     make(tmp_path / "store")
+    (tmp_path / "key").touch(0o600)
     (tmp_path / "key").write_text("ab" * 32)
     source = KeySource("file", str(tmp_path / "key"))
     encrypt(tmp_path / "store", OPTIONS, source)
@@ -197,6 +198,7 @@ def test_what_an_encryption_that_was_killed_has_left_is_removed(tmp_path: Path) 
 
     path = tmp_path / "store"
     make(path)
+    (tmp_path / "key").touch(0o600)
     (tmp_path / "key").write_text("ab" * 32)
     source = KeySource("file", str(tmp_path / "key"))
     script = (
@@ -229,6 +231,7 @@ def test_encrypting_what_is_in_use(tmp_path: Path) -> None:
     from flowmetal.store.lmdb_copies import encrypt
 
     make(tmp_path / "store")
+    (tmp_path / "key").touch(0o600)
     (tmp_path / "key").write_text("ab" * 32)
     source = KeySource("file", str(tmp_path / "key"))
     script = "import sys\nfrom flowmetal.store.reader import StoreReader\nstore = StoreReader(sys.argv[1])\nprint(len(store.processes()), flush=True)\nsys.stdin.read()\n"

@@ -31,6 +31,7 @@ SECRET = b"this is what nobody is to read"
 
 
 def key_file(path: Path, byte: int = 1) -> Path:
+    path.touch(0o600)
     path.write_text(bytes([byte] * 32).hex() + "\n")
     return path
 
@@ -106,6 +107,19 @@ def test_wrong_and_missing_keys(encrypted: tuple[Path, Path], tmp_path: Path, mo
 def test_sources_without_a_key(source: KeySource) -> None:
     error = code_of(source.fetch)
     assert error == "S311"
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o602, 0o620, 0o666])
+def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    key = key_file(tmp_path / "key")
+    source = KeySource("file", str(key))
+    for fine in (0o600, 0o400, 0o440, 0o640):
+        key.chmod(fine)
+        assert source.fetch() == b"\x01" * 32
+    key.chmod(mode)
+    with pytest.raises(StoreError) as caught:
+        source.fetch()
+    assert caught.value.code == "S311" and f"{mode:04o}" in str(caught.value) and "chmod 600" in str(caught.value)
 
 
 def test_settings_of_keys() -> None:
@@ -273,6 +287,7 @@ def test_messages_about_keys_name_what_is_wrong(
 ) -> None:
     path, key = encrypted
     other = tmp_path / "other-key"
+    other.touch(0o600)
     other.write_text("cd" * 32)
     with_key, with_other = (LmdbOptions(key=KeySource("file", str(one))) for one in (key, other))
     # Encrypted already, whatever key is given or in the environment.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import lmdb
 import pytest
 
 from flowmetal.store import StoreError, open_store
-from flowmetal.store.codec import encode_about
+from flowmetal.store.codec import decode_about, encode_about
 from flowmetal.store.interface import (
     Complete,
     Fire,
@@ -25,11 +26,13 @@ from flowmetal.store.interface import (
     Timer,
     Turn,
 )
-from flowmetal.store.layout import DUE, META, PROCESSES, QUEUE, READY, SPACE_NAMES, STATES, pid_key
+from flowmetal.store.layout import DUE, KEY_BYTES, META, PROCESSES, QUEUE, READY, SPACE_NAMES, STATES, pid_key
+from flowmetal.store.lmdb_copies import restore
 from flowmetal.store.lmdb_files import ENGINE
 from flowmetal.store.lmdb_options import LmdbOptions
+from flowmetal.store.lmdb_transaction import _whole as whole_keys
 from flowmetal.store.reader import StoreReader
-from flowmetal.store.rekeying import CHUNK_RECORDS
+from flowmetal.store.rekeying import CHUNK_RECORDS, FIRST
 from flowmetal.store.scrubbing import scrub_store
 from flowmetal.store.sealing import LARGE_BYTES, SealRecord, Seals, decode_seal, encode_seal
 from tests.store.support import HASH, run_child
@@ -252,6 +255,9 @@ def test_an_upgrade_that_is_killed_again_and_again_under_readers(tmp_path: Path)
     count = 6000
     make_store(path, count).close()
     unsealed(path)
+    with Raw(path) as raw:  # sealing has begun, so that processes of an older version are gone
+        raw.put(META, b"about", encode_about(4, ENGINE, "id", 5))
+        raw.put(META, b"seal", encode_seal(SealRecord(done=FIRST)))
     reader = run_child("upgrade_process", path, "read", count)
     assert reader.stdout is not None and reader.stdout.readline() == "reading\n"
     chance = random.Random(4)
@@ -287,4 +293,83 @@ def test_a_damaged_root_keeps_nobody_from_its_end(tmp_path: Path) -> None:
     store.submit([Kill(3, (b"e",), b"r", "x")]).result(60)
     ended = store.process(3)
     assert ended is not None and ended.status == "cancelled"
+    store.close()
+
+
+def test_a_store_is_not_brought_up_while_another_process_has_it_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of an older version would read what is sealed as it is, and might write the store later."""
+    monkeypatch.setattr("flowmetal.store.lmdb_engine.OTHERS_SECONDS", 0.3)
+    path = tmp_path / "store"
+    make_store(path).close()
+    unsealed(path)
+    child = run_child("reader_process", path)
+    assert child.stdout is not None and child.stdin is not None
+    assert child.stdout.readline() == "1\n"
+    store = open_store(path)
+    error = store.submit([Post(1, "message", b"")]).exception(60)
+    assert isinstance(error, StoreError) and error.code == "S345" and f"({child.pid})" in str(error)
+    assert len(store.processes()) == 6 and len(store.inbox(1)) == 1
+    child.stdin.write("again\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == "1\n"
+    with store.store.engine.reading() as transaction:  # type: ignore[attr-defined]
+        assert decode_about(transaction.get_meta(b"about"))[0] == 3
+    child.stdin.close()
+    assert child.wait(60) == 0
+    child.stdout.close()
+    assert store.submit([Post(1, "message", b"")]).result(60) == [True]
+    store.close()
+    assert not scrub_store(path, LmdbOptions()).found
+
+
+def test_a_backup_of_an_older_format_is_not_written_by_opening_it(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    make_store(path).close()
+    unsealed(path, format=2)
+    backup = tmp_path / "backup"
+    shutil.copytree(path, backup)
+    (backup / "backup.json").write_text("{}")
+    before = (backup / "data.mdb").read_bytes()
+    assert code_of(lambda: StoreReader(str(backup))) == "S346"
+    assert code_of(lambda: open_store(backup)) == "S346"
+    assert (backup / "data.mdb").read_bytes() == before
+    restore(backup, LmdbOptions(), tmp_path / "restored")
+    store = open_store(tmp_path / "restored")
+    assert len(store.processes()) == 6
+    store.close()
+    open_store(path).close()  # one that is no backup is brought up
+
+
+def test_keys_that_are_read_without_values_are_looked_at(tmp_path: Path) -> None:
+    """A checksum is over key and value, so who reads keys alone looks at what they can tell: length and order."""
+    for space in ("processes", "statuses", "ready", "due", "calls", "checkpoints", "texts"):
+        assert KEY_BYTES[space] == {"processes": 5, "calls": 5, "statuses": 6, "due": 19, "texts": 37}.get(space, 10)
+    assert not KEY_BYTES.keys() & {"log", "queues", "kv", "queue", "tokens"}
+    path = tmp_path / "store"
+    make_store(path).close()
+    with Raw(path) as raw:
+        raw.put(PROCESSES, pid_key(2) + b"x", Seals().seal(PROCESSES, pid_key(2) + b"x", b""))
+    store = open_store(path)
+    with store.store._reading() as transaction:  # type: ignore[attr-defined]
+        for reverse in (False, True):
+            assert code_of(lambda reverse=reverse: transaction.scan(PROCESSES, values=False, reverse=reverse)) == "S310"
+        assert len(transaction.scan(PROCESSES, limit=2, values=False)) == 2
+    store.close()
+    for step, keys in ((1, [b"a", b"c", b"b"]), (1, [b"a", b"a"]), (-1, [b"c", b"a", b"b"])):
+        assert code_of(lambda keys=keys, step=step: list(whole_keys("kv", keys, step))) == "S310"
+    assert list(whole_keys("kv", [b"c", b"b"], -1)) == [(b"c", b""), (b"b", b"")]
+
+
+def test_a_damaged_root_keeps_nobody_from_spawning(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    store = make_store(path, count=1)
+    child = store.submit([Start("f", b"", name="p", parent=1, family=(10, 10, 10))]).result(60)[0][0]
+    store.close()
+    with Raw(path) as raw:
+        raw.flip(STATES, pid_key(1))
+    store = open_store(path)
+    start = Start("f", b"", name="p", parent=child, family=(10, 10, 10))
+    assert store.submit([start]).result(60)[0][1]
     store.close()

@@ -375,4 +375,17 @@ CODES: dict[str, Entry] = {
         "Stop it first.",
         "This is done while nobody else writes the store.",
     ),
+    "S345": Entry(
+        "store open elsewhere",
+        "The store at {path} is to be brought up to format {format}, and another process ({pid}) has it open.",
+        "Stop all processes that use the store, those of the older version first; then start again.",
+        "A process of an older version that has a store open would take new records for old ones.  Once the store is\n"
+        "brought up, such processes refuse to open it.",
+    ),
+    "S346": Entry(
+        "old backup",
+        "The backup at {path} was made of a store of an older format, and can only be restored.",
+        "Make a store of it: `flowvm restore {path} STORE`.",
+        "To be read it would have to be brought up to the newest format, and a backup is never written.",
+    ),
 }
