@@ -453,6 +453,10 @@ class Outside(World):
             self.looks_left -= 1
             for pid in stand:
                 self._post(pid, "resume")
+        collector = self.promises.pids.get("collector", 0)
+        if self.void and self.healed and self.looks_left and any(record.pid == collector for record in living):
+            self.looks_left -= 1  # likewise the senders' last word
+            self._post(collector, "message", encode_value(keyword("end")))
         return not living
 
     def _living(self) -> list[Any]:
