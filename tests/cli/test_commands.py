@@ -8,14 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import flowmetal
-from flowmetal.cli import flowc, flowvm, looking
+from flowmetal.cli import looking
 from flowmetal.cli.start import plain_check, plain_eval, plain_run
 from flowmetal.client.errors import Unreachable
 from flowmetal.diagnostics import all_codes
@@ -25,51 +24,7 @@ from flowmetal.server import HttpServer
 from flowmetal.server.config import read_config
 from flowmetal.store import open_store
 from flowmetal.values import ErrorValue, LanguageError, keyword
-
-PROGRAM = """
-(ns hello)
-(defn main ([] {:n 1}) ([n] {:n n}))
-(defn function [] [(fn [x] x)])
-(defn fails [] (throw (error :own "no" {:f (fn [x] x)})))
-(defn- ^:flowmetal/ignore hidden [] 1)
-"""
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        """Standard output, which must be one JSON document."""
-        return json.loads(self.out)
-
-    def error(self) -> Any:
-        """The error of a command with --json."""
-        return json.loads(self.err)["error"]
-
-
-class Shell:
-    def __init__(self, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
-        self._patch = patch
-        self._capture = capture
-
-    def __call__(self, command: str, *arguments: str) -> Done:
-        self._patch.setattr("sys.argv", [command, *arguments])
-        self._capture.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            (flowc if command == "flowc" else flowvm).main()
-        out, err = self._capture.readouterr()
-        assert "Traceback" not in err
-        return Done(int(ended.value.code or 0), out, err)
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "hello.fm").write_text(PROGRAM)
-    return Shell(monkeypatch, capsys)
+from tests.cli.shell import Done, Shell
 
 
 def test_run_writes_one_document(shell: Shell) -> None:

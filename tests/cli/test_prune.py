@@ -11,11 +11,11 @@ from flowmetal.client import connect
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.store import open_store
-from tests.cli.test_commands import Shell, shell  # noqa: F401 - the fixture
+from tests.cli.shell import Shell
 
 
 @pytest.fixture
-def ended(shell: Shell, tmp_path: Path) -> Path:  # noqa: F811
+def ended(shell: Shell, tmp_path: Path) -> Path:
     """A store with three processes that have ended, the second with an id."""
     assert shell("flowvm", "deploy", "hello.fm", "--store", "s").code == 0
     store = open_store(tmp_path / "s")
@@ -29,7 +29,7 @@ def ended(shell: Shell, tmp_path: Path) -> Path:  # noqa: F811
     return tmp_path / "s"
 
 
-def test_prune(shell: Shell, ended: Path) -> None:  # noqa: F811
+def test_prune(shell: Shell, ended: Path) -> None:
     assert shell("flowvm", "prune", "--store", "s").code == 2  # told nothing
     assert shell("flowvm", "prune", "--store", "s", "--older-than", "soon").code == 2
     assert shell("flowvm", "prune", "--store", "s", "--keep", "-1").code == 2
@@ -49,14 +49,14 @@ def test_prune(shell: Shell, ended: Path) -> None:  # noqa: F811
     assert [one["pid"] for one in shell("flowvm", "ps", "--store", "s", "--json").json()["processes"]] == [3]
 
 
-def test_prune_by_the_settings(shell: Shell, ended: Path) -> None:  # noqa: F811
+def test_prune_by_the_settings(shell: Shell, ended: Path) -> None:
     (ended.parent / "flowmetal.toml").write_text("[retention.programs.hello]\nkeep = 2\n")
     assert shell("flowvm", "prune", "--store", "s", "--json").json()["pids"] == [1]
     (ended.parent / "flowmetal.toml").write_text('[retention]\nolder_than = "x"\n')
     assert shell("flowvm", "prune", "--store", "s").code == 2
 
 
-def test_times_are_written_as_for_ps(shell: Shell, ended: Path) -> None:  # noqa: F811
+def test_times_are_written_as_for_ps(shell: Shell, ended: Path) -> None:
     assert shell("flowvm", "prune", "--store", "s", "--older-than", "90", "--json").json()["processes"] == 0
     assert shell("flowvm", "prune", "--store", "s", "--older-than", "1w", "--json").json()["processes"] == 0
     wrong = shell("flowvm", "prune", "--store", "s", "--older-than", "7x")

@@ -15,7 +15,7 @@ from flowmetal.diagnostics import FlowmetalError
 from flowmetal.server import HttpServer
 from flowmetal.server.config import read_config
 from flowmetal.store import open_store
-from tests.cli.test_commands import PROGRAM, Shell
+from tests.cli.shell import PROGRAM, Shell
 from tests.store.queue_kit import check_queues, operate
 
 

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from test_commands import PROGRAM, Done, Shell
 
 from flowmetal.cli import listing
 from flowmetal.cli.listing import plain_ps
@@ -19,6 +18,7 @@ from flowmetal.cli.start import flowvm as start_flowvm
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.store import open_store
 from flowmetal.store.interface import FINAL_STATUSES
+from tests.cli.shell import PROGRAM, Done, Shell
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flowmetal.store.layout import ARTIFACTS, DEPLOYED, META, PROCESSES, READY, STATUSES, pid_key
-from tests.cli.test_commands import Shell, shell  # noqa: F401 - the fixture
+from tests.cli.shell import Shell
 from tests.store.test_sealing import Raw, make_store
 
 Flowvm = Callable[..., Any]
@@ -75,7 +75,7 @@ def test_repair(tmp_path: Path, flowvm: Flowvm) -> None:
     assert "0 entries of indexes made whole" in flowvm("scrub", "--repair", "--store", "s").out
 
 
-def test_deploying_again_mends_what_a_deploy_writes(shell: Shell, tmp_path: Path) -> None:  # noqa: F811
+def test_deploying_again_mends_what_a_deploy_writes(shell: Shell, tmp_path: Path) -> None:
     """The artifact, the library and what points at it, the name, and its grants."""
     assert shell("flowvm", "deploy", "hello.fm", "--store", "s").code == 0
     count = 0
