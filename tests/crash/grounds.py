@@ -39,8 +39,8 @@ GROUNDS = {
     "request/": ("connector", 3), "http/": ("connector", 3), "command/": ("connector", 2), "worker/": ("worker", 3),
     "retention/": ("retention", 3), "schedule/": ("planned", 3), "bulk/": ("planned", 12), "rekey/": ("rekeyed", 2),
 }  # fmt: skip
-#: How long a process has to come to its point; retention waits for a second until something may go.
-PATIENCE_SECONDS = 10.0
+#: How long a process may take to its point before it counts as stuck; a busy machine takes long.
+PATIENCE_SECONDS = 60.0
 #: Points passed on one store before it is brought to its end.
 PASSES_OF_STORE = 60
 RETENTION_OF_SECONDS = 5.0
