@@ -160,7 +160,7 @@ class Budgets:
     """
 
     #: Things remembered.
-    KEPT = 10_000
+    KEPT = 2_000
 
     def __init__(self, read: Callable[[int], int]) -> None:
         self._read = read
