@@ -20,7 +20,8 @@ from flowmetal.engine.interpreter import Interpreter
 from flowmetal.server import HttpServer, ServerConfig, serve
 from flowmetal.server.running import EXIT_SECONDS, STOP_SECONDS, exit_within
 from flowmetal.server.schedule_settings import put_schedules
-from flowmetal.store import open_store
+from flowmetal.server.shielding import shield
+from flowmetal.store import keys, open_store
 from flowmetal.store.interface import Operate, Store
 from flowmetal.values import encode_value
 
@@ -30,6 +31,8 @@ log = logging.getLogger("flowmetal")
 def serve_store(url: str, config: Path | None, host: str | None, port: int | None, *, with_http: bool) -> int:
     """Serves until SIGTERM or SIGINT, which are heeded from the beginning; the exit code."""
     redactor = log_to_stderr()
+    keys.told.append(lambda key: redactor.add_own("store:key", key))
+    shield()
     stop = threading.Event()
     interpreters: list[Interpreter] = []
 

@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FrameType
 from typing import Protocol
 
@@ -26,7 +26,8 @@ from flowmetal.client.over_store import Deployer
 from flowmetal.connectors.http_callback.app import Callbacks
 from flowmetal.connectors.http_callback.body import HttpError, error_response
 from flowmetal.connectors.http_request import HttpRequestConnector
-from flowmetal.connectors.secrets import Secrets, inlet
+from flowmetal.connectors.secrets import Redactor, Secrets, inlet
+from flowmetal.connectors.secrets.redactor import VALUE_BYTES_MAX, VALUE_CHARACTERS_MIN
 from flowmetal.connectors.shell import ShellConnector
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.server.access import Access
@@ -83,6 +84,8 @@ class HttpServer:
         token = self.config.token(environment)
         store = inlet(store, secrets)  # all that comes in goes through it
         self._callbacks = Callbacks(store, self.config.callbacks, environment=environment)
+        if secrets is not None:
+            know_own(secrets.redactor, token, self._callbacks.secrets())
         self._api = Api(store, settings, Access(token, settings.host), deploy, self.config.retention)
         self.app = make_app(self._api, self._callbacks)
         self._socket = open_socket(settings.host, settings.port)
@@ -144,6 +147,17 @@ class HttpServer:
     def _ask_stop(self) -> None:
         self._api.stop()
         self._uvicorn.should_exit = True
+
+
+def know_own(redactor: Redactor, token: str | None, endpoints: Iterable[tuple[str, bytes]]) -> None:
+    """Has the secrets of the server itself taken out as well; commands of its machine may have come by them."""
+    own = [*endpoints] if token is None else [("flowmetal:token", token.encode()), *endpoints]
+    for name, secret in own:
+        if not redactor.add_own(name, secret):
+            log.warning(
+                "%s has fewer than %d characters, or more than %d bytes: it is not taken out of what comes in",
+                name, VALUE_CHARACTERS_MIN, VALUE_BYTES_MAX,
+            )  # fmt: skip
 
 
 def make_app(api: Api, callbacks: Callbacks) -> Starlette:

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -101,6 +101,12 @@ class Callbacks:
             n: 2.0 * e.settings.tolerance_seconds for n, e in self._endpoints.items() if e.settings.scheme == "hmac"
         }
         self._replays = known_replays(store, windows, clock())
+
+    def secrets(self) -> Iterator[tuple[str, bytes]]:
+        """The secrets of endpoints, each with a name for it."""
+        for name, endpoint in self._endpoints.items():
+            for number, secret in enumerate(endpoint.secrets, 1):
+                yield f"endpoint:{name}" if number == 1 else f"endpoint:{name}:{number}", secret
 
     def not_startable(self) -> dict[str, str]:
         """What each endpoint that could start nothing now lacks, in words, by its name.  A deploy may bring it."""
