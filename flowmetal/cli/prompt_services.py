@@ -17,11 +17,11 @@ class LazyOutside:
     def ask(self, number: int, effect: str, payload: Any, options: Any) -> None:
         """See flowmetal.engine.prompt_process."""
         if self._outside is None:
-            from flowmetal.cli.running import Services
+            from flowmetal.cli.running import ALL, Services
             from flowmetal.cli.settings import read_settings
             from flowmetal.engine.prompt_store import StoreOutside
 
-            self._services = Services(commands=True)  # what is typed is the person's own
+            self._services = Services((ALL,))  # what is typed is the person's own
             self._outside = StoreOutside(self._open, self._services.serve, self._person, read_settings(None).trust)
         self._outside.ask(number, effect, payload, options)
 

@@ -14,6 +14,7 @@ from flowmetal.cli import common, granting
 from flowmetal.cli.reading import read_program
 from flowmetal.client.exports import check_function
 from flowmetal.dataclass import replace
+from flowmetal.engine.grants import Grants
 from flowmetal.engine.run import run_once as run_in_memory
 from flowmetal.values import ErrorValue, LanguageError, print_string, to_python
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 else:
     json = lazily.module("json")
 
+
+#: Every command, as `commands` of [shell] has it.
+ALL = "*"
 
 #: Characters of an error's data, where it is printed.
 DATA_CHARACTERS = 2000
@@ -46,7 +50,7 @@ def run_once(
     artifact = decode_artifact(built.data)
     check_function(artifact, called, len(arguments))
     held = granting.of_run(built, artifact, grants)
-    services = Services(commands=built.own or grants is not None)
+    services = Services(commands_of(held, built.own, given=grants is not None))
     try:
         ended = run_in_memory(built.data, called, arguments, log=tell, serve=services.serve, grants=held)
     finally:
@@ -66,6 +70,19 @@ def run_once(
         if ended.trace_text():
             common.say(ended.trace_text(), error=True)
     return common.PROGRAM_FAILED
+
+
+def commands_of(held: tuple[str, ...] | None, own: bool, *, given: bool) -> tuple[str, ...] | None:
+    """The commands that a run may use: all, those that its grants name, or None, what the settings say.
+
+    Grants that came with the command decide, and for a person's own source what it names is granted.
+    """
+    if not own and not given:
+        return None
+    narrowing: Any = True if held is None else Grants(held).narrowing("shell/run")
+    if narrowing is None:
+        return ()
+    return (ALL,) if narrowing is True else tuple(str(name) for name in narrowing if name != ALL)
 
 
 def _plain(value: Any) -> Any:
@@ -93,8 +110,8 @@ def tell(line: str) -> None:
 class Services:
     """Connectors that a program turned out to need, started when it first asks."""
 
-    def __init__(self, commands: bool) -> None:
-        """`commands`: any may run, as the program is the person's own, or its grants were given with it and decide."""
+    def __init__(self, commands: tuple[str, ...] | None) -> None:
+        """`commands`: what may run, see commands_of; None: what the settings say."""
         self._commands = commands
         self._stops: list[Callable[[], object]] = []
         self._secrets: Secrets | None = None  # one for all, so that what one connector read no other lets through
@@ -120,8 +137,10 @@ class Services:
             from flowmetal.connectors.shell import ShellConnector
 
             shell = settings.shell
-            if self._commands:
-                shell = replace(shell, commands=("*",), directories=(os.getcwd(), "/"))
+            if self._commands == (ALL,):
+                shell = replace(shell, commands=(ALL,), directories=(os.getcwd(), "/"), environment=(ALL,))
+            elif self._commands is not None:
+                shell = replace(shell, commands=self._commands, directories=(os.getcwd(),))
             if not shell.commands:
                 return False
             connector = ShellConnector(store, shell, secrets=self._secrets)

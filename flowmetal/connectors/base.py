@@ -19,10 +19,14 @@ from flowmetal.client.background import Background, Gate, in_thread
 from flowmetal.client.serving import Answer, Running, Serving, StoreSource
 from flowmetal.connectors.secrets import SecretProblem, Secrets
 from flowmetal.dataclass import dataclass
+from flowmetal.engine.grants import Grants, granted
 from flowmetal.store.interface import Request, Store
 from flowmetal.values import ErrorValue, Map, decode_value, keyword, secret_names
 
 log = logging.getLogger("flowmetal.connectors")
+
+#: The kind of a refusal, as the engine's.
+NOT_GRANTED = "flowmetal/not-granted"
 
 K_ATTEMPT, K_RETRY, K_CODE, K_SECRET = (keyword(name) for name in ("attempt", "retry", "code", "secret"))
 
@@ -107,6 +111,11 @@ class Connector(ABC):
         if self.secrets.needs_command(task.secrets):
             return await in_thread(lambda: self.secrets.values(task.secrets))
         return self.secrets.values(task.secrets)
+
+    def grants_of(self, pid: int) -> Grants | None:
+        """What a process may perform, as it was when it asked: that never changes.  None: everything."""
+        record = self._store.process(pid)
+        return granted(() if record is None else record.grants)
 
     def _ask_stop(self) -> None:
         if self._serving is not None:

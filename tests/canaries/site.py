@@ -138,7 +138,7 @@ class CanarySite:
             "[serve]\nport = 0\n",
             f'[http]\nallow = ["127.0.0.1:{self.echo.port}", "localhost:{self.echo.port}"]\n',
         ]
-        tables.append('[shell]\ncommands = ["*"]\n')
+        tables.append('[shell]\ncommands = ["*"]\nenvironment = ["A", "B"]\n')
         for name in ("api", "path", "query", "body"):
             tables.append(f'[secrets.{name}]\nenv = "CANARY_{name.upper()}"\n')
         tables.append(f'[secrets.file]\nfile = "{outside / "file"}"\n')

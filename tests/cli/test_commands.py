@@ -455,3 +455,31 @@ def test_a_spawned_process_is_listed_as_a_child(shell: Shell) -> None:
     seen = shell("flowvm", "inspect", "2", "--store", "store").out
     assert "spawned by 1 (order-1)" in seen
     assert "arguments  [3]" in seen
+
+
+COMMANDS = """
+(ns visitor (:require shell))
+(defn tried [command] (try (:out (shell/run command)) (catch _ e [(:kind e) (:message e)])))
+(defn main []
+  [(tried ["pwd"]) (tried ["id" "-u"]) (tried {:command ["pwd"] :directory "/"})
+   (tried {:command ["pwd"] :env {"LD_PRELOAD" "x"}}) (tried {:command ["env"] :env {"TOLD" "1"}})])
+"""
+
+
+def test_a_narrowed_run_runs_what_is_named_where_it_is(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "visitor.fm").write_text(COMMANDS)
+    assert shell("flowc", "build", "visitor.fm").code == 0
+    here = f"{tmp_path.resolve()}\n"
+    found = shell("flowvm", "run", "visitor.fmc", "--grant", "shell/run=pwd", "--json").json()["result"]
+    assert found[0] == here
+    assert [one[0] for one in found[1:]] == [
+        "flowmetal/not-granted", "shell/not-allowed", "shell/not-allowed", "flowmetal/not-granted",
+    ]  # fmt: skip
+    (tmp_path / "flowmetal.toml").write_text('[shell]\nenvironment = ["TOLD"]\n')
+    grants = ("--grant", "shell/run=env,pwd", "--json")
+    assert "TOLD=1\n" in shell("flowvm", "run", "visitor.fmc", *grants).json()["result"][4]
+    # A source is the person's own: any command, anywhere, with any variable; but if told so, not.
+    found = shell("flowvm", "run", "visitor.fm", "--json").json()["result"]
+    assert found[2] == "/\n" and "TOLD=1\n" in found[4] and found[3] == here
+    found = shell("flowvm", "run", "visitor.fm", "--grant", "shell/run=pwd", "--json").json()["result"]
+    assert (found[0], found[2][0]) == (here, "shell/not-allowed")

@@ -15,9 +15,10 @@ from driver import Driver, eventually, running
 
 from flowmetal.connectors.secrets import Secrets, read_secrets
 from flowmetal.connectors.shell import ShellConnector, ShellSettings, read_shell
+from flowmetal.connectors.shell.command import NotAllowed, NotFound, Surroundings, read_command
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.policies import read_options, usual_options
-from flowmetal.store.interface import Request
+from flowmetal.store.interface import PutArtifact, Request
 from flowmetal.values import Duration, ErrorValue, Map, Secret, Vector, encode_value, from_python, keyword, secret_text
 
 VALUE = "s3cr3t/value+4711"
@@ -48,7 +49,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(folder: Path) -> Iterator[Driver]:
     """Any command may run, in one folder."""
     driver = Driver()
-    settings = ShellSettings(commands=("*",), directories=(str(folder),), timeout_seconds=30.0, max_bytes=100_000)
+    settings = ShellSettings(
+        commands=("*",), directories=(str(folder),), environment=("*",), timeout_seconds=30.0, max_bytes=100_000
+    )
     with running(connector(driver, settings)):
         yield driver
     driver.store.close()
@@ -234,9 +237,56 @@ def test_commands_that_are_not_listed(narrow: Driver) -> None:
     failed(narrow, "shell/not-allowed", "echo", directory="/")
 
 
-@pytest.mark.parametrize("name", ["LD_PRELOAD", "PATH", "BASH_ENV", "ENV", "DYLD_X", "PERL5OPT", "PYTHONPATH"])
-def test_variables_that_load_code(narrow: Driver, name: str) -> None:
-    failed(narrow, "shell/not-allowed", "echo", env=from_python({name: "x"}))
+@pytest.mark.parametrize("name", ["LD_PRELOAD", "PATH", "HOME", "PERL5OPT", "GIT_SSH", "ANYTHING"])
+def test_variables_that_are_not_listed(narrow: Driver, name: str) -> None:
+    error = failed(narrow, "shell/not-allowed", "echo", env=from_python({name: "x"}))
+    assert "`environment` in [shell]" in error.message
+
+
+def test_variables_that_are_listed() -> None:
+    driver = Driver()
+    with running(connector(driver, ShellSettings(commands=("env",), environment=("PGPASSWORD",)))):
+        assert "PGPASSWORD=x\n" in answered(driver, "env", env=from_python({"PGPASSWORD": "x"}))[2]
+        failed(driver, "shell/not-allowed", "env", env=from_python({"PGPASSWORD": "x", "PGHOST": "y"}))
+        failed(driver, "shell/not-allowed", "env", env=from_python({"PGPASSWORD2": "x"}))
+    driver.store.close()
+
+
+def test_a_narrowed_grant_holds_for_what_is_run(folder: Path) -> None:
+    """Any command may run here, and any variable may be set; a process that was granted one command gets that one."""
+    driver = Driver()
+    settings = ShellSettings(commands=("*",), directories=(str(folder),), environment=("*", "TOLD"))
+    report = folder / "report"
+    report.write_text("#!/bin/sh\necho reported\n")
+    report.chmod(0o755)
+    driver.submit(PutArtifact(b"\x01" * 32, b"artifact", "deploy", (f"shell/run={report}",)))
+    with running(connector(driver, settings)):
+        assert answered(driver, str(report))[2] == "reported\n"
+        assert answered(driver, str(report), env=from_python({"TOLD": "1"}))[2] == "reported\n"
+        for variable in ("BASH_ENV", "ENV", "LD_PRELOAD", "HOME"):
+            failed(driver, "shell/not-allowed", str(report), env=from_python({variable: "$(id >&2)"}))
+        failed(driver, "flowmetal/not-granted", "id")
+        failed(driver, "flowmetal/not-granted", "report")
+        driver.submit(PutArtifact(b"\x01" * 32, b"artifact", "deploy", ("kv/*",)))
+        failed(driver, "flowmetal/not-granted", str(report))
+        driver.submit(PutArtifact(b"\x01" * 32, b"artifact", "deploy", ("shell/run",)))
+        assert answered(driver, "id", "-u")[2] == f"{os.getuid()}\n"
+    driver.store.close()
+
+
+def test_entries_of_path_that_are_relative_are_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trap = folder / "bin" / "report"
+    trap.parent.mkdir()
+    trap.write_text("#!/bin/sh\necho trapped\n")
+    trap.chmod(0o755)
+    monkeypatch.chdir(folder / "bin")
+    around = Surroundings({"PATH": f":.:../bin:{os.defpath}"}, "k", "m")
+    for settings in (ShellSettings(commands=("report",)), ShellSettings(commands=("*",))):
+        with pytest.raises((NotFound, NotAllowed)):
+            read_command(command("report"), settings, around, {})
+    around = Surroundings({"PATH": f"/nowhere:{folder}:{folder / 'bin'}"}, "k", "m")
+    found = read_command(command("report"), ShellSettings(commands=("report",)), around, {})
+    assert found.command.executable in (str(trap), str(folder / "report"))
 
 
 @pytest.mark.parametrize(
@@ -301,6 +351,8 @@ def test_retried_codes(world: Driver) -> None:
         ({"commands": 7}, "H202"),
         ({"directories": ["jobs"]}, "H202"),
         ({"concurrency": 0}, "H202"),
+        ({"environment": ["A B"]}, "H202"),
+        ({"environment": "A"}, "H202"),
         ({"command": ["x"]}, "H201"),
     ],
 )

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import httpcore2
 import httpx2
 
-from flowmetal.connectors.base import Connector, Failure, Result, Task
+from flowmetal.connectors.base import NOT_GRANTED, Connector, Failure, Result, Task
 from flowmetal.connectors.config import HttpSettings
 from flowmetal.connectors.guard import Blocked, Guard, Resolver, system_resolver
 from flowmetal.connectors.http_request.request import (
@@ -45,7 +45,7 @@ from flowmetal.connectors.http_request.transport import make_client
 from flowmetal.connectors.secrets import Secrets
 from flowmetal.connectors.secrets.service import REFUSED
 from flowmetal.diagnostics import FlowmetalError
-from flowmetal.engine.grants import Grants, granted
+from flowmetal.engine.grants import Grants
 from flowmetal.store import failpoint
 from flowmetal.store.interface import Store
 from flowmetal.values import Map, keyword
@@ -123,7 +123,7 @@ class HttpRequestConnector(Connector):
             if failpoint.hook is not None:
                 failpoint.hook("http/send")
             async with asyncio.timeout(http.timeout_seconds):
-                grants = self._grants_of(task.request.pid)
+                grants = self.grants_of(task.request.pid)
                 response, body, unpacked = await self._send(http, task.secrets, grants)
         except TimeoutError:
             raise Failure("http/timeout", f"no answer within {http.timeout_seconds:g} s") from None
@@ -139,11 +139,6 @@ class HttpRequestConnector(Connector):
             return response_value(response, body, unpacked, http.read_as, self.secrets.redactor.octets)
         except BadBody as error:
             raise Failure("http/protocol", str(error), ((K_STATUS, response.status_code),)) from None
-
-    def _grants_of(self, pid: int) -> Grants | None:
-        """What the process may perform, as it was when it asked: that never changes."""
-        record = self._store.process(pid)
-        return granted(() if record is None else record.grants)
 
     async def _send(
         self, http: HttpRequest, secrets: tuple[str, ...], grants: Grants | None
@@ -198,9 +193,7 @@ def _check_granted(grants: Grants | None, request: httpx2.Request) -> None:
     path = url.raw_path.decode("ascii", "replace").partition("?")[0]
     host = f"[{url.host}]" if ":" in url.host else url.host
     if grants is not None and not grants.allows_url(request.method, url.scheme, host, url.port, path):
-        raise Failure(
-            "flowmetal/not-granted", f"http/request ({request.method}) to {host} is not granted to this program"
-        )
+        raise Failure(NOT_GRANTED, f"http/request ({request.method}) to {host} is not granted to this program")
 
 
 def is_retried(status: int) -> bool:

@@ -8,14 +8,12 @@ first, for a variable's value, and for the input; what is wrong is said with the
 from __future__ import annotations
 
 import os
-import re
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
 from flowmetal.connectors.commands import Command
 from flowmetal.connectors.secrets import filled
-from flowmetal.connectors.shell.settings import ShellSettings
+from flowmetal.connectors.shell.settings import VARIABLE, ShellSettings
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics import suggest
 from flowmetal.values import Duration, Keyword, Map, Secret, Vector, keyword, print_string
@@ -33,14 +31,6 @@ TIMEOUT_SECONDS_MAX = 86_400.0
 
 #: Variables of a command: the request's key, and what everything that it started is known by.
 KEY_VARIABLE, MARK_VARIABLE = "FLOWMETAL_IDEMPOTENCY_KEY", "FLOWMETAL_COMMAND"
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}\Z")
-#: Variables that make a command load or run something else.  Nobody may set them, whatever is allowed: who may run
-#: anything can say it with `env`.  The list has what is known; a command that looks at others is not to be allowed.
-_LOADERS = re.compile(
-    r"(?:LD_|DYLD_|BASH_FUNC|PYTHON|PERL|RUBY|NODE_|GIT_|GCONV_|JAVA_|_JAVA_|JDK_).*"
-    r"|PATH|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS|PS4|NLSPATH|OPENSSL_CONF|EDITOR|VISUAL|PAGER"
-)
 
 _K_COMMAND = keyword("command")
 
@@ -164,12 +154,12 @@ def _variables(value: Any, settings: ShellSettings, secrets: Mapping[str, str]) 
     variables: dict[str, str] = {}
     for key, item in value.items():
         name = key.text if isinstance(key, Keyword) else key
-        if not isinstance(name, str) or not _NAME.match(name):
+        if not isinstance(name, str) or not VARIABLE.match(name):
             raise BadCommand(f"{_short(key)} is not the name of a variable")
         if name.startswith("FLOWMETAL_"):
             raise BadCommand(f"the variable {name} is set by the connector")
-        if _LOADERS.fullmatch(name):
-            raise NotAllowed(f"the variable {name} may not be set, as it makes a command run others")
+        if not settings.may_set(name):
+            raise NotAllowed(f"the variable {name} may not be set; `environment` in [shell] says which may")
         if item is not None:
             variables[name] = _text(item, f"the variable {name}", secrets)
     if len(variables) > ARGUMENTS_MAX:
@@ -182,16 +172,28 @@ def _executable(name: str, settings: ShellSettings, path: str | None) -> str:
     if "/" in name and not os.path.isabs(name):
         raise BadCommand(f"a command is a name or an absolute path, not {_short(name)}")
     # Links are not followed: many names may be one file, which does by its name what it is asked for.
-    found = os.path.normpath(name) if "/" in name else shutil.which(name, path=path or os.defpath)
+    found = os.path.normpath(name) if "/" in name else _looked_up(name, path)
     if not settings.all_allowed:
-        allowed = {
-            entry if "/" in entry else shutil.which(entry, path=path or os.defpath) for entry in settings.commands
-        }
+        allowed = {entry if "/" in entry else _looked_up(entry, path) for entry in settings.commands}
         if not (found in allowed or name in settings.commands):
             raise NotAllowed(f"{_short(name)} is not a command that `commands` in [shell] allows")
     if found is None or not os.path.isfile(found):
         raise NotFound(f"there is no command {_short(name)} here")
     return found
+
+
+def _looked_up(name: str, path: str | None) -> str | None:
+    """The first file of that name on PATH that can be run.
+
+    Entries that are empty or relative are left out: what they mean depends on where the server was started, and who can
+    write there could put a command in the place of another.
+    """
+    for folder in (path or os.defpath).split(os.pathsep):
+        if os.path.isabs(folder):
+            file = os.path.join(folder, name)
+            if os.path.isfile(file) and os.access(file, os.X_OK):
+                return file
+    return None
 
 
 def _directory(value: Any, settings: ShellSettings) -> str | None:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from flowmetal.connectors.base import Connector, Failure, Result, Task
+from flowmetal.connectors.base import NOT_GRANTED, Connector, Failure, Result, Task
 from flowmetal.connectors.commands import Ended, Late, NotStarted, Overflow, execute, sweep
 from flowmetal.connectors.secrets import Secrets
 from flowmetal.connectors.shell.command import (
@@ -72,10 +72,11 @@ class ShellConnector(Connector):
         around = Surroundings(
             self._environment, request.idempotency_key, f"{self._about}-{request.pid}-{request.number}"
         )
+        settings = self._granted(task)
         values = await self.values(task)
         try:
             shell = await self.gate.run(
-                lambda: read_command(task.payload, self._settings, around, values), len(request.payload)
+                lambda: read_command(task.payload, settings, around, values), len(request.payload)
             )
         except BadCommand as error:
             raise Failure("shell/bad-command", str(error)) from None
@@ -91,6 +92,19 @@ class ShellConnector(Connector):
         if failpoint.hook is not None:
             failpoint.hook("command/ended")
         return Result(lambda: self._answer(task, shell, ended), len(ended.out) + len(ended.err))
+
+    def _granted(self, task: Task) -> ShellSettings:
+        """The settings as far as the process was granted commands.  Raises Failure.
+
+        The engine has looked at the name already; here it is held to what is run, and to its surroundings.
+        """
+        grants = self.grants_of(task.request.pid)
+        if grants is None or grants.free(EFFECT):
+            return self._settings
+        name = shown_command(task.payload)
+        if name is None or not grants.allows_command(name):
+            raise Failure(NOT_GRANTED, f"shell/run of {name or 'no command'} is not granted to this program")
+        return self._settings.narrowed()
 
     def _answer(self, task: Task, shell: ShellCommand, ended: Ended) -> Map:
         """{:exit :signal :out :err}.  Raises Failure."""
