@@ -44,6 +44,10 @@ SEVERAL_FOR_SECONDS = 1.0
 #: and there is one program only.
 COLD_SECONDS = 0.001
 
+#: If that is more, both are half as long as a commit of late, the second twice as long where there is one program only,
+#: with a commit of this length at most: where the disk is slow, short batches would have everybody wait for commits.
+COMMIT_SECONDS_MAX = 0.02
+
 #: A process that goes on without a wait, and whose turn held everybody up for longer than this, rests before its next
 #: one for this many times as long, if others had turns meanwhile: what cannot be cut (one large operation, a count of
 #: the heap, a large commit) then takes a percent of the time.
@@ -215,6 +219,13 @@ class Waiting:
         """Adds one that has a ready mark."""
         (self._line(pid) if pid in self._hot else self._cold)[pid] = True
 
+    def is_cut(self, pid: int) -> bool:
+        """Whether it was cut, or rests; then it will look for what has come."""
+        if pid not in self.was_cut:
+            return False
+        self.was_cut[pid] = True
+        return True
+
     def cut(self, pid: int, look: bool = True) -> None:
         """Adds one that was cut, or rests.  What arrives for a process that is ready already tells nobody."""
         self.was_cut[pid] = look or self.was_cut.get(pid, False)
@@ -234,10 +245,13 @@ class Waiting:
         self._last = pid
         self._last_at = time.monotonic()
 
-    def take(self, deadline: float, cut: bool, idle: Callable[[], bool]) -> Iterator[tuple[int, bool]]:
+    def take(
+        self, deadline: float, cut: bool, idle: Callable[[], bool], commit_seconds: float = 0.0
+    ) -> Iterator[tuple[int, bool]]:
         """Those that are there now, one after the other, until the deadline: what is cut, or the others.
 
-        `idle`: whether a batch can be sent off at once; while it cannot, it may as well grow.
+        `idle`: whether a batch can be sent off at once; while it cannot, it may as well grow.  `commit_seconds`: how
+        long a commit takes, which all wait for that are in a batch.
         """
         if cut:
             now = time.monotonic()
@@ -253,8 +267,9 @@ class Waiting:
         if len(self._first) > 1:
             self._several_until = now + SEVERAL_FOR_SECONDS
         several = now < self._several_until
+        commit_seconds = min(commit_seconds, COMMIT_SECONDS_MAX) * (0.5 if several else 2.0)
         if several:
-            deadline = min(deadline, now + SEVERAL_SECONDS)
+            deadline = min(deadline, now + max(SEVERAL_SECONDS, commit_seconds))
         for pid, look in self._in_turn():
             if self._rests_until(pid) > now:
                 self.cut(pid, look)
@@ -266,7 +281,8 @@ class Waiting:
         if cold:
             if any_first:
                 until = time.monotonic()
-                deadline = min(deadline, until + max(COLD_SECONDS, 0.0 if several else 2 * (until - now)))
+                wanted = max(COLD_SECONDS, commit_seconds, 0.0 if several else 2 * (until - now))
+                deadline = min(deadline, until + wanted)
             for pid in list(cold):
                 self._had_turn(pid)
                 yield pid, cold.pop(pid)

@@ -33,6 +33,7 @@ from flowmetal.engine.stopped import Stopped
 from flowmetal.engine.trouble import Trouble
 from flowmetal.engine.turns import Outcome, take_turn
 from flowmetal.engine.watchdog import Watchdog
+from flowmetal.engine.woken import Woken
 from flowmetal.store import failpoint
 from flowmetal.store.errors import GIVEN_UP, StoreError
 from flowmetal.store.interface import FINAL_STATUSES, Hint, Store
@@ -74,6 +75,7 @@ class Interpreter(Residents):
         self._trouble = Trouble()
         self._watchdog = Watchdog(store, self.config, self._signals.join_again)
         self._queue = Waiting(self._hot)  # pids that are to have a turn
+        self._woken = Woken(self._hot, self._signals.wake)
         self._stopped = Stopped(store, self._hot, self._flying, self._signals.wake)
         self._seen_flying = False  # whether a look found a process in a commit, whose mark that may take away
         self._again: dict[int, bool] = {}  # as _queue, of pids that became ready while they were in a commit
@@ -168,6 +170,7 @@ class Interpreter(Residents):
     def _hinted(self, hints: frozenset[Hint]) -> None:
         self._signals.hinted(hints, self._claims.epochs)
         self._stopped.hinted(hints)
+        self._woken.hinted(hints)
 
     # ---- one round
 
@@ -186,6 +189,11 @@ class Interpreter(Residents):
             return progress
         progress |= self._find_requests()
         progress |= self.functions.call_due(now, self._claims.holds)
+        for pid in self._woken.take():
+            if pid in self._flying:
+                self._again[pid] = True
+            elif pid in self._hot and not self._queue.is_cut(pid):
+                self._queue.found(pid)
         self._look_for_ready()
         for pid in self._stopped.take():
             self._drop(pid)
@@ -377,7 +385,7 @@ class Interpreter(Residents):
         items: list[tuple[Live, Outcome]] = []
         worked = False
         try:
-            for pid, look in self._queue.take(now + seconds, cut, lambda: sending.idle):
+            for pid, look in self._queue.take(now + seconds, cut, lambda: sending.idle, sending.commit_seconds):
                 worked = True
                 if pid in self._flying:
                     self._again[pid] = look or self._again.get(pid, False)

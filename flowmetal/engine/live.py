@@ -47,9 +47,6 @@ INBOX_PAGE = 1000
 #: Log entries read at once while a process is loaded.
 LOG_PAGE = 512
 
-#: Entries asked for where a page brought nothing new: more than an entry has cuts.
-LOG_PAGE_MAX = 10_000
-
 
 def exhausted(request: Request) -> bool:
     """Whether a request waits for a person, its retries used up."""
@@ -209,20 +206,14 @@ def policy_of(request: Request) -> Policy:
         return NO_POLICY
 
 
-def entries_from(store: Store, pid: int, start: int) -> Iterator[LogEntry]:
-    """The log from entry `start` on, cuts included, read in pages."""
-    seen = (start, -1)
-    limit = LOG_PAGE
-    while True:
-        # A page may end among the cuts of an entry, so the next one begins with that entry again.
-        fresh = [entry for entry in store.log(pid, seen[0], limit) if (entry.sequence, entry.part) > seen]
-        yield from fresh
-        if fresh:
-            seen = (fresh[-1].sequence, fresh[-1].part)
-        elif limit == LOG_PAGE:
-            limit = LOG_PAGE_MAX
-        else:
+def entries_from(store: Store, pid: int, start: int, last: int | None = None) -> Iterator[LogEntry]:
+    """The log from entry `start` on, cuts included, read in pages.  `last`: what is known to be the last entry."""
+    while last is None or start <= last:
+        page = store.log(pid, start, LOG_PAGE)
+        yield from page
+        if not page:
             return
+        start = page[-1].sequence + 1  # a page is never cut within an entry
 
 
 def _restore(live: Live, store: Store, program: Loaded, at: int | None, limits: Limits) -> list[bytes]:
@@ -231,7 +222,7 @@ def _restore(live: Live, store: Store, program: Loaded, at: int | None, limits: 
     first, image = found if found is not None else (0, None)
     segments: list[bytes] = []
     arrived: list[bytes] = []
-    for entry in entries_from(store, live.pid, first):
+    for entry in entries_from(store, live.pid, first, live.sequence - 1):
         if at is not None and entry.sequence > at:
             break
         live.part = entry.part

@@ -39,7 +39,7 @@ class Sending:
         self.commits = 0  # sent since the start
         self.commits_here = True  # whether the last batch was committed by this thread
         self.here_at = 0.0  # by time.monotonic(): when to try it again
-        self._commit_seconds = 0.0  # how long that took
+        self.commit_seconds = 0.0  # how long that took
 
     def __bool__(self) -> bool:
         return bool(self.sent)
@@ -58,7 +58,7 @@ class Sending:
 
     def seconds(self, config: Config) -> float:
         """How long a batch is made."""
-        return fairness.batch_seconds(config, self.commits_here, self._commit_seconds)
+        return fairness.batch_seconds(config, self.commits_here, self.commit_seconds)
 
     def take(self) -> Sent | None:
         """The oldest batch, if it is through."""
@@ -74,9 +74,9 @@ class Sending:
         if here:
             ended = time.monotonic()
             self.commits_here = future.done()
-            self._commit_seconds = ended - began
+            self.commit_seconds = ended - began
             self.here_at = ended + fairness.COMMIT_HERE_AGAIN_SECONDS
-            fairness.rest_if_large(items, self._commit_seconds)
+            fairness.rest_if_large(items, self.commit_seconds)
         self.sent.append(Sent(items, future))
         if not future.done():
             future.add_done_callback(lambda _: self._wake())

@@ -99,7 +99,8 @@ __all__ = (
 )
 
 #: What a watcher is told after a commit: ("ready", partition), ("request", effect), ("timer", 0),
-#: ("process", pid) when a process ended or paused, ("claims", 0) when partitions moved.
+#: ("woken", pid) when something came for a process that was not ready, ("process", pid) when one ended or paused,
+#: ("claims", 0) when partitions moved.
 Hint = tuple[str, Any]
 
 

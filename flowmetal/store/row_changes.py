@@ -167,6 +167,8 @@ class RowChanges:
             if mark:
                 transaction.put(READY, ready_key(partition, mark), pid_key(pid))
                 self.hints.add(("ready", partition))
+                if not old_mark and old_status != NEW:
+                    self.hints.add(("woken", pid))
         was_ready = old_status == LIVE and old_mark != 0
         is_ready = status == LIVE and mark != 0
         if was_ready != is_ready:
