@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
+from flowmetal.engine.artifacts import deploy
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.config import Config
 from flowmetal.engine.fairness import REST, Waiting, adapt
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.engine.live import Live
 from flowmetal.engine.simulate import Simulation
-from flowmetal.values import work
+from flowmetal.store.interface import Post, Start
+from flowmetal.store.memory import MemoryStore
+from flowmetal.values import Vector, encode_value, work
 
 SOURCE = """
 (ns heavy)
@@ -146,3 +150,24 @@ def test_programs_take_turns() -> None:
     waiting.drop(3)
     assert [pid for pid, _ in waiting.take(1e18, False, lambda: True)] == [1, 5, 2, 7, 4, 6]
     assert not waiting
+
+
+def test_what_is_in_memory_does_not_wait_behind_a_swarm() -> None:
+    """However many processes are to begin, one in memory for which something has come has the next turn."""
+    source = "(ns both) (defn calm [] (receive ?m ?m)) (defn swarm [] 1)"
+    store = MemoryStore()
+    hash = deploy(store, build_artifact({"both.fm": source}).data, "both")
+    interpreter = Interpreter(store)
+    (calm,) = store.submit([Start("both/calm", encode_value(Vector.of([])), artifact=hash, name="calm")]).result()
+    for _ in range(10):
+        interpreter.step()
+    assert store.process(calm[0]).status == "waiting"  # type: ignore[union-attr]
+    store.submit([Start("both/swarm", encode_value(Vector.of([])), artifact=hash, name="swarm")] * 3000).result()
+    interpreter.step()
+    store.submit([Post(calm[0], "message", encode_value(7))]).result()
+    interpreter.step()
+    interpreter.step()
+    begun = 3000 - store.stats()["processes"]["ready"]
+    assert begun < 2000, "the swarm was too quick to show anything"
+    assert store.process(calm[0]).status == "done"  # type: ignore[union-attr]
+    assert interpreter.stop()
