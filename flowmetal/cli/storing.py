@@ -20,6 +20,10 @@ FolderOption = Annotated[
     str, typer.Option("--store", "-s", envvar="FLOWMETAL_STORE", help="A folder, or its lmdb: address.")
 ]
 
+EvenDamaged = Annotated[
+    bool, typer.Option("--even-damaged", help="Also with damaged records, which stay damaged and are listed.")
+]
+
 ACTIONS = ("key", "encrypt", "rotate-key", "rewrap")
 
 #: Findings that are printed; --json has up to 1,000.
@@ -93,6 +97,11 @@ def _scrub_text(report: Any) -> str:
         f"{report.records:,} records of {report.processes:,} processes read, {report.size:,} bytes"
         + (f" ({', '.join(kinds)})" if kinds else "")
     ]
+    return "\n".join([*lines, _findings_text(report)])
+
+
+def _findings_text(report: Any) -> str:
+    lines = []
     for finding in report.findings[:SHOWN]:
         where = " ".join(part for part in (finding.space, finding.key) if part)
         lines.append(f"{finding.kind}: {where + ': ' if where else ''}{finding.reason}")
@@ -106,6 +115,7 @@ def _scrub_text(report: Any) -> str:
 def backup(
     store: Annotated[str, typer.Argument(help="The store: a folder, or its lmdb: address.")],
     place: Annotated[Path, typer.Argument(metavar="DEST", help="The folder of the backup, which must not be there.")],
+    even_damaged: EvenDamaged = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -113,12 +123,13 @@ def backup(
     from flowmetal.store.lmdb_copies import backup as copy
 
     path, options = folder_of(store)
-    _tell(copy(path, options, place.absolute()), as_json, "backup of")
+    _tell(copy(path, options, place.absolute(), even_damaged=even_damaged), as_json, "backup of")
 
 
 def restore(
     backup: Annotated[str, typer.Argument(help="The backup: a folder, or its lmdb: address.")],
     place: Annotated[Path, typer.Argument(metavar="STORE", help="The folder of the store, which must not be there.")],
+    even_damaged: EvenDamaged = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -126,7 +137,7 @@ def restore(
     from flowmetal.store.lmdb_copies import restore as bring_back
 
     path, options = folder_of(backup)
-    _tell(bring_back(path, options, place.absolute()), as_json, "restored")
+    _tell(bring_back(path, options, place.absolute(), even_damaged=even_damaged), as_json, "restored")
 
 
 def _tell(copied: Any, as_json: bool, what: str) -> None:
@@ -138,6 +149,8 @@ def _tell(copied: Any, as_json: bool, what: str) -> None:
         "encrypted": copied.report.encrypted > 0,
         "bytes": copied.bytes,
         "seconds": round(copied.seconds, 3),
+        "damaged": copied.report.found,
+        "findings": copied.report.document()["findings"],
     }
     common.emit(
         document,
@@ -145,8 +158,11 @@ def _tell(copied: Any, as_json: bool, what: str) -> None:
         lambda: (
             f"{what} store {copied.store} at {copied.path}: {copied.report.processes:,} processes, "
             f"{copied.report.records:,} records looked through, {copied.bytes:,} bytes, {copied.seconds:.1f} s"
+            + (f"\n{_findings_text(copied.report)}" if copied.is_damaged else "")
         ),
     )
+    if copied.is_damaged:
+        raise typer.Exit(common.FAILED)
 
 
 def store(

@@ -23,6 +23,7 @@ from flowmetal.store.codec import encode_attributes
 from flowmetal.store.errors import StoreError, check_name
 from flowmetal.store.interface import Post
 from flowmetal.store.limits import MAX_NAME_BYTES, MAX_TIME, MAX_VALUE_BYTES
+from flowmetal.store.lives import Lives, life_of
 from flowmetal.store.operations import OPERATIONS
 from flowmetal.values import (
     Duration,
@@ -78,6 +79,12 @@ class Surroundings:
     entropy: Callable[[int], bytes]
     base_url: str = "http://127.0.0.1:8080"
     rooms: Rooms | None = None
+    lives: Lives = ()
+
+    def usual_key(self, pid: int, number: int) -> str:
+        """The idempotency key of a request that asks for no other."""
+        begin = self.store_id if not self.lives else life_of(self.store_id, self.lives, pid)
+        return f"{begin}-{pid}-{number}"
 
 
 @dataclass(slots=True)

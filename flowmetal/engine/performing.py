@@ -111,7 +111,7 @@ def _open(draft: Draft, process: Process, performed: Performed) -> None:
         text = print_string(given, limit=LINE_MAX)
     if live.grants is not None:
         live.grants.check_secrets(secret_names(options))
-    key = policy.key or f"{surroundings.store_id}-{pid}-{number}"
+    key = policy.key or surroundings.usual_key(pid, number)
     timers = [Timer(limit, number, "timeout")] if limit else None
     until = limit  # the time a person is told
     state, queued, not_before = "queued", True, 0

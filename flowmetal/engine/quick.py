@@ -94,7 +94,7 @@ def _stepped(
     del opened[number]
     if live.receives:
         live.receives.pop(number, None)
-    key = f"{setting.surroundings.store_id}-{pid}-{following}"
+    key = setting.surroundings.usual_key(pid, following)
     request = Request(pid, following, effect, payload, NIL, key, 0, 0, "held", "", 0, False, True)
     opened[following] = Open(request, NO_POLICY, 0)
     base = live.sequence

@@ -110,7 +110,9 @@ class Residents:
 
     def _make_setting(self) -> Setting:
         config = self.config
-        surroundings = Surroundings(self.store.id, self.store.now, config.entropy, config.base_url, self._rooms)
+        surroundings = Surroundings(
+            self.store.id, self.store.now, config.entropy, config.base_url, self._rooms, self.store.lives()
+        )
         work = config.turn_seconds * 1e6 or None
         return Setting(surroundings, frozenset(self.functions.functions), config.fuel, work=work)
 

@@ -61,6 +61,8 @@ from flowmetal.store.records import (
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from flowmetal.store.lives import Lives
+
 __all__ = (
     "FINAL_STATUSES",
     "INBOX_KINDS",
@@ -208,6 +210,9 @@ class Store(Protocol):
 
     def artifacts(self) -> list[bytes]:
         """The hashes of all artifacts."""
+
+    def lives(self) -> Lives:
+        """The lives that the store has begun by being restored, see lives.py; none changes while it is open."""
 
     def last_pid(self) -> int:
         """The newest pid that was ever given; one up to it without a record was removed."""

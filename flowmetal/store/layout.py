@@ -57,8 +57,9 @@ META: Final = _space(
     "or was of an older format: [sealed up to, [generation, wrapped data key, made at] of each, generation that is "
     "written, renewed up to], sealed and never encrypted. `counter:NAME`: the last pid, the "
     "last number of the order of arrival, processes by status. `bulk:NAME`: [digest, done up to, end, at] of an "
-    "operation on many processes. `grants:NAME`: the grants of a deployed name, texts, or nil for all; where it is "
-    "missing, none.",
+    "operation on many processes. `lives`, of a store that was restored: [first pid, id] of each life, with whose id "
+    "the idempotency keys of its processes begin. `grants:NAME`: the grants of a deployed name, texts, or nil for all; "
+    "where it is missing, none.",
     of="store",
 )
 ARTIFACTS: Final = _space(

@@ -6,8 +6,11 @@ there under its name is whole.  Nothing is overwritten.
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import json
 import os
+import secrets
 import shutil
 import time
 import uuid
@@ -25,7 +28,18 @@ from flowmetal.store.encryption import DataCipher, new_data_key, unwrap, wrap
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
 from flowmetal.store.keys import KeySource
-from flowmetal.store.layout import FORMAT, INTERPRETERS, MAX_NUMBER, META, PARTITIONS, SPACE_NAMES, u16
+from flowmetal.store.layout import (
+    FORMAT,
+    INTERPRETERS,
+    MAX_NUMBER,
+    META,
+    PARTITIONS,
+    PROCESSES,
+    SPACE_NAMES,
+    read_pid,
+    u16,
+)
+from flowmetal.store.lives import LIVES, decode_lives, encode_lives
 from flowmetal.store.lmdb_engine import LmdbEngine
 from flowmetal.store.lmdb_files import (
     BACKUP_FILE,
@@ -45,13 +59,22 @@ from flowmetal.store.lmdb_transaction import LmdbTransaction
 from flowmetal.store.owner_lock import OwnerLock
 from flowmetal.store.rekeying import digest_of
 from flowmetal.store.resealing import seal_older
-from flowmetal.store.scrub import PAGE_BYTES, PAGE_RECORDS, Report
+from flowmetal.store.scrub import PAGE, PAGE_BYTES, PAGE_RECORDS, Report
 from flowmetal.store.scrubbing import is_in_use, scrub_store
 from flowmetal.store.sealing import ABOUT, SEAL, SealRecord, Seals, decode_seal, encode_seal
 
-#: Pids that are left out after a restore: at least, and for each second since the backup more than a store starts.
+#: Pids that are left out after a restore: at least, for each second since the backup more than a store starts, at most
+#: for its age, and less than so many more that are drawn, so that two restores of one backup give different ones.
 PIDS_LEFT_OUT = 1_000_000
 STARTS_PER_SECOND_MAX = 20_000
+PIDS_FOR_AGE_MAX = 1 << 32
+PIDS_DRAWN = 1 << 24
+#: Numbers of the order of arrival that are left out, of 2^61; and what they go on from where nobody knows the last.
+ARRIVALS_LEFT_OUT = 1 << 40
+ARRIVALS_BEYOND = 1 << 52
+
+#: A folder in the making that is younger than this is somebody's, who is about to lock it.
+YOUNG_SECONDS = 60.0
 
 #: What an encrypted store is refused with that is opened without the right key.
 _NEEDS_KEY = frozenset({"S311", "S312", "S313", "S314"})
@@ -67,32 +90,41 @@ class Copied:
     bytes: int
     seconds: float
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether records in it are damaged, which was asked for."""
+        return self.report.found > 0
+
 
 # ---- backup ----------------------------------------------------------------------------------------------------------
 
 
-def backup(path: Path, options: LmdbOptions, place: Path) -> Copied:
+def backup(path: Path, options: LmdbOptions, place: Path, *, even_damaged: bool = False) -> Copied:
     """Makes a backup of a store, which may run meanwhile: the state of one moment, without what is free in the file.
 
-    S318 where something is at its place, S319 where the store has damage.
+    S318 where something is at its place, S319 where the store has damage.  `even_damaged`: damaged records are in the
+    copy as they are, so that whoever needs one is told; without them a process might begin anew.  Damaged pages are
+    S319 all the same, since nobody can tell what stood in them.
     """
     began = time.monotonic()
     with _made(place, "backing-up") as folder:
         engine = LmdbEngine(path, options, create=False)
         try:
             engine.copy(folder)
-            facts = {"store": engine.id, "made_at": time.time_ns(), "format": FORMAT, "engine": ENGINE}
+            facts: dict[str, Any] = {"store": engine.id, "made_at": time.time_ns(), "format": FORMAT, "engine": ENGINE}
         finally:
             engine.close()
-        report = _looked_through(folder, options, path)
-        (folder / BACKUP_FILE).write_text(json.dumps({**facts, "records": report.records}) + "\n")
+        report = _looked_through(folder, options, path, even_damaged)
+        facts |= {"records": report.records, "damaged": report.found}
+        (folder / BACKUP_FILE).write_text(json.dumps(facts) + "\n")
         size = (folder / DATA_FILE).stat().st_size
     return Copied(str(place), str(facts["store"]), report, size, time.monotonic() - began)
 
 
-def restore(path: Path, options: LmdbOptions, place: Path) -> Copied:
-    """Makes a store of a backup.  It has the id of the one that was copied, so that idempotency keys stay the same, and
-    epochs beyond all that were given: an interpreter that held a claim of the old store can write nothing.
+def restore(path: Path, options: LmdbOptions, place: Path, *, even_damaged: bool = False) -> Copied:
+    """Makes a store of a backup.  It has the id of the one that was copied, so that the idempotency keys of processes
+    in it stay the same; those of new processes begin with an id of this life.  Epochs are beyond all that were given:
+    an interpreter that held a claim of the old store can write nothing.
 
     S101 where there is no backup, S318 where something is at its place, S319 where the backup has damage, S320 where it
     is no backup but a store in use: a file that is written while it is copied is not the state of one moment.
@@ -107,14 +139,14 @@ def restore(path: Path, options: LmdbOptions, place: Path) -> Copied:
             shutil.copyfile(path / DATA_FILE, folder / DATA_FILE)
         except OSError as error:
             raise open_error(path, error) from error
-        report = _looked_through(folder, options, path)
+        report = _looked_through(folder, options, path, even_damaged)
         engine = LmdbEngine(folder, options, create=False)
         try:
             engine.become_writer()
             seal_older(engine)
             with engine.writing() as transaction:
                 _raise_epochs(transaction)
-                _leave_out_pids(transaction, _age_seconds(path))
+                _begin_life(transaction, _age_seconds(path))
                 transaction.commit()
             store_id = engine.id
         except lmdb.Error as error:
@@ -129,20 +161,37 @@ def _raise_epochs(transaction: LmdbTransaction) -> None:
     """Takes the claims of all interpreters, which belong to another life of the store."""
     newest = fresh_epoch(time.time_ns())
     for partition in range(PARTITION_COUNT):
-        stored = transaction.get(PARTITIONS, u16(partition))
+        stored = _if_whole(transaction, PARTITIONS, u16(partition))
         epoch = 0 if stored is None else decode_partition(stored)[1]
         transaction.put(PARTITIONS, u16(partition), encode_partition("", max(newest, epoch + 1)))
     for key, _ in transaction.scan(INTERPRETERS, values=False):
         transaction.delete(INTERPRETERS, key)
 
 
-def _leave_out_pids(transaction: LmdbTransaction, age_seconds: int) -> None:
-    """New processes get no pid that the old life may have given since the backup: idempotency keys are made of it."""
-    counter = b"counter:pid"
-    stored = transaction.get(META, counter)
-    last = 0 if stored is None else decode_number(stored)
-    left_out = PIDS_LEFT_OUT + age_seconds * STARTS_PER_SECOND_MAX
-    transaction.put(META, counter, encode_number(min(last + left_out, MAX_NUMBER - PIDS_LEFT_OUT)))
+def _if_whole(transaction: LmdbTransaction, space: str, key: bytes) -> bytes | None:
+    """A record; None also where it is damaged."""
+    try:
+        return transaction.get(space, key)
+    except StoreError as error:
+        if not error.is_damage:
+            raise
+        return None
+
+
+def _begin_life(transaction: LmdbTransaction, age_seconds: int) -> None:
+    """Numbers that the old life may have given since the backup are not given again; new processes have an id of this
+    life in their idempotency keys, whatever numbers they get."""
+    last = transaction.scan(PROCESSES, limit=1, reverse=True, values=False)
+    stored = _if_whole(transaction, META, b"counter:pid")
+    pid = max(decode_number(stored) if stored is not None else 0, read_pid(last[0][0]) if last else 0)
+    pid += PIDS_LEFT_OUT + min(age_seconds * STARTS_PER_SECOND_MAX, PIDS_FOR_AGE_MAX) + secrets.randbelow(PIDS_DRAWN)
+    pid = min(pid, MAX_NUMBER - PIDS_LEFT_OUT)
+    transaction.put(META, b"counter:pid", encode_number(pid))
+    stored = _if_whole(transaction, META, b"counter:arrivals")
+    arrivals = ARRIVALS_BEYOND if stored is None else decode_number(stored) + ARRIVALS_LEFT_OUT
+    transaction.put(META, b"counter:arrivals", encode_number(arrivals))
+    lives = decode_lives(_if_whole(transaction, META, LIVES))
+    transaction.put(META, LIVES, encode_lives((*lives, (pid + 1, uuid.uuid4().hex))))
 
 
 def _age_seconds(path: Path) -> int:
@@ -155,16 +204,17 @@ def _age_seconds(path: Path) -> int:
     return max(0, int(time.time() - made))
 
 
-def _looked_through(folder: Path, options: LmdbOptions, source: Path) -> Report:
-    """The report of a copy without damage; S319 for one with some."""
+def _looked_through(folder: Path, options: LmdbOptions, source: Path, even_damaged: bool = False) -> Report:
+    """The report of a copy without damage; S319 for one with some.  `even_damaged`: only for damaged pages."""
     try:
         report = scrub_store(folder, replace(options, allow_network=True), pages=True)
     except StoreError as error:  # a wrong key, say: nobody knows the folder in the making
         if error.facts.get("path") != str(folder):
             raise
         raise StoreError(error.code, **{**error.facts, "path": str(source)}) from error
-    if report.found:
-        first = report.findings[0]
+    wrong = [one for one in report.findings if one.kind == PAGE] if even_damaged else report.findings
+    if wrong:
+        first = wrong[0]
         reason = " ".join(part for part in (first.space, first.key, first.reason) if part)
         raise StoreError("S319", what=str(source), path=str(source), reason=reason)
     return report
@@ -177,8 +227,12 @@ def _made(place: Path, what: str) -> Iterator[Path]:
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
             raise StoreError("S318", path=str(place))
         place.parent.mkdir(parents=True, exist_ok=True)
-        folder = place.parent / f".{place.name}.{what}-{uuid.uuid4().hex[:12]}"
+        left = f".{place.name}.{what}-"
+        _remove_left(place.parent, left)
+        folder = place.parent / f"{left}{uuid.uuid4().hex[:12]}"
         folder.mkdir(mode=0o700)
+        held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends: somebody is at it
     except OSError as error:
         raise open_error(place, error) from error
     try:
@@ -198,6 +252,25 @@ def _made(place: Path, what: str) -> Iterator[Path]:
         raise open_error(place, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+
+
+def _remove_left(parent: Path, name: str) -> None:
+    """Removes what copies of this name have left that were killed.  One that is being made is locked."""
+    for left in parent.glob(glob.escape(name) + "*"):
+        try:
+            if time.time() - left.stat().st_mtime < YOUNG_SECONDS:
+                continue
+            descriptor = os.open(left, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            pass  # somebody is making it
+        finally:
+            os.close(descriptor)
 
 
 # ---- encryption ------------------------------------------------------------------------------------------------------

@@ -21,14 +21,16 @@ from typing import Any
 from flowmetal.store.errors import StoreError
 from flowmetal.store.keys import KeySource, find_source
 from flowmetal.store.lmdb_engine import LmdbEngine
-from flowmetal.store.lmdb_files import BACKUP_FILE, page_damage
+from flowmetal.store.lmdb_files import BACKUP_FILE, DATA_FILE, page_damage
 from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.owner_lock import OwnerLock
 from flowmetal.store.scrub import PAGE, Finding, Report, scrub
 
-#: A piece of work that takes longer hangs.  The walk over the pages of a large store takes its time, and tells nothing.
+#: A piece of work that takes longer hangs.
 SILENCE_SECONDS = 120.0
-PAGE_WALK_SECONDS = 3600.0
+#: The walk over the pages tells nothing; it may take this long, and so long for each GiB, which takes some 20 s.
+PAGE_WALK_SECONDS = 300.0
+PAGE_WALK_SECONDS_PER_GIB = 300.0
 
 
 def is_in_use(path: Path) -> int:
@@ -74,10 +76,11 @@ def scrub_store(path: Path, options: LmdbOptions, *, pages: bool | None = None) 
         child.stdin.close()
     except OSError:
         pass  # it has ended already, and its end is looked at below
+    walk_seconds = PAGE_WALK_SECONDS + _size(path) / (1 << 30) * PAGE_WALK_SECONDS_PER_GIB
     at: list[str] = ["", ""]
     said: dict[str, Any] = {}
     while True:
-        timer = threading.Timer(PAGE_WALK_SECONDS if at[0] == PAGE else SILENCE_SECONDS, give_up)
+        timer = threading.Timer(walk_seconds if at[0] == PAGE else SILENCE_SECONDS, give_up)
         timer.start()
         line = child.stdout.readline()
         timer.cancel()
@@ -95,6 +98,13 @@ def scrub_store(path: Path, options: LmdbOptions, *, pages: bool | None = None) 
     if "report" in said:
         return _report(said["report"])
     return _cut_short(at, hung.is_set(), code, said)
+
+
+def _size(path: Path) -> int:
+    try:
+        return (path / DATA_FILE).stat().st_size
+    except OSError:
+        return 0
 
 
 def _cut_short(at: list[str], hung: bool, code: int, said: dict[str, Any]) -> Report:

@@ -9,6 +9,8 @@ from typing import Any
 
 from flowmetal.store import kept_reads, reads
 from flowmetal.store.interface import InboxEvent, LogEntry, ProcessRecord, Request
+from flowmetal.store.layout import META
+from flowmetal.store.lives import LIVES, Lives, decode_lives
 from flowmetal.store.query import Query
 from flowmetal.store.transaction import ReadTransaction
 
@@ -134,6 +136,11 @@ class StoreReads(ABC):
         """The hashes of all artifacts."""
         with self._reading() as transaction:
             return kept_reads.artifacts(transaction)
+
+    def lives(self) -> Lives:
+        """The lives that the store has begun by being restored."""
+        with self._reading() as transaction:
+            return decode_lives(transaction.get(META, LIVES))
 
     def last_pid(self) -> int:
         """The newest pid that was ever given."""

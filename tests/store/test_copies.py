@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import random
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from flowmetal.engine.artifacts import deploy
+from flowmetal.engine.build import build_artifact
+from flowmetal.engine.config import Config
+from flowmetal.engine.interpreter import Interpreter
 from flowmetal.store import open_store
+from flowmetal.store.codec import decode_number
 from flowmetal.store.errors import StoreError
-from flowmetal.store.interface import Join, Post, PutArtifact, Start, Turn
-from flowmetal.store.layout import PROCESSES, STATES, pid_key
-from flowmetal.store.lmdb_copies import backup, restore
+from flowmetal.store.interface import Complete, Join, Post, PutArtifact, Request, Start, Take, Turn
+from flowmetal.store.layout import MAX_NUMBER, META, PROCESSES, STATES, pid_key
+from flowmetal.store.lives import LIVES, decode_lives, life_of
+from flowmetal.store.lmdb_copies import YOUNG_SECONDS, _begin_life, backup, restore
+from flowmetal.store.lmdb_engine import LmdbEngine
 from flowmetal.store.lmdb_options import LmdbOptions
 from flowmetal.store.reader import StoreReader
 from flowmetal.store.rows import usual_key
 from flowmetal.store.scrubbing import is_in_use, scrub_store
+from flowmetal.values import Vector, encode_value
 from tests.store.support import HASH
 from tests.store.test_sealing import Raw, code_of
 
@@ -165,7 +177,7 @@ def test_an_interpreter_of_the_old_store_can_write_nothing(tmp_path: Path) -> No
     store = open_store(tmp_path / "again")
     assert store.id == store_id and usual_key(store.id, 1, 2) == usual_key(store_id, 1, 2)
     assert store.submit([turn]).result(60) == [False]
-    # No pid that the old life may have given since, of which its idempotency keys were made.
+    # No pid that the old life may have given since.
     assert store.submit([Start("f", b"", name="p")]).result(60)[0][0] > 1_000_000
     new = store.submit([Join("old", 600_000)]).result(60)[0].epochs
     assert min(new.values()) > max(old.values()) + 1_000_000
@@ -263,3 +275,154 @@ def test_a_store_in_use_is_no_backup(tmp_path: Path) -> None:
     assert caught.value.code == "S320" and not (tmp_path / "again").exists()
     store.close()
     restore(tmp_path / "store", OPTIONS, tmp_path / "again")  # a copy that was made of a store at rest will do
+
+
+def test_two_restores_of_one_backup_have_nothing_in_common(tmp_path: Path) -> None:
+    """Within one second: neither pids nor ids of their lives; what was in the backup keeps its keys in both."""
+    make(tmp_path / "store")
+    backup(tmp_path / "store", OPTIONS, tmp_path / "backup")
+    pids, lives = [], []
+    for name in ("a", "b"):
+        restore(tmp_path / "backup", OPTIONS, tmp_path / name)
+        store = open_store(tmp_path / name)
+        pids.append(store.submit([Start("f", b"", name="p")]).result(60)[0][0])
+        lives.append(store.lives())
+        begins = [life_of(store.id, store.lives(), pid) for pid in (3, pids[-1])]
+        assert begins == [store.id, store.lives()[0][1]] and pids[-1] == store.lives()[0][0]
+        store.close()
+    assert pids[0] != pids[1] and lives[0][0][1] != lives[1][0][1]
+    # A life after that: processes of the one before keep its id.
+    backup(tmp_path / "a", OPTIONS, tmp_path / "of-a")
+    restore(tmp_path / "of-a", OPTIONS, tmp_path / "c")
+    store = open_store(tmp_path / "c")
+    assert store.lives()[0] == lives[0][0] and len(store.lives()) == 2
+    assert life_of(store.id, store.lives(), pids[0]) == lives[0][0][1]
+    pid = store.submit([Start("f", b"", name="p")]).result(60)[0][0]
+    assert life_of(store.id, store.lives(), pid) == store.lives()[1][1]
+    store.close()
+    assert not scrub_store(tmp_path / "c", OPTIONS).found
+
+
+def test_numbers_last_however_old_a_backup_is(tmp_path: Path) -> None:
+    """A hundred restores of backups that are ten years old leave pids for a hundred more."""
+    make(tmp_path / "store")
+    engine = LmdbEngine(tmp_path / "store", OPTIONS, create=False)
+    engine.become_writer()
+    with engine.writing() as transaction:
+        for _ in range(100):
+            _begin_life(transaction, 10 * 365 * 86_400)
+        assert decode_number(transaction.get(META, b"counter:pid") or b"") < MAX_NUMBER // 2
+        assert decode_number(transaction.get(META, b"counter:arrivals") or b"") < 1 << 60
+        lives = decode_lives(transaction.get(META, LIVES))
+    assert [first for first, _ in lives] == sorted({first for first, _ in lives})
+    engine.close()
+
+
+def test_a_damaged_record_does_not_stop_backups(tmp_path: Path) -> None:
+    """It stays damaged in the copy and is listed, so that its process does not begin anew; the others go on."""
+    path = tmp_path / "store"
+    make(path)
+    store = open_store(path)
+    store.submit([Join("me", 60_000), *(Post(pid, "message", b"m") for pid in (1, 2, 3))]).result(60)
+    store.close()
+    with Raw(path) as raw:
+        raw.flip(STATES, pid_key(2))
+        raw.flip("partitions", raw.items("partitions")[7][0])
+        for name in (b"counter:pid", b"counter:arrivals"):
+            raw.flip(META, name)
+    assert code_of(lambda: backup(path, OPTIONS, tmp_path / "backup")) == "S319"
+    found = backup(path, OPTIONS, tmp_path / "backup", even_damaged=True).report
+    assert {one.space for one in found.findings if one.kind == "damaged"} == {STATES, "partitions", META}
+    assert json.loads((tmp_path / "backup" / "backup.json").read_text())["damaged"] == found.found
+    assert code_of(lambda: restore(tmp_path / "backup", OPTIONS, tmp_path / "again")) == "S319"
+    assert restore(tmp_path / "backup", OPTIONS, tmp_path / "again", even_damaged=True).report.found == found.found
+    store = open_store(tmp_path / "again")
+    assert code_of(lambda: store.process(2)) == "S310"
+    assert [event.data for event in store.inbox(3)] == [b"", b"m"]
+    assert store.submit([Post(3, "message", b"n")]).result(60) == [True]
+    assert [event.data for event in store.inbox(3)] == [b"", b"m", b"n"]
+    assert store.submit([Start("f", b"", name="p")]).result(60)[0][0] > 1_000_000
+    assert store.submit([Join("other", 60_000)]).result(60)[0].epochs[7] > 0
+    store.close()
+
+
+def test_damaged_pages_are_in_no_copy(tmp_path: Path) -> None:
+    make(tmp_path / "store", count=300)
+    backup(tmp_path / "store", OPTIONS, tmp_path / "backup")
+    with (tmp_path / "backup" / "data.mdb").open("r+b") as file:
+        for page in range(2, 12):
+            file.seek(page * 4096)
+            file.write(bytes(16))
+    for even in (False, True):
+        again = tmp_path / "again"
+        assert code_of(
+            lambda even=even, again=again: restore(tmp_path / "backup", OPTIONS, again, even_damaged=even)
+        ) in (
+            "S319",
+            "S108",
+        )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield
+    os.close(descriptor)
+
+
+def test_what_copies_that_were_killed_have_left_is_removed(tmp_path: Path) -> None:
+    make(tmp_path / "store")
+    old = time.time() - 2 * YOUNG_SECONDS
+    nobodys, young, held, other = (
+        tmp_path / name for name in (".b.backing-up-1", ".b.backing-up-2", ".b.backing-up-3", ".[b].backing-up-4")
+    )
+    for folder in (nobodys, young, held, other):
+        (folder / "interpreters").mkdir(parents=True)
+        (folder / "data.mdb").write_bytes(b"x")
+        if folder != young:
+            os.utime(folder, (old, old))
+    with locked(held):
+        backup(tmp_path / "store", OPTIONS, tmp_path / "b")
+    assert [one.exists() for one in (nobodys, young, held, other)] == [False, True, True, True]
+
+
+def test_keys_of_requests_after_a_restore(tmp_path: Path) -> None:
+    """A process of the backup goes on with the keys it had; a new one, whatever its number, has others."""
+    source = "(ns a)\n(defn main [n] (perform :mail/send {:n n}) (perform :mail/send {:n n}) n)"
+    path = tmp_path / "store"
+    store = open_store(path)
+    deploy(store, build_artifact({"a.fm": source}).data, "a")
+    start = Start("a/main", encode_value(Vector.of([1])), name="a")
+    old = store.submit([start]).result(60)[0][0]
+    interpreter = Interpreter(store, Config())
+    assert eventually_taken(interpreter, old).idempotency_key == usual_key(store.id, old, 1)
+    interpreter.stop()
+    store.close()
+    backup(path, OPTIONS, tmp_path / "backup")
+    restore(tmp_path / "backup", OPTIONS, tmp_path / "again")
+    store = open_store(tmp_path / "again")
+    assert store.open_requests(old)[0].idempotency_key == usual_key(store.id, old, 1)
+    new = store.submit([start]).result(60)[0][0]
+    taken = store.open_requests(old)[0]
+    store.submit([Complete(old, 1, taken.attempt, True, encode_value(1))]).result(60)
+    interpreter = Interpreter(store, Config())
+    assert eventually_taken(interpreter, old).idempotency_key == usual_key(store.id, old, 2)
+    assert eventually_taken(interpreter, new).idempotency_key == usual_key(store.lives()[0][1], new, 1)
+    interpreter.stop()
+    store.close()
+    store = open_store(tmp_path / "again")
+    assert store.open_requests(new)[0].idempotency_key == usual_key(store.lives()[0][1], new, 1)
+    store.close()
+
+
+def eventually_taken(interpreter: Interpreter, pid: int) -> Request:
+    """The open request of a process, taken by a worker."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        interpreter.step()
+        interpreter.store.submit([Take(("mail/send",), "worker", 10, 600_000)]).result(60)
+        found = [one for one in interpreter.store.open_requests(pid) if one.state == "taken"]
+        if found:
+            return found[0]
+    raise AssertionError("it asks for nothing")

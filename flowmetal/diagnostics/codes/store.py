@@ -366,8 +366,9 @@ CODES: dict[str, Entry] = {
     "S319": Entry(
         "damage found",
         "{what} has damage, and nothing was made: {reason}.",
-        "`flowvm scrub --store {path}` lists the damage.",
-        "A backup is looked through when it is made and again before it is restored.",
+        "`flowvm scrub --store {path}` lists the damage; `--even-damaged` copies damaged records as they are.",
+        "A backup is looked through when it is made and again before it is restored.  Of damaged pages of the file no\n"
+        "copy is made: restore a backup from before.",
     ),
     "S320": Entry(
         "store in use",
