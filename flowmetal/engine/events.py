@@ -264,8 +264,9 @@ _BY_NUMBER = {number: _Shape(number, name, make) for number, (name, make) in KIN
 _BY_CLASS = {shape.make: shape for shape in _BY_NUMBER.values()}
 
 
-_REQUESTED = _BY_CLASS[Requested].number
-_ANSWERED = _BY_CLASS[Answered].number
+#: Kinds that are packed where they arise, see quick.py.
+REQUESTED = _BY_CLASS[Requested].number
+ANSWERED = _BY_CLASS[Answered].number
 
 
 def encode_event(event: Event) -> bytes:
@@ -276,12 +277,12 @@ def encode_event(event: Event) -> bytes:
 
 def encode_requested(time: int, number: int, effect: str, payload: bytes, options: str, key: str) -> bytes:
     """The bytes of a `Requested`, without making one; every step has one."""
-    return pack((_REQUESTED, time, number, effect, payload, options, key))
+    return pack((REQUESTED, time, number, effect, payload, options, key))
 
 
 def encode_answered(time: int, number: int, value: bytes) -> bytes:
     """The bytes of an `Answered`, without making one; nearly every step has one."""
-    return pack((_ANSWERED, time, number, value))
+    return pack((ANSWERED, time, number, value))
 
 
 def decode_event(data: bytes) -> Event:

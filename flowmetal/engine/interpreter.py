@@ -36,7 +36,7 @@ from flowmetal.engine.watchdog import Watchdog
 from flowmetal.engine.woken import Woken
 from flowmetal.store import failpoint
 from flowmetal.store.errors import GIVEN_UP, StoreError
-from flowmetal.store.interface import FINAL_STATUSES, Hint, Store
+from flowmetal.store.interface import FINAL_STATUSES, PARTITIONS, Hint, Store
 
 logger = logging.getLogger("flowmetal.engine")
 
@@ -50,6 +50,11 @@ DAMAGED_PAGE = "S108"  # what LMDB says of a page that it read
 NO_ANSWER = "S110"  # the owner of the store says nothing: what was submitted may be applied later
 #: While something is due later, the clock is looked at this often: one that is set forward tells nobody.
 CLOCK_SECONDS = 0.25
+
+
+#: What a turn has taken of a processor may be counted with this much of the turns before it: to ask takes a call of the
+#: system, which is as long as a hundredth of a short turn.
+PROCESSOR_SECONDS = 0.0005
 
 
 def _nothing() -> None:
@@ -83,6 +88,8 @@ class Interpreter(Residents):
         self._firing = Firing(store, self._signals, self._trouble, self._in_trouble)
         self._recovery = Recovery(store)
         self._full_look_at = 0.0
+        self._processor = (0.0, 0.0)  # when it was looked at, and time.thread_time() then
+        self._short = min(self.config.turn_seconds, fairness.LONG_SECONDS)  # a turn of this length needs no thought
         self._thread: threading.Thread | None = None
         self._unwatch: Callable[[], None] | None = None
         self.failure: StoreError | None = None  # why it has ended by itself
@@ -405,12 +412,17 @@ class Interpreter(Residents):
     def _try_one(self, pid: int, look: bool) -> tuple[Live, Outcome] | None:
         """_run_one; what cannot be read of one process must not stop the others."""
         began = time.monotonic()
-        since = time.thread_time() if pid in self._hot else None
+        known = pid in self._hot
+        if began - self._processor[0] > PROCESSOR_SECONDS:
+            self._processor = (began, time.thread_time())
         self._watchdog.running = (pid, began)
         try:
             ran = self._run_one(pid, look)
             elapsed = time.monotonic() - began
-            fairness.adapt(self._hot.get(pid), elapsed, self.config.turn_seconds, fairness.held_up(elapsed, since))
+            live = self._hot.get(pid)
+            if live is not None and (live.share < 1.0 or live.slices or live.computed or elapsed > self._short):
+                held = fairness.held_up(elapsed, self._processor[1] if known else None)
+                fairness.adapt(live, elapsed, self.config.turn_seconds, held)
             return ran
         except StoreError as error:
             if not error.is_damage and error.code != DAMAGED_PAGE:
@@ -424,7 +436,7 @@ class Interpreter(Residents):
 
     def _run_one(self, pid: int, look: bool) -> tuple[Live, Outcome] | None:
         """One turn of one process; None where there is nothing to commit.  `look`: whether to look into its inbox."""
-        epoch = self._claims.epoch(pid)
+        epoch = self._claims.epochs.get(pid % PARTITIONS)
         if epoch is None:
             self._drop(pid)
             return None
@@ -439,8 +451,12 @@ class Interpreter(Residents):
         # Read first: where that fails, the answers wait for the next turn.
         stored = self.store.inbox(pid, INBOX_PAGE, messages=live.receiver != 0) if look else []
         live.inbox_read = look and live.receiver != 0 and len(stored) < INBOX_PAGE
-        inbox = self._answers.pop(pid, []) + stored
-        computes, sequence, outside = live.slices > 0 or live.unbroken > 0, live.sequence, from_outside(live, inbox)
+        inbox = self._answers.pop(pid, None) or []
+        outside = bool(inbox)  # an answer of a function of this interpreter
+        if stored:
+            inbox = inbox + stored
+            outside = outside or from_outside(live, stored)
+        computes, sequence = live.slices > 0 or live.unbroken > 0, live.sequence
         began = time.thread_time() if computes else 0.0
         try:
             outcome = take_turn(live, inbox, epoch, self._setting)
@@ -453,7 +469,10 @@ class Interpreter(Residents):
                 self._pausing.pause(record, error)
             return None
         self.turns += 1
-        fairness.count_entries(live, outside, outcome.turn)
+        if outside:
+            live.burst = 0
+        elif outcome.turn is not None:
+            fairness.count_entries(live, outcome.turn)
         if computes and self.config.turn_seconds:
             fairness.count_seconds(live, live.sequence != sequence, time.thread_time() - began)
         if outcome.left:

@@ -11,13 +11,25 @@ from __future__ import annotations
 from typing import Any
 
 from flowmetal.engine import events
-from flowmetal.engine.draft import NIL, Call, Draft, Setting, bytes_of, checkpoint_due, write_checkpoint
+from flowmetal.engine.draft import (
+    CHECKPOINT_BYTES_MIN,
+    CHECKPOINT_SEGMENTS_MIN,
+    NIL,
+    Call,
+    Draft,
+    Setting,
+    bytes_of,
+    checkpoint_due,
+    write_checkpoint,
+)
 from flowmetal.engine.effects import HELD, check_effect
+from flowmetal.engine.events import ANSWERED, REQUESTED
 from flowmetal.engine.lines import waits_line
 from flowmetal.engine.live import Live, Open
 from flowmetal.engine.policies import NO_POLICY
 from flowmetal.store.interface import InboxEvent, Request, Turn
 from flowmetal.values import CodecError, LanguageError, decode_value, encode_value, secret_names
+from flowmetal.values.wire import pack_small
 from flowmetal.vm import Performed, settle
 from flowmetal.vm.image import LONG_TEXT
 
@@ -103,24 +115,32 @@ def _stepped(
     live.segment_bytes += len(segment)
     live.segments += 1
     live.slices = 0
-    turn = Turn(
+    turn = Turn(  # by position, which takes two thirds of the time
         pid,
         epoch,
         base,
         "waiting",
         (
-            (base, 0, events.encode_answered(now, number, data), b""),
-            (base + 1, 0, events.encode_requested(now, following, effect, payload, "", ""), segment),
+            (base, 0, pack_small((ANSWERED, now, number, data)), b""),
+            (base + 1, 0, pack_small((REQUESTED, now, following, effect, payload, "", "")), segment),
         ),
         base + 2,
         (),
         (request,),
         (number,),
-        waits=f"{effect} #{following}" if len(opened) == 1 else waits_line(live),
-        error=live.error,
-        receives=bool(live.receives),
+        (),  # timers, tokens, posts, asks
+        (),
+        (),
+        (),
+        None,  # checkpoint, result
+        None,
+        f"{effect} #{following}" if len(opened) == 1 else waits_line(live),
+        live.error,
+        None,  # attributes
+        bool(live.receives),
     )
-    if process.image.texts or checkpoint_due(live):
+    due = live.segments >= CHECKPOINT_SEGMENTS_MIN or live.segment_bytes > CHECKPOINT_BYTES_MIN
+    if due or process.image.texts:
         if checkpoint_due(live):
             turn.checkpoint = write_checkpoint(live, process)
         turn.texts = bytes_of(process.image.take_texts())

@@ -52,19 +52,19 @@ def take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Sett
     """Runs one turn of a live process.  The live process is ahead of the store until the turn has been committed."""
     allow(setting.work)
     try:
+        if len(inbox) == 1 and inbox[0].key < 0:
+            quick = answered(live, inbox[0], epoch, setting)
+            if quick is not None:
+                made, rest = quick
+                if isinstance(made, Turn):
+                    return Outcome(made, (rest,), False)
+                return _outcome(made, epoch, _run(made, rest))
         return _take_turn(live, inbox, epoch, setting)
     finally:
         allow(None)
 
 
 def _take_turn(live: Live, inbox: Sequence[InboxEvent], epoch: int, setting: Setting) -> Outcome:
-    if len(inbox) == 1 and inbox[0].key < 0:
-        quick = answered(live, inbox[0], epoch, setting)
-        if quick is not None:
-            made, rest = quick
-            if isinstance(made, Turn):
-                return Outcome(made, (rest,), False)
-            return _outcome(made, epoch, _run(made, rest))
     draft = Draft(live, setting)
     more = False
     if live.catching_up and live.status != "paused":

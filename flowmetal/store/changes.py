@@ -234,9 +234,12 @@ class Changes(RowChanges):
 
     def close_request(self, pid: int, row: ProcessRow, number: int) -> None:
         """Ends a request of a touched process with its place in the queue, lease, timers and tokens."""
-        request = self.load_request(pid, row, number)
+        request = row.requests.get(number)
+        if request is None and row.far_requests:
+            request = self.load_request(pid, row, number)
         if request is not None:
-            self.withdraw(pid, number, request)
+            if request.place or request.lease_until:
+                self.withdraw(pid, number, request)
             for token in request.tokens:
                 self.bury_token(token, pid, number)
             row.calls -= request.called

@@ -39,6 +39,7 @@ class SteadyClock:
         self._mark = b""
         self._file = -1
         self._shared: mmap.mmap | None = None
+        self._seen = b""  # what was shared when that was last looked at, and had nothing to tell or to be told
         self._base = self._look()[0]  # the time when the monotonic clock was at 0
 
     def share(self, path: Path) -> None:
@@ -67,18 +68,29 @@ class SteadyClock:
                 os.close(self._file)
 
     def __call__(self) -> int:
+        wall = self._wall()
+        elapsed = self._elapsed()
+        if wall - elapsed <= self._base:
+            # Nearly always, and without a lock: whoever has set `_base` meanwhile is later only by what lies between.
+            shared = self._shared
+            if shared is None or shared[:_BYTES] == self._seen:
+                return self._base + elapsed
         with self._lock:
             base, elapsed = self._look()
             base = max(base, self._base)
             shared = self._shared
-            if shared is not None and shared[:_MARK_BYTES] == self._mark:
-                told = int.from_bytes(shared[_MARK_BYTES:_BYTES], "little", signed=True)
-                if told > base:
-                    base = told
-                elif base - told > _TELL_NS:
-                    # By a write: one to a map ends the process where the disk is full.
-                    with suppress(OSError):
-                        os.pwrite(self._file, base.to_bytes(8, "little", signed=True), _MARK_BYTES)
+            if shared is not None:
+                seen = shared[:_BYTES]
+                if seen[:_MARK_BYTES] == self._mark:
+                    told = int.from_bytes(seen[_MARK_BYTES:], "little", signed=True)
+                    if told > base:
+                        base = told
+                    elif base - told > _TELL_NS:
+                        seen = b""
+                        # By a write: one to a map ends the process where the disk is full.
+                        with suppress(OSError):
+                            os.pwrite(self._file, base.to_bytes(8, "little", signed=True), _MARK_BYTES)
+                self._seen = seen
             self._base = base
             return base + elapsed
 

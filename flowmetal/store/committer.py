@@ -51,18 +51,20 @@ class Unit:
     """What is applied together or not at all.
 
     `run` applies it and returns what `done` gets, with the error that came instead, once it is durable.  Both are
-    called on the committer's thread and must be short.  `size`: about how many bytes it holds.
+    called on the committer's thread and must be short.  `size`: about how many bytes it holds; `measure` tells, where
+    that is not known, which it need not be of what is committed at once.
     """
 
     run: Callable[[Changes], Any]
     done: Callable[[Any, StoreError | None], None]
     size: int = 0
+    measure: Callable[[], int] | None = None
     is_answered: bool = False
 
 
 def commands_unit(commands: Sequence[Command], done: Callable[[Any, StoreError | None], None]) -> Unit:
     """A unit that applies a list of commands."""
-    return Unit(lambda changes: apply_all(changes, commands), done, sum(map(_size, commands)))
+    return Unit(lambda changes: apply_all(changes, commands), done, measure=lambda: sum(map(_size, commands)))
 
 
 def _size(command: Command) -> int:
@@ -142,6 +144,8 @@ class Committer:
         error = None
         here = here and self._committing.acquire(blocking=False)
         try:
+            if unit.measure is not None and not here:
+                unit.size = unit.measure()
             with self._lock:
                 if self._closing:
                     error = StoreError("S114", path=str(self._engine.path))

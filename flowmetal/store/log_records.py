@@ -25,8 +25,18 @@ RECORD_BYTES = 1000
 _pack = msgpack.Packer(autoreset=True).pack
 
 
-def log_records(pid: int, entries: Sequence[tuple[int, int, bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+def log_records(pid: int, entries: Sequence[tuple[int, int, bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Keys and values for entries (sequence, part, event, segment), which are in order and without gaps."""
+    if len(entries) == 2:  # an answer and the next request, which most turns are: what the general way gives
+        (sequence, part, event, segment), (second, second_part, second_event, second_segment) = entries
+        size = len(event) + len(segment) + len(second_event) + len(second_segment)
+        if not (part or second_part) and second == sequence + 1 and size <= RECORD_BYTES:
+            fields = (event or None, segment or None, second_event or None, second_segment or None)
+            return [(pair_key(pid, sequence), _pack(fields))]
+    return list(_records(pid, entries))
+
+
+def _records(pid: int, entries: Sequence[tuple[int, int, bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
     first = 0
     fields: list[bytes | None] = []
     size = 0

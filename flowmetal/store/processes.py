@@ -135,7 +135,8 @@ def _check_turn(command: Turn) -> None:
             check_size("a segment", segment)
     if end < command.base_sequence:
         raise StoreError("S206", reason="the sequence of a process cannot go back")
-    _check_number(end)
+    if not 0 <= end <= MAX_NUMBER:
+        _check_number(end)
     if command.checkpoint is not None:
         check_size("a checkpoint", command.checkpoint, MAX_IMAGE_BYTES)
     if command.result is not None:
@@ -151,9 +152,11 @@ def _check_turn(command: Turn) -> None:
         check_name("a token", token)
         _check_number(number)
     for number in command.closed:
-        _check_number(number)
+        if not 0 <= number <= MAX_NUMBER:
+            _check_number(number)
     for key in command.taken:
-        _check_time(key)
+        if not 0 <= key <= MAX_TIME:
+            _check_time(key)
     for ask in command.asks:
         check_size("a payload", ask.payload)
         _check_number(ask.number)
@@ -162,10 +165,12 @@ def _check_turn(command: Turn) -> None:
 def check_request(request: Request, pid: int) -> None:
     """Refuses a request that cannot be stored."""
     check_name("the name of an effect", request.effect)
-    check_size("a payload", request.payload)
-    check_size("options", request.options)
-    _check_number(request.number)
-    _check_time(request.not_before)
+    if len(request.payload) > MAX_VALUE_BYTES or len(request.options) > MAX_VALUE_BYTES:
+        check_size("a payload", request.payload)
+        check_size("options", request.options)
+    if not (0 <= request.number <= MAX_NUMBER and 0 <= request.not_before <= MAX_TIME):
+        _check_number(request.number)
+        _check_time(request.not_before)
     if request.pid != pid:
         raise StoreError("S206", reason=f"a request of process {request.pid} in a turn of process {pid}")
     if request.state not in ("queued", "held"):
@@ -184,7 +189,9 @@ def _check_time(number: int) -> None:
 
 def _open_request(changes: Changes, row: ProcessRow, request: Request) -> None:
     pid, number = request.pid, request.number
-    old = changes.load_request(pid, row, number)
+    old = row.requests.get(number)
+    if old is None and row.far_requests:
+        old = changes.load_request(pid, row, number)
     attempt = request.attempt
     if old is not None:  # it is put back: attempts go on counting, tokens stay
         changes.withdraw(pid, number, old)

@@ -194,6 +194,9 @@ def encode_state(pid: int, row: ProcessRow, store_id: str) -> bytes:
     timers: list[int] = []
     for (number, kind), due in row.timers.items():
         timers += (number, kind, due)
+    requests: list[tuple[Any, ...]] = []
+    for number, request in row.requests.items():
+        requests.append(_request_fields(pid, number, request, store_id))
     fields = (
         row.status,
         row.sequence,
@@ -210,7 +213,7 @@ def encode_state(pid: int, row: ProcessRow, store_id: str) -> bytes:
         row.attributed,
         row.waits,
         row.error,
-        [(number, *_request_fields(pid, number, request, store_id)) for number, request in row.requests.items()],
+        requests,
         timers,
     )
     usual = row.queue is None and row.bonds is None and row.family is None and not row.schedule
@@ -302,6 +305,7 @@ def _request_fields(pid: int, number: int, row: RequestRow, store_id: str) -> tu
     elif row.tokens and key == row.tokens[0]:
         key = True
     return (
+        number,
         row.effect,
         row.payload,
         row.options,
@@ -342,7 +346,7 @@ def _request_row(pid: int, number: int, fields: list[Any], store_id: str) -> Req
 
 def encode_request(pid: int, number: int, row: RequestRow, store_id: str) -> bytes:
     """The value of REQUESTS."""
-    data: bytes = _pack(_request_fields(pid, number, row, store_id))
+    data: bytes = _pack(_request_fields(pid, number, row, store_id)[1:])
     return data
 
 

@@ -350,6 +350,13 @@ def pack(data: Any) -> bytes:
     return packed
 
 
+#: As `pack`, for what is known to be small: one packer for all, whose buffer stays.  It is written in C and never lets
+#: go of Python's lock while it packs, so threads cannot meet in it.
+pack_small: Callable[[Any], bytes] = _Packer(autoreset=True).pack
+if _Packer.__module__.endswith("fallback"):  # written in Python, where they could
+    pack_small = pack
+
+
 class Reader:
     """Reads msgpack piece by piece from bytes that may be hostile; every refusal is a CodecError.
 

@@ -8,6 +8,7 @@ nothing hangs on the weights but when others get their turn; where nobody has se
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 
 
@@ -19,9 +20,8 @@ class TurnOver(Exception):
 _left: ContextVar[float | None] = ContextVar("work left", default=None)
 
 
-def allow(microseconds: float | None) -> None:
-    """Sets the share of the turn that begins on this thread; None: as much as it likes."""
-    _left.set(microseconds)
+#: Sets the share, in microseconds, of the turn that begins on this thread; None: as much as it likes.
+allow: Callable[[float | None], object] = _left.set
 
 
 def weigh(microseconds: float) -> None:

@@ -39,6 +39,9 @@ from flowmetal.vm.state import KIND_ABANDONED, Fiber, Frame, Performed, Process,
 
 K_RETRY, K_ON = keyword("retry"), keyword("on")
 
+#: Classes of values that hold nothing.
+_FLAT = frozenset({type(None), bool, int, float, str, bytes, Keyword})
+
 
 def perform(
     process: Process, fiber: Fiber, frame: Frame, effect: Any, payload: Any, options: Any, waits: bool
@@ -51,7 +54,7 @@ def perform(
         fail("type", f"an effect is named by a keyword, not {print_string(effect, limit=80)}")
     if options is not None and options.__class__ is not Map:
         fail("type", f"the options of an effect are a map, not {print_string(options, limit=80)}")
-    index, clause = _find_clause(fiber, effect)
+    index, clause = _find_clause(fiber, effect) if fiber.regions else (-1, None)
     if clause is None:
         if options is not None and _program_decides(options):
             return _perform_deciding(process, fiber, frame, effect, payload, options, waits)
@@ -116,7 +119,7 @@ def _open_request(
     process: Process, fiber: Fiber, frame: Frame, effect: Any, payload: Any, options: Any, waits: bool
 ) -> tuple[int, Any]:
     """No handler took the effect: it goes out.  What is lazy inside it is realized first."""
-    lazy = unrealized_inside(payload)
+    lazy = None if payload.__class__ in _FLAT else unrealized_inside(payload)
     if lazy is None and options is not None:
         lazy = unrealized_inside(options)
     if lazy is not None:

@@ -27,7 +27,7 @@ from flowmetal.bytecode.liveness import live_after_call, live_retry
 from flowmetal.bytecode.program import Program
 from flowmetal.values import Cell, Resumption
 from flowmetal.values.codec import Encoder, pack, state_of
-from flowmetal.values.wire import Tag
+from flowmetal.values.wire import Tag, pack_small
 from flowmetal.vm.state import (
     ENTER,
     FIRST_HEAP_COUNT,
@@ -69,6 +69,9 @@ IMAGE_VERSION = 1
 
 #: Strings and bytes of this length are told apart by who writes, so that what keeps them can keep each once.
 LONG_TEXT = 1024
+#: Classes of values that are atoms as they are, and how large the integers are that are.
+PLAIN_ATOMS = frozenset({type(None), bool, float})
+WORD = 1 << 63
 _TEXT_TAGS = frozenset({Tag.TEXT, Tag.BLOB})
 
 #: Counters before the first segment, in the order in which `counters_of` gives them.
@@ -141,7 +144,11 @@ class Image:
         counters = counters_of(process)
         if counters != self.counters:
             mask += COUNTERS
-            sections.append(_increases(self.counters, counters))
+            before = self.counters
+            if counters[1:] == before[1:]:
+                sections.append([counters[0] - before[0]])
+            else:
+                sections.append(_increases(before, counters))
         if states:
             mask += STATES
             sections.append(states)
@@ -151,7 +158,7 @@ class Image:
             mask += READY
             sections.append(_moves(self.ready, list(ready)))
         sections[0] = mask
-        data = pack(sections)
+        data = pack(sections) if encoder.records or states else pack_small(sections)
 
         fiber.changed = False
         fiber.known = True
@@ -316,7 +323,11 @@ class Image:
         plain = code.code
         row = [self.process.table.module_of(plain.module), plain.index, pc if destination >= 0 else -1 - pc]
         for register in live_after_call(plain, pc) if destination >= 0 else live_retry(plain, pc):
-            row.append(atom(registers[register]))
+            value = registers[register]
+            if value.__class__ in PLAIN_ATOMS or (value.__class__ is int and -WORD <= value < WORD):
+                row.append(value)  # what `atom` gives for it, without the call
+            else:
+                row.append(atom(value))
         return row
 
 
