@@ -405,7 +405,7 @@ class Interpreter(Residents):
         finally:
             # Also where the store failed in between: these processes are ahead of it.
             if items:
-                self._flying.update(live.pid for live, _ in items)
+                self._flying.update([live.pid for live, _ in items])
                 sending.send(items)
         return worked
 

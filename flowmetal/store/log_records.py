@@ -32,7 +32,7 @@ def log_records(pid: int, entries: Sequence[tuple[int, int, bytes, bytes]]) -> l
         size = len(event) + len(segment) + len(second_event) + len(second_segment)
         if not (part or second_part) and second == sequence + 1 and size <= RECORD_BYTES:
             fields = (event or None, segment or None, second_event or None, second_segment or None)
-            return [(pair_key(pid, sequence), _pack(fields))]
+            return [((pid << 40 | sequence).to_bytes(10, "big"), _pack(fields))]
     return list(_records(pid, entries))
 
 

@@ -19,7 +19,6 @@ from flowmetal.store.codec import (
 )
 from flowmetal.store.ending import end_process
 from flowmetal.store.errors import StoreError, check_name, check_size
-from flowmetal.store.interface import PARTITIONS as PARTITION_COUNT
 from flowmetal.store.interface import Post, Request, Timer, Turn
 from flowmetal.store.layout import (
     ATTRIBUTES,
@@ -35,7 +34,7 @@ from flowmetal.store.limits import MAX_EVENT_BYTES, MAX_IMAGE_BYTES, MAX_LINE, M
 from flowmetal.store.log_records import log_records
 from flowmetal.store.operations import perform
 from flowmetal.store.queues import changed
-from flowmetal.store.rows import ProcessRow, request_row
+from flowmetal.store.rows import NEAR_REQUEST_BYTES, NEAR_REQUESTS, ProcessRow, request_row
 from flowmetal.store.starting import encode_checked
 from flowmetal.store.texts import Texts
 
@@ -65,14 +64,11 @@ def turn(changes: Changes, command: Turn) -> bool:
     """Turn."""
     _check_turn(command)
     pid = command.pid
-    row = changes.load_process(pid)
-    if row is None or row.status > PAUSED or row.sequence != command.base_sequence:
-        return False
-    if changes.epoch_of(pid % PARTITION_COUNT) != command.epoch:
+    row = changes.row_for_turn(pid, command.base_sequence, command.epoch)
+    if row is None:
         return False
 
     transaction = changes.transaction
-    changes.touch(pid, row)
     texts = Texts(transaction, pid, command.texts) if command.texts else None
     for key, value in log_records(pid, command.entries):
         changes.append(LOG, key, value if texts is None else texts.shortened(value))
@@ -198,6 +194,11 @@ def _open_request(changes: Changes, row: ProcessRow, request: Request) -> None:
         changes.drop_timers(pid, row, number)
         attempt = max(attempt, old.attempt)
         row.calls -= old.called
+    elif not request.queued and len(request.payload) + len(request.options) <= NEAR_REQUEST_BYTES:
+        if len(row.requests) < NEAR_REQUESTS:  # what follows, for a new one that nobody takes: nearly every step's
+            row.calls += request.called
+            row.requests[number] = request_row(request, attempt, HELD, None)
+            return
     made = request_row(request, attempt, STATE_CODES[request.state], old)
     row.calls += made.called
     if made.state == QUEUED:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from flowmetal.store.cache import Cache
 from flowmetal.store.codec import (
     LIVE,
+    PAUSED,
     decode_number,
     decode_partition,
     encode_inbox,
@@ -122,7 +123,7 @@ class RowChanges:
                 row = self._touched[pid]
                 if row.old_status != row.status or row.old_mark != row.mark or row.old_calls != (row.calls > 0):
                     self._write_indexes(pid, row)
-                states.append((pid_key(pid), encode_state(pid, row, store_id)))
+                states.append((pid.to_bytes(5, "big"), encode_state(pid, row, store_id)))
             transaction.put_all(STATES, states)
             self._touched.clear()
         if self._queues:
@@ -292,6 +293,21 @@ class RowChanges:
                 data = self.transaction.get(PROCESSES, pid_key(pid))
                 if data is not None:
                     row = self._rows[pid] = first_row(decode_born(data))
+        return row
+
+    def row_for_turn(self, pid: int, sequence: int, epoch: int) -> ProcessRow | None:
+        """The row of a process, touched, for the turn that begins at `sequence`; None where its claim is stale."""
+        row = self._rows.get(pid)
+        if row is None:
+            row = self.load_process(pid)
+        if row is None or row.status > PAUSED or row.sequence != sequence:
+            return None
+        partition = pid % PARTITION_COUNT
+        known = self.cache.epochs.get(partition)
+        if epoch != (self.epoch_of(partition) if known is None else known):
+            return None
+        self._touched[pid] = row
+        self.transaction.writes += 1
         return row
 
     def touch(self, pid: int, row: ProcessRow) -> None:

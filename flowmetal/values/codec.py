@@ -31,6 +31,7 @@ from flowmetal.values.wire import (
     Tag,
     lone_atom,
     pack,
+    pack_small,
     unpack,
 )
 
@@ -53,6 +54,7 @@ __all__ = [
     "unpack",
 ]
 
+SMALL_TEXT = 1024  # longer strings and bytes are packed with a buffer of their own
 _MODULES_MAX = 4096  # modules named by one event value
 _KEEPER = keyword("keeper")
 _SEQS = (List, Cons, Range, VectorSeq)
@@ -123,7 +125,8 @@ def encode_value(value: Value, modules: HashedModules | None = None) -> bytes:
     """
     kind = value.__class__
     if kind in PLAIN_CLASSES or (kind is int and -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF):
-        return pack((value,))
+        large = (kind is str or kind is bytes) and len(value) > SMALL_TEXT
+        return pack((value,)) if large else pack_small((value,))
     encoder = EventEncoder(modules)
     root = encoder.atom(value)
     data = [root, *encoder.records]

@@ -30,7 +30,7 @@ from flowmetal.vm.state import (
     Process,
     Resume,
 )
-from flowmetal.vm.waiting import make_ready, settle_promise
+from flowmetal.vm.waiting import settle_promise
 
 __all__ = [
     "FINALLY",
@@ -99,7 +99,10 @@ def _settle(process: Process, number: int, resume: tuple[int, Any], now: bool) -
     if waiting is not None:
         fiber = process.fibers[waiting]
         fiber.resume = resume
-        make_ready(process, fiber)
+        fiber.wait = None  # as make_ready, which a step cannot afford to call
+        if not fiber.changed:
+            process.mark(fiber)
+        process.ready.append(waiting)
         if now:
             process.ready.rotate(1)
         return True

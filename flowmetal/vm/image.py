@@ -131,7 +131,10 @@ class Image:
         """What `_write` gives where one fiber has moved and nothing else that is rare happened: nearly every step."""
         process = self.process
         encoder = self.encoder
-        kept = _unchanged(fiber)
+        frames, saved = fiber.frames, fiber.saved
+        kept = len(saved) if len(saved) < len(frames) else len(frames)
+        while kept and saved[kept - 1] is not frames[kept - 1]:  # as _unchanged
+            kept -= 1
         fibers = [self._fiber(fiber, kept)]
         touched = process.touched
         states = self._states() if encoder.mutables or touched else None
@@ -285,8 +288,10 @@ class Image:
         if fiber.known and fiber.cancelled is None and fiber.resume is ENTER and fiber.wait is not None:
             wait, what = fiber.wait
             if wait == Wait.REQUEST:  # nearly every step ends so
-                moved = [self._frame(frame) for frame in fiber.frames[kept:]]
-                return [fiber.id, kept, wait, self.process.next_request - what, *moved]
+                row = [fiber.id, kept, wait, self.process.next_request - what]
+                for frame in fiber.frames[kept:]:
+                    row.append(self._frame(frame))
+                return row
         atom = self.encoder.atom
         kind, value = fiber.resume
         state = RESUME_UNIT * kind

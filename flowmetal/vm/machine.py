@@ -64,7 +64,8 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
     stepping = process.stepping
     stepped = False
     lifts = process.limits.lifting and not stepping
-    process.mark(fiber)
+    if not fiber.changed:
+        process.mark(fiber)
     kind, value = fiber.resume
     fiber.resume = ENTER
     code: Any = None

@@ -19,7 +19,8 @@ def run_effect(
     index = after - 1
     frames = fiber.frames
     if op == 90 or op == 91:  # perform, request
-        fibers.check_cancelled(fiber, code, index)
+        if fiber.cancelled is not None:
+            fibers.check_cancelled(fiber, code, index)
         frame = (code, registers, after, a)
         return handlers.perform(process, fiber, frame, registers[b], registers[c], registers[d], op == 90)
     if op == 94:  # await

@@ -402,9 +402,11 @@ def test_the_size_of_commands() -> None:
         1, 1, 0, "done", ((0, 0, b"12", b"345"),), 1, posts=(Post(2, "message", b"6"),), result=b"78", checkpoint=b"9"
     )
     commands: list[Command] = [turn, Start("f", b"12"), PutArtifact(HASH, b"123"), Fire()]
-    assert commands_unit(commands, lambda results, error: None).size == 9 + 2 + 3
+    unit = commands_unit(commands, lambda results, error: None)
+    assert unit.measure is not None and unit.measure() == 9 + 2 + 3
     broken: Any = Post(1, "message", 5)  # type: ignore[arg-type]
-    assert commands_unit([broken, None], lambda results, error: None).size == 0  # type: ignore[list-item]
+    unit = commands_unit([broken, None], lambda results, error: None)  # type: ignore[list-item]
+    assert unit.measure is not None and unit.measure() == 0
 
 
 def test_a_flood_of_one_client_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
