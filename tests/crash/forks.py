@@ -7,6 +7,7 @@ half a second of imports for each of thousands of starts.  The parent must never
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -68,11 +69,13 @@ def fork(work: Callable[[], object], log: Path) -> Forked:
     """
     sys.stdout.flush()
     sys.stderr.flush()
+    parent = os.getpid()
     pid = os.fork()
     if pid:
         return Forked(pid, log)
     code = 1
     try:
+        _die_with(parent)
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
@@ -87,6 +90,13 @@ def fork(work: Callable[[], object], log: Path) -> Forked:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _die_with(parent: int) -> None:
+    """Has this process killed when its parent dies: one that is killed cannot kill its children."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def outcome_file(log: Path, pid: int) -> Path:

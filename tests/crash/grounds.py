@@ -256,6 +256,7 @@ class RekeyGround(MixedGround):
     def __init__(self, folder: Path, chance: random.Random) -> None:
         super().__init__(folder, chance)
         key = folder / "key"
+        key.touch(0o600)
         key.write_bytes(chance.randbytes(32))
         os.environ[FILE_VARIABLE] = str(key)  # this process has no other ground
         self.key = KeySource("file", str(key))
