@@ -64,6 +64,35 @@ def _push_root(root: VectorNode | None, leaf: VectorNode) -> VectorNode:
     return _push(root, leaf)
 
 
+def _filled(shift: int, leaves: list[VectorNode], at: int) -> tuple[VectorNode, int]:
+    """A node of leaves from `at` on, as many as it takes, and where those begin that are left."""
+    children: list[Any] = []
+    if shift == 5:
+        children = leaves[at : at + WIDTH]
+        at += len(children)
+    else:
+        while at < len(leaves) and len(children) < WIDTH:
+            child, at = _filled(shift - 5, leaves, at)
+            children.append(child)
+    return VectorNode(tuple(children), shift, sum(child.size for child in children)), at
+
+
+def _push_all(node: VectorNode, leaves: list[VectorNode], at: int) -> tuple[VectorNode, int]:
+    """A node with leaves from `at` on put at its end, as many as it takes, and where those begin that are left."""
+    children, shift = list(node.children), node.shift
+    if shift == 5:
+        added = leaves[at : at + WIDTH - len(children)]
+        children += added
+        at += len(added)
+    else:
+        if children[-1].size < 1 << shift:
+            children[-1], at = _push_all(children[-1], leaves, at)
+        while at < len(leaves) and len(children) < WIDTH:
+            child, at = _filled(shift - 5, leaves, at)
+            children.append(child)
+    return VectorNode(tuple(children), shift, sum(child.size for child in children)), at
+
+
 def _set(node: VectorNode, index: int, value: Value) -> VectorNode:
     children = list(node.children)
     if node.shift:
@@ -244,8 +273,14 @@ class Vector(Collection):
         cut = (len(every) - 1) // WIDTH * WIDTH
         if root is None:
             return Vector(every[cut:], _build(every[:cut]) if cut else None, self.meta)
-        for start in range(0, cut, WIDTH):
-            root = _push_root(root, VectorNode(every[start : start + WIDTH], 0, WIDTH))
+        leaves = [VectorNode(every[start : start + WIDTH], 0, WIDTH) for start in range(0, cut, WIDTH)]
+        at = 0
+        while at < len(leaves):
+            if root.size == 1 << (root.shift + 5):
+                root = _push_root(root, leaves[at])
+                at += 1
+            else:
+                root, at = _push_all(root, leaves, at)
         return Vector(every[cut:], root, self.meta)
 
     def pop(self) -> Vector:
@@ -292,6 +327,26 @@ class Vector(Collection):
             return iter(self.tail[start - root.size :])
         items = chain.from_iterable(_blocks(root, start))
         return chain(islice(items, start & 31, None), self.tail)
+
+    def some(self, start: int, stop: int) -> list[Value]:
+        """The items from `start` up to `stop`, which are in the vector."""
+        root = self.root
+        if root is None:
+            return list(self.tail[start:stop])
+        found: list[Value] = []
+        skipped, place, end = start & 31, start & ~31, min(stop, root.size)
+        while place < end:
+            node = root
+            while node.shift > 5:
+                node = node.children[(place >> node.shift) & 31]
+            last = min(end, (place | 1023) + 1)
+            for leaf in node.children[(place >> 5) & 31 : ((last - 1) >> 5 & 31) + 1]:
+                found += leaf.children
+            place = last
+        found += self.tail
+        del found[stop - (start & ~31) if start < root.size else stop - root.size :]
+        del found[: skipped if start < root.size else start - root.size]
+        return found
 
     def __reversed__(self) -> Iterator[Value]:
         yield from reversed(tuple(self))

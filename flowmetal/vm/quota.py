@@ -21,6 +21,7 @@ from flowmetal.values import (
     List,
     Resumption,
     Symbol,
+    VectorNode,
     children_of,
 )
 from flowmetal.values.wire import ModuleOwner
@@ -151,7 +152,8 @@ def _count_values(pending: list[Any], count: int, limit: int) -> int:
         key = id(value)
         if key in seen:
             continue
-        below = children_of(value)
+        # Nodes of vectors are what there is most of.
+        below = value.children if kind is VectorNode else children_of(value)
         if below is None or value.owner.__class__ is ModuleOwner:
             continue
         seen.add(key)
@@ -161,7 +163,7 @@ def _count_values(pending: list[Any], count: int, limit: int) -> int:
         if kind is Resumption:
             for frame in value.frames:
                 count += _frame(frame, pending)
-        else:
+        elif not _WEIGHTLESS.issuperset(map(type, below)):
             pending.extend([child for child in below if child.__class__ not in _WEIGHTLESS])
     return count
 

@@ -87,14 +87,14 @@ class Writer(Operands):
             return Written(self.lines, edges, test, meta)
         if number == Op.return_:
             operand = self.uses((row[1],))[0]
-            self.statement(f"return {operand.text}", [operand])
+            self._give(operand, [operand], "at")
         elif number == Op.throw:
             self.statement("raise Bail", [])
         elif number in (Op.tail_call, Op.tail_call_global):
             return self._tail_call(row)
         elif number == Op.tail_apply:
             parts = self.uses((row[1], row[2]))
-            self.statement(f"return apply_call(F, {parts[0].text}, {parts[1].text})", parts, "tail")
+            self._give(Operand(f"apply_call(F, {parts[0].text}, {parts[1].text})"), parts, "tail")
         else:
             return None
         return Written(self.lines)
@@ -115,8 +115,14 @@ class Writer(Operands):
                 self.flush()
             return Written(self.lines, again=self.unit.site(index, own, function))
         text, parts = self._call_text(row[1], row[2], row[0] == Op.tail_call_global)
-        self.statement(f"return {text}", parts, "tail")
+        self._give(Operand(text), parts, "tail")
         return Written(self.lines)
+
+    def _give(self, operand: Operand, parts: list[Operand], kind: str) -> None:
+        """Writes what ends the body with a value."""
+        first, *others = self.unit.give(operand)
+        self.statement(first, parts, kind)
+        self.lines.extend(Line(text) for text in others)
 
     # ---- other instructions --------------------------------------------------------------------------------------
 
@@ -302,7 +308,7 @@ class Writer(Operands):
             text = _joined(unit.expressions.builtin(number), ["F.process", *[part.text for part in parts]])
             self.assign(register, text, ANY, parts)
             return
-        if number in REALIZING:
+        if number in REALIZING and not self.unit.again:
             if any(one in self.pending for one in registers):
                 self.flush()  # while it is realized the frame stands at this very instruction
             parts = self.uses(registers, register)

@@ -8,6 +8,7 @@ from typing import Any
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.values import Closure
 from flowmetal.vm.frames import Mode
+from flowmetal.vm.lifting import many as _  # noqa: F401 - lifted code refers to it
 from flowmetal.vm.lifting.entries import PLAIN, TYPED, integers, lifted_of
 from flowmetal.vm.lifting.kinds import SMALL, SPAN
 from flowmetal.vm.lifting.runtime import Exhausted, Fuel

@@ -44,7 +44,7 @@ def performs(row: tuple[Any, ...]) -> bool:
 class Lifted:
     """One body: its variants, made or not."""
 
-    __slots__ = ("_made", "_places", "body", "calls", "loops", "misses", "needs")
+    __slots__ = ("_made", "_places", "body", "calls", "loops", "many", "misses", "needs")
 
     def __init__(self, body: RunCode) -> None:
         code = body.code
@@ -56,6 +56,7 @@ class Lifted:
         mask = wanted(code, (1 << given) - 1)
         self.needs = tuple(place for place in range(given) if mask >> place & 1)
         self.loops: dict[int, LiftedLoop | None] = {}
+        self.many: dict[tuple[str, tuple[int, ...]], Entry | None] = {}  # see inlining.py
         self._made: dict[str, Entry] = {}
         self._places: dict[str, list[tuple[Any, str]]] = {}
 

@@ -107,6 +107,8 @@ class Expressions:
                 first, again = self.twice(operand)
                 tests.append(f"type({first}) is int")
                 texts.append(again)
+        if len(tests) == 2 and tests[0] == tests[1]:
+            del tests[1]
         # A test that fails keeps the ones behind it from being run: what they would name must not be missing.
         if len(tests) == 2 and not (left.atomic and right.atomic):
             tests = [f"({tests[0]}) & ({tests[1]})"]

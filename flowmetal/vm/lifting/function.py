@@ -40,6 +40,7 @@ from flowmetal.vm.lifting.kinds import ADDITIONS_MAX, ANY, INT, SMALL, Kinds, ad
 from flowmetal.vm.lifting.operands import begin_gathering
 from flowmetal.vm.lifting.runtime import LATE
 from flowmetal.vm.lifting.structure import OWN, Context, Line, Loop, Meta, Structure, Text, Written
+from flowmetal.vm.lifting.walks import FEW, FILTER, MAP, REDUCE, Walk, walk_of
 from flowmetal.vm.load import RunCode, find_global, run_function
 
 Entry = Callable[..., Any]
@@ -115,6 +116,7 @@ class Making:
             if row[0] == Op.call_global and len(row[3]) == 2 and self._is_nth(row[2])
         }
         self.gathered = {} if self.own else accumulators(flow, self.nth_calls)
+        self.again = False
         self.walked: set[int] = set()
         self.callees: set[tuple[int, int]] = set()
         self.held = 0
@@ -188,6 +190,42 @@ class Making:
             name = self._entries[key] = f"f{len(self._entries)}"
             lifted.bind(variant, self.namespace, name)
         return name
+
+    def give(self, operand: Operand) -> list[str]:
+        """The statements that end the body with a value."""
+        return [f"return {operand.text}"]
+
+    def ahead(self) -> dict[int, Line]:
+        """What stands before loops that are walks, by their heads."""
+        found = {}
+        for start in self.flow.order:
+            walk = walk_of(self.flow, start) if self.flow.blocks[start].head else None
+            if walk is not None:
+                text = self._ahead(walk, self.gathered.get(start, {}))
+                if text:
+                    found[start] = Line(text, ("entry",))
+        return found
+
+    def _ahead(self, walk: Walk, gathered: dict[int, int]) -> str:
+        names = [
+            self.fixed[one].text if one in self.fixed else f"r{one}"
+            for one in (walk.function, walk.coll, walk.place, walk.end)
+        ]
+        arguments, place = ", ".join(names), f"r{walk.place}"
+        if walk.place in self.fixed or walk.gathered in self.fixed:
+            return ""
+        # Few items are not worth it.
+        worth = f"if type({place}) is type({names[3]}) is int and {names[3]} - {place} >= {FEW}"
+        if walk.kind in (MAP, FILTER):
+            if gathered.get(walk.gathered) != ITEMS:
+                return ""
+            many = f'{place} = many_map(F, {arguments}, L{walk.gathered}, "{walk.kind}")'
+            return f"{worth} and type(r{walk.gathered}) is Vector: {many}"
+        if walk.kind == REDUCE:
+            function, *others = names
+            value = f"r{walk.gathered}"
+            return f"{worth}: {value}, {place} = many_reduce(F, {function}, {value}, {', '.join(others)})"
+        return f'{worth}: {place} = many_while(F, {arguments}, "{walk.kind}")'
 
     def site(self, index: int, arguments: tuple[int, ...], function: int) -> int:
         """The number of a place where the body calls itself in place of its frame."""
@@ -328,7 +366,8 @@ def lift(lifted: Lifted, variant: str, program: Program) -> Entry:
         prologue.append(f"r{given + code.captures} = S")
     prologue += _gathering(making)
     structure = Structure(making.flow, written)
-    merged = _merged_head(making, written)
+    structure.ahead = making.ahead()
+    merged = _merged_head(making, written, structure.ahead)
     if merged >= 0:
         structure.merged = merged
         for line in prologue:
@@ -350,13 +389,14 @@ def lift_loop(loop: LiftedLoop, integers: tuple[int, ...], program: Program) -> 
     making = Making(loop.lifted, loop.flow, program, start, loops=False)
     making.held = sum(1 << register for register in loop.registers)
     structure = Structure(making.flow, making.written())
+    structure.ahead = making.ahead()
     text = _begin(making)
     for line in _callees(making):
         text.line(1, line, ("entry",))
     for line in _gathering(making):
         text.line(1, line, ("entry",))
     head = loop.flow.blocks[loop.flow.entry]
-    if head.ticks:
+    if head.ticks and head.start not in structure.ahead:
         structure.merged = head.start
     else:
         text.nodes(1, [Loop(Context(("block", -2)), True, [Line("break")], ("entry",))])
@@ -393,7 +433,7 @@ def _begin(making: Making) -> Text:
     return text
 
 
-def _merged_head(making: Making, written: dict[int, Written]) -> int:
+def _merged_head(making: Making, written: dict[int, Written], ahead: dict[int, Line]) -> int:
     """The head of the loop that a body comes to before anything that takes fuel, so that its first turn may take the
     call's; -1 if there is none.  What comes before it is then not begun until the loop is.
     """
@@ -412,7 +452,7 @@ def _merged_head(making: Making, written: dict[int, Written]) -> int:
         start = one.edges[0].target
         if making.flow.blocks[start].ways > 1:
             return -1
-    if not block.ticks or any(line.meta is not None and not line.pure for line in lines):
+    if not block.ticks or start in ahead or any(line.meta is not None and not line.pure for line in lines):
         return -1
     for line in lines:
         line.meta = ("entry",)

@@ -37,6 +37,7 @@ class Unit(Protocol):
     unsteady: dict[int, set[int]]  # for blocks of loops, the registers that the loop writes
     callees: set[tuple[int, int]]  # registers that hold one function in all of a loop, and with how many arguments
     held: int  # mask of the registers that hold something at the entry
+    again: bool  # all of it may be run again, so what is lazy ends it
     walked: set[int]  # registers of which a loop keeps the block of items that it looked at last
 
     def constant(self, value: Any) -> Operand:
@@ -47,6 +48,9 @@ class Unit(Protocol):
 
     def entry(self, value: Any, count: int, integers: tuple[bool, ...]) -> str | None:
         """The name of the function that a call of a closure goes to; None if it is called like any value."""
+
+    def give(self, operand: Operand) -> list[str]:
+        """The statements that end the body with a value."""
 
     def site(self, index: int, arguments: tuple[int, ...], function: int) -> int:
         """The number of a place where the body calls itself in place of its frame."""

@@ -105,6 +105,7 @@ class Structure:
         self.written = written
         self.needed: set[int] = set()  # blocks that something jumps to
         self.sites: dict[int, list[int]] = {}  # head -> its `jump_back`s, in the order in which they are numbered
+        self.ahead: dict[int, Line] = {}  # what stands before the loop with a head
         self.merged = -1  # the head whose first turn takes the fuel of the call
 
     def nodes(self, contexts: Sequence[Context]) -> list[Node]:
@@ -128,6 +129,8 @@ class Structure:
         body = self._within(block, merges, (*contexts, context), context.key)
         result: list[Node] = []
         exhausted: Meta = None
+        if start in self.ahead:
+            result.append(self.ahead[start])
         if block.ticks:
             result.append(Line(f"j{start} = -1"))
             if start != self.merged:
