@@ -14,7 +14,7 @@ from flowmetal.vm.lifting.accumulators import CONJ, GET, ITEMS, NTH, changes, lo
 from flowmetal.vm.lifting.expressions import Operand, text_parts
 from flowmetal.vm.lifting.kinds import ANY, BOOL, INT, constant_kind
 from flowmetal.vm.lifting.operands import Operands
-from flowmetal.vm.lifting.structure import Line, Written
+from flowmetal.vm.lifting.structure import Line, Meta, Written
 from flowmetal.vm.state import Region
 
 ATTRIBUTE_ARGUMENTS_MAX = 4  # calls with as many have an entry of their own, see entries.py
@@ -190,8 +190,7 @@ class Writer(Operands):
         elif number == Op.dynamic:
             self.define(row[1], f"dynamic_value(F.process, F.fiber, CODE, {row[2]})", ANY, [], False)
         elif self.index in unit.nth_calls and row[3][0] in self.gathered:
-            parts = self.uses(row[3][1:], row[1])
-            self.assign(row[1], f"A{row[3][0]}.call_nth(F, {parts[0].text})", ANY, parts, "call")
+            self._call_nth(row)
         elif number in (Op.call, Op.call_global):
             text, parts = self._call_text(row[2], row[3], number == Op.call_global, row[1])
             kind = unit.kinds.returns if unit.kinds.fits(self.index, self.kinds_now()) else ANY
@@ -300,6 +299,9 @@ class Writer(Operands):
             parts = self.uses(registers[1:], register, root=False)
             method = "get" if number == GET else "nth"
             text = _joined(f"A{registers[0]}.{method}", [part.text for part in parts])
+            if number == GET and _own_key(parts[0]) and all(part.atomic for part in parts):
+                name = unit.expressions.name()
+                text = f"({text} if ({name} := A{registers[0]}.changes.get({parts[0].text})) is None else {name})"
             read = Operand("", ANY, start=self.index, uses=frozenset((registers[0],)))
             self.define(register, text, ANY, [*parts, read], False)
             return
@@ -352,9 +354,55 @@ class Writer(Operands):
             self.lines.append(Line("else:"))
             plain = self.unit.expressions.builtin(number)
             self.lines.append(Line(f" r{register} = {plain}(r{register}, {texts})", meta))
+        elif number == CONJ:
+            self.lines.append(Line(f"A{register}.conj({texts})", meta))
         else:
-            method = "conj" if number == CONJ else "assoc"
-            self.lines.append(Line(f"A{register}.{method}({texts})", meta))
+            self._change_item(f"A{register}", parts, meta)
+        self.kinds[register] = ANY
+
+    def _change_item(self, building: str, parts: list[Operand], meta: Meta) -> None:
+        """`assoc` of what is gathered: one integer for another is changed in place."""
+        place, value = parts
+        if not _own_key(place) or not place.atomic:
+            self.lines.append(Line(f"{building}.assoc({place.text}, {value.text})", meta))
+            return
+        expressions = self.unit.expressions
+        key, item, kept, old = place.text, value.text, expressions.name(), expressions.name()
+        if not value.atomic:
+            item = expressions.name()
+            self.lines.append(Line(f"{item} = {value.text}", meta))
+        integer = "" if value.kind == INT else f"type({item}) is int and "
+        lines = [
+            f"if {integer}type({old} := {building}.changes.get({key})) is int:",
+            f" if {old} != {item}: {building}.changes[{key}] = {item}",
+            "else:",
+            f" {building}.assoc({key}, {item})",
+        ]
+        if place.kind == INT:
+            within = f"({kept} := {building}.flat) is not None and 0 <= {key} < len({kept})"
+            lines[:1] = [
+                f"if {within} and {integer}type({old} := {kept}[{key}]) is int:",
+                f" if {old} != {item}: {kept}[{key}] = {item}; {building}.blocks[{key} >> 5] = 1",
+                f"el{lines[0]}",
+            ]
+        self.lines.extend(Line(line, meta) for line in lines)
+
+    def _call_nth(self, row: Instruction) -> None:
+        """A call of the library's `nth` with what is gathered."""
+        register, coll = row[1], row[3][0]
+        place = self.uses(row[3][1:], register)[0]
+        text = f"A{coll}.call_nth(F, {place.text})"
+        if place.kind != INT or not place.atomic:
+            self.assign(register, text, ANY, [place], "call")
+            return
+        kept = self.unit.expressions.name()
+        within = f"({kept} := A{coll}.flat) is not None and 0 <= {place.text} < len({kept})"
+        self.statement(f"if {within}:", [place])
+        meta = self.meta([place])
+        lines = [" for _ in F: break", " else: raise Exhausted", f" r{register} = {kept}[{place.text}]", "else:"]
+        self.lines.extend(Line(line, meta) for line in lines)
+        self.lines.append(Line(f" r{register} = {text}", self.meta([place], "call")))
+        self._drop_constant(register)
         self.kinds[register] = ANY
 
     def _append_text(self, row: Instruction) -> None:
@@ -400,6 +448,11 @@ class Writer(Operands):
             self.define(register, f"Map({{{pairs}}})", ANY, parts, True)
             return
         self.define(register, f"map_of(({items}))", ANY, parts, False)
+
+
+def _own_key(operand: Operand) -> bool:
+    """Whether an operand is known to be its own key in a dict, as integers and constant names are."""
+    return operand.kind == INT or (operand.constant and operand.value.__class__ in (str, Keyword))
 
 
 def _joined(name: str, arguments: list[str]) -> str:

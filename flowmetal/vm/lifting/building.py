@@ -32,12 +32,13 @@ def grown(base: Any, items: list[Any]) -> Any:
 class Building:
     """A map or vector with changes that are not in it yet; any other value, which is changed at once."""
 
-    __slots__ = ("added", "base", "changes", "flat", "kind", "size")
+    __slots__ = ("added", "base", "blocks", "changes", "flat", "kind", "size")
 
     def __init__(self, base: Any) -> None:
         self.changes: dict[Any, Any] = {}
         self.added: list[Any] = []  # behind the end of a vector
         self.size = 0  # of a vector, with what was added
+        self.blocks = bytearray()  # beside `flat`, for each 32 items whether one was changed
         self._begin(base)
 
     def _begin(self, base: Any) -> None:
@@ -54,14 +55,16 @@ class Building:
     def value(self) -> Any:
         """The collection with all changes in it."""
         changes, base = self.changes, self.base
-        if not changes and not self.added:
+        if self.flat is not None:
+            changed = {number for number, one in enumerate(self.blocks) if one}
+            if changed:
+                base = base.with_blocks(changed, self.flat)
+        elif not changes and not self.added:
             return base
-        if self.kind == _MAP:
+        elif self.kind == _MAP:
             base = _changed_map(base, changes)
         else:
-            if self.flat is not None:
-                base = base.with_blocks({place >> 5 for place in changes}, self.flat)
-            elif changes:
+            if changes:
                 base = base.assoc_all(changes)
             if self.added:
                 base = base.extend(self.added)
@@ -133,16 +136,15 @@ class Building:
                     old = flat[key]
                     same = old == value if old.__class__ is int and value.__class__ is int else identical(old, value)
                     if not same:
-                        flat[key] = self.changes[key] = value
+                        flat[key] = value
+                        self.blocks[key >> 5] = 1
                     return
                 if not identical(self.nth(key), value):
                     before = self.size - len(self.added)
                     if key < before:
                         self.changes[key] = value
                         if len(self.changes) << 4 > self.size and not self.added:
-                            self.flat = list(self.base)
-                            for place, item in self.changes.items():
-                                self.flat[place] = item
+                            self._flatten()
                     else:
                         self.added[key - before] = value
             else:
@@ -150,10 +152,22 @@ class Building:
         else:
             self._begin(plain_assoc(self.base, key, value))
 
+    def _flatten(self) -> None:
+        """Goes on with all items of a vector in one list."""
+        flat = list(self.base)
+        blocks = bytearray((self.size >> 5) + 1)
+        for place, item in self.changes.items():
+            flat[place] = item
+            blocks[place >> 5] = 1
+        self.changes = {}
+        self.flat = flat
+        self.blocks = blocks
+
     def conj(self, item: Any) -> None:
         """`conj` of one item."""
         if self.kind == _VECTOR:
-            self.flat = None
+            if self.flat is not None:
+                self.value()
             self.added.append(item)
             self.size += 1
         else:

@@ -175,11 +175,12 @@ def lifted_of(body: RunCode) -> Lifted:
 class Calls:
     """What lifted code calls closures of a function by: an entry for each number of arguments."""
 
-    __slots__ = ("_others", "function", "n0", "n1", "n2", "n3", "n4")
+    __slots__ = ("_others", "function", "n0", "n1", "n2", "n3", "n4", "ready")
 
     def __init__(self, function: Function) -> None:
         self.function = function
         self._others: dict[int, Entry] = {}
+        self.ready: dict[int, Entry] = {}  # entries that are made, by the number of arguments
         for count in range(5):
             self._bind(count, self, f"n{count}")
 
@@ -199,7 +200,9 @@ class Calls:
     def made(self, count: int, process: Any) -> Entry:
         """The entry for a number of arguments, made if it is not."""
         body = run_function(self.function).fixed.get(count)
-        return self.entry(count) if body is None else lifted_of(body).entry(GUARDED, process)
+        made = self.entry(count) if body is None else lifted_of(body).entry(GUARDED, process)
+        self.ready[count] = made
+        return made
 
     def _bind(self, count: int, place: Any, name: str) -> None:
         body = run_function(self.function).fixed.get(count)

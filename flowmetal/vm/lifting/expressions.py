@@ -317,7 +317,19 @@ def _nth(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
 
 
 def _count(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
-    return f"{maker.builtin(number)}({arguments[0].text})", INT, False
+    first, again = maker.twice(arguments[0])
+    short = f"len({again}.tail) if type({first}) is Vector and {again}.root is None"
+    return f"({short} else {maker.plain(number, again)})", INT, False
+
+
+def _of_vector(text: str, kind: int) -> _Maker:
+    """What is plain of a vector; {} is the vector."""
+
+    def make(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+        first, again = maker.twice(arguments[0])
+        return f"({text.format(again)} if type({first}) is Vector else {maker.plain(number, again)})", kind, False
+
+    return make
 
 
 def _cons(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
@@ -440,7 +452,9 @@ _SPECIAL: dict[tuple[int, int], _Maker] = {
     (708, 1): _identity("None", negated=True),
     (709, 1): _identity("True"),
     (710, 1): _identity("False"),
-    **{(number, 1): _boolean for number in (507, 508, *range(711, 744))},
+    **{(number, 1): _boolean for number in (508, *range(711, 744))},
+    (507, 1): _of_vector("False", BOOL),
+    (541, 1): _of_vector("{}", ANY),
     (713, 1): _class_test("int"),
     (719, 1): _class_test("str"),
     (721, 1): _class_test("Keyword"),

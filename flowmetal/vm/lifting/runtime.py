@@ -179,7 +179,8 @@ def call_plus(F: Fuel, function: Any, one: Any, two: Any) -> Any:
 def callee(F: Fuel, function: Any, count: int) -> Callable[..., Any]:
     """What a value is called by with a number of arguments: a function of the fuel, the value and the arguments."""
     if function.__class__ is Closure:
-        found: Callable[..., Any] = (function.function.lifted or warm(function)).made(count, F.process)
+        calls = function.function.lifted or warm(function)
+        found: Callable[..., Any] = calls.ready.get(count) or calls.made(count, F.process)
         return found
     if function.__class__ is BuiltinFn and count == 2 and function.number == _PLUS:
         return call_plus
