@@ -53,3 +53,22 @@ def test_tries(size: int) -> None:
         for key, value in changes.items():
             singly = singly.assoc(key, value)
         assert nodes(hash_trie.assoc_all(old.root, 0, changes), old.root) == nodes(singly.root, old.root)
+
+
+@pytest.mark.parametrize("first", [0, 1, 31, 32, 33, 100, 1024, 1056, 1057, 32_768, 32_799, 32_800, 33_000])
+@pytest.mark.parametrize("added", [1, 31, 32, 65, 1_025, 33_900])
+def test_extended_and_read_in_parts(first: int, added: int) -> None:
+    """Many items at once make the nodes that one at a time make, and parts are read as they stand."""
+    whole = Vector.of(range(first + added))
+    extended = Vector.of(range(first)).extend(range(first, first + added))
+    assert extended.tail == whole.tail
+    assert _nodes(extended.root) == _nodes(whole.root)
+    for start in (0, 5, 32, first, first + added - 1):
+        for stop in (start, first + added, min(start + 1_000, first + added)):
+            assert whole.some(start, stop) == list(range(start, stop))
+
+
+def _nodes(node: Any) -> Any:
+    if node is None or not node.shift:
+        return node and (node.children, node.size)
+    return [node.shift, node.size, *map(_nodes, node.children)]

@@ -1,4 +1,4 @@
-"""Makes the Python function that calls one small function of the program for many items, with its body written in place.
+"""Makes the Python function that calls a small function of the program for many items, its body written in place.
 
 Such a body has no loop, no effect, no change of a cell, and calls only functions of which the same is true; so when
 anything is in the way, what was done for some items can be forgotten and done again.  See many.py, which does that.
@@ -67,9 +67,7 @@ def _tame(lifted: Lifted, program: Program, depth: int) -> bool:
         return False
     rows = [code.instructions[index] for start in flow.order for index in range(start, flow.blocks[start].stop)]
     # What is lazy would be realized by the lifted form of the function, and that cannot be forgotten.
-    return all(
-        _harmless(making, row, depth) and not (row[0] == Op.builtin and row[2] in _REALIZING) for row in rows
-    )
+    return all(_harmless(making, row, depth) and not (row[0] == Op.builtin and row[2] in _REALIZING) for row in rows)
 
 
 class _Inlined(Making):
@@ -86,7 +84,7 @@ class _Inlined(Making):
         self.begin = f"r{last} = x" if written else ""
         self.gave: list[str] = []
 
-    def give(self, operand: Operand) -> list[str] | None:
+    def give(self, operand: Operand) -> list[str]:
         """The statements in place of `return`."""
         text = operand.text
         if self.kind == MAP:

@@ -1,6 +1,6 @@
 """Walks through many items at once: what a loop over a collection would do in so many turns, done in one go.
 
-Lifted code asks for it where it comes to a loop that is a walk (walks.py).  Whatever is in the way, an error, an effect,
+Lifted code asks for it where it comes to a loop that is a walk (walks.py).  Whatever is in the way, an error,
 something lazy, the end of the fuel: what was done for the last items is forgotten, the fuel for it given back, and the
 loop goes on from there one by one.  So the loop's registers and the fuel are, after each go, what single turns
 leave.

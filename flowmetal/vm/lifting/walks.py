@@ -1,4 +1,4 @@
-"""Loops that walk through a collection and call one function for each item, as those of `map`, `filter` and `reduce` do.
+"""Loops that walk through a collection and call a function for each item, as those of `map`, `filter`, `reduce` do.
 
 Such a loop is known by what one turn of it does, not by its name: the turn is run with symbols for what the registers
 hold, and what they hold afterwards says which kind of walk it is.  many.py goes through many items of one at once.
@@ -55,8 +55,8 @@ def walk_of(flow: Flow, head: int) -> Walk | None:
         for register, symbol in held.items()
         if live >> register & 1 and symbol != ("in", register)
     }
-    tests, held = ways[0]
-    less = tests[0][0] if tests else ()
+    tests = ways[0][0]
+    less: Symbol = tests[0][0] if tests else ()
     if less[:1] != ("less",) or any(way[0][:1] != ((less, True),) for way in ways):
         return None
     place, end = less[1][1], less[2][1]
@@ -69,7 +69,7 @@ def walk_of(flow: Flow, head: int) -> Walk | None:
     if len(calls) != 1:
         return None
     call = calls.pop()
-    item = call[2][-1] if call[2] else ()
+    item: Symbol = call[2][-1] if call[2] else ()
     if item[:2] != ("builtin", NTH) or call[1][0] != "in" or item[2][0][0] != "in" or item[2][1] != ("in", place):
         return None
     function, coll = call[1][1], item[2][0][1]
