@@ -23,6 +23,24 @@ WEB = (
     ("elsewhere", "text", 3),
     ("broken", "text", 0),
     ("garbage", "text", 0),
+    ("named16", "text", 0),
+    ("named16", "bytes", 0),
+    ("named8", "text", 0),
+    ("asgbk", "text", 0),
+)
+
+#: Commands that end before all is written: by a signal, at their time, or by a shell that says so.  Each writes a
+#: beginning of a value in some spelling.
+CUT = tuple(
+    f"{write} | tr -d '\\n' | cut -c1-{length} | tr -d '\\n'; {end}"
+    for write, length in (
+        ("printf '%s' \"$A\"", 21),
+        ("printf '%s' \"$A\" | base64 -w 0", 31),
+        ("printf 'x%s' \"$A\" | base64 -w 0", 30),
+        ("printf '%s' \"$B\" | od -An -tx1", 50),
+        ("printf '%s' \"$1\" | sed 's/$/\\\\r\\\\n/'", 30),
+    )
+    for end in ("kill -9 $$", "exit 143", "sleep 9")
 )
 
 
@@ -37,6 +55,7 @@ class Figures:
     surfaces: int
     bytes: int
     processes: int
+    own: int  # processes that programs had started over HTTP
     answers: list[str] = field(default_factory=list)
 
 
@@ -51,11 +70,13 @@ def campaign(folder: Path, seed: int, whole: bool = True) -> Figures:
             *web,
             site.begin("others", base),
             site.begin("commands"),
+            site.begin("posts"),
             site.begin("refused", base),
             site.begin("fails", base),
             site.begin("command-fails"),
             site.begin("exhausted", base),
         ]
+        cut = [site.begin("cut", script) for script in (CUT if whole else CUT[::4])]
         held, planted = site.begin("holds", base), site.begin("keep-text", site.planted)
         foreign = site.begin("foreign")
         taken = site.http("/v1/requests/take", {"effects": ["foreign/call"], "worker": "w", "wait": 30})["requests"]
@@ -65,9 +86,12 @@ def campaign(folder: Path, seed: int, whole: bool = True) -> Figures:
         site.look([held, planted], whole)
         for pid in (held, planted):
             site.flowvm("send", str(pid), '{"type": "go"}')
-        site.wait([*ended, foreign, held, planted])
-        everything = [held, *ended, foreign, planted]
+        site.wait([*ended, *cut, foreign, held, planted])
+        own = site.listed() - {held, *ended, *cut, foreign, planted}
+        site.wait(sorted(own))
+        everything = [held, *ended, foreign, planted, *sorted(own)]
         site.look(everything, whole)
+        site.look(cut, whole=False)
         site.flowvm("backup", str(site.store), str(folder / "backup"))
         for arguments in (("effects", "canary.fmc"), ("disasm", "canary.fmc")):
             site.flowc(*arguments)
@@ -86,5 +110,6 @@ def campaign(folder: Path, seed: int, whole: bool = True) -> Figures:
         planted=len(found),
         surfaces=len(surfaces),
         bytes=sum(len(data) for _, data in surfaces),
-        processes=len(everything),
+        processes=len(everything) + len(cut),
+        own=len(own),
     )

@@ -29,6 +29,16 @@ def spelled(text: str) -> dict[str, str]:
         "html": html.escape(text),
         "hex": raw.hex(),
         "HEX": raw.hex(" ").upper(),
+        "hexes": "".join(f"\\x{byte:02x}" for byte in raw),
+        "octal": "".join(f"\\{byte:03o}" for byte in raw),
+        "braces": "".join(f"\\u{{{ord(letter):x}}}" for letter in text),
+        "line ends": text.replace("\n", "\r\n"),
+        "old line ends": text.replace("\n", "\r"),
+        "further in": text.replace("\n", "\n    "),
+        "python": repr(raw),
+        "shell": "".join(c if c.isalnum() or c.isspace() else "\\" + c for c in text),
+        "small": text.lower(),
+        "line ends 64": base64.b64encode(text.replace("\n", "\r\n").encode()).decode(),
     }
     for shift in range(3):
         before = b"ab:"[:shift]
@@ -89,6 +99,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def _utf16(self, status: int, data: bytes) -> None:
         self._chunks(200, data.decode().encode("utf-16-le"), content_type="text/plain; charset=utf-16-le")
+
+    def _named16(self, status: int, data: bytes) -> None:
+        self._chunks(200, data, content_type="text/plain; charset=utf-16-le")
+
+    def _named8(self, status: int, data: bytes) -> None:
+        self._chunks(200, data.decode().encode("utf-16-be"), content_type="text/plain; charset=iso-8859-1")
+
+    def _asgbk(self, status: int, data: bytes) -> None:
+        self._chunks(200, b"\x81" + data, content_type="text/plain; charset=gbk")
 
     def _redirect(self, status: int, data: bytes) -> None:
         self._chunks(307, data, location="/chunks/" + self.path.split("/", 2)[2])

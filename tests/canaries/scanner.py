@@ -37,6 +37,16 @@ def spellings(value: str) -> Iterator[tuple[str, bytes]]:
     yield "url, all", "".join(f"%{byte:02X}" for byte in raw).encode()
     yield "json", json.dumps(value)[1:-1].encode()
     yield "json, all", "".join(f"\\u{ord(letter):04x}" for letter in value).encode()
+    yield "hexes", "".join(f"\\x{byte:02x}" for byte in raw).encode()
+    yield "octal", "".join(f"\\{byte:03o}" for byte in raw).encode()
+    yield "braces", "".join(f"\\u{{{ord(letter):x}}}" for letter in value).encode()
+    yield "line ends", value.replace("\n", "\r\n").encode()
+    if value.lower() != value:
+        yield "small", value.lower().encode()
+    for order in ("le", "be"):  # what a wrong charset makes of it
+        for start in range(2):
+            even = raw[start : start + (len(raw) - start) // 2 * 2]
+            yield f"as utf-16-{order} {start}", even.decode(f"utf-16-{order}", "replace").encode()
     yield "hex", binascii.hexlify(raw)
     yield "HEX", binascii.hexlify(raw).upper()
     yield "utf-16-le", value.encode("utf-16-le")

@@ -23,7 +23,7 @@ START_SECONDS = 60.0
 ENDED = frozenset({"done", "failed", "cancelled", "paused"})
 
 PROGRAM = r"""
-(ns canary (:require http json shell))
+(ns canary (:require http json shell string))
 
 (defeffect foreign/call "A function elsewhere." [payload])
 
@@ -34,7 +34,7 @@ PROGRAM = r"""
    :method :post
    :headers {"authorization" header "x-file" (secret "file")}
    :query {:q (secret "query")}
-   :json {:deep [{:token (secret "body")} (secret-text "<" (secret "body") ">")]}
+   :json {:deep [{:token (secret "body")} (secret-text "<" (secret "body") ">") (secret "lines")]}
    :as (keyword as)
    :redirects redirects})
 
@@ -73,6 +73,38 @@ PROGRAM = r"""
    (try (shell/run [(str "/no/such/" 1) (secret "api")]) (catch _ e e))
    (try (shell/run {:command ["cat"] :directory "/no/such" :env {:A (secret "api")}}) (catch _ e e))])
 
+(defn cut [script]
+  (try (shell/run {:command ["sh" "-c" script "sh" (secret "lines")]
+                   :env {:A (secret "api") :B (secret "file")} :timeout 700ms})
+    (catch _ e e)))
+
+(defn posted [how]
+  (let [{url :url promise :promise} (http/callback {:timeout 1m})
+        sent {:headers {"content-type" (:type how)}
+              :body (secret-text (:before how) (secret (:name how)) (:after how))}]
+    [(http/post url sent) (await promise)]))
+
+(defn posts []
+  [(posted {:name "api" :type "text/plain" :before "<" :after ">"})
+   (posted {:name "lines" :type "text/plain; charset=utf-16-le" :before "" :after ""})
+   (posted {:name "file" :type "application/octet-stream" :before "\u00ff" :after ""})
+   (let [{url :url promise :promise} (http/callback {:timeout 1m})]
+     [(http/post url {:json {:token (secret "body") :more [(secret "lines")]}}) (await promise)])
+   (let [{url :url promise :promise} (http/callback {:timeout 1m})]
+     [(http/post url {:form {:token (secret "body") :more (secret "lines")}}) (await promise)])
+   (let [{url :url promise :promise} (http/callback {:timeout 1m})
+         base (first (string/split url "/callbacks/"))]
+     [(http/post (str base "/endpoints/open")
+                 {:headers {"x-back" header "x-delivery-id" (secret "query")} :json {:a (secret "api")}})
+      (http/post (str base "/v1/processes")
+                 {:json {:function "canary/keep" :args [(secret "body") {:deep (secret "lines")}]
+                         :id (secret-text "id-" (secret "query")) :attributes {:about (secret "path")}}})
+      (http/post (str base "/v1/operations/kv/put") {:json {:payload ["canary" [(secret "file")]]}})
+      (http/post (str base "/v1/processes") {:json {:function (secret "api") :args []}})
+      (http/post url {:json nil})])])
+
+(defn keep [& given] given)
+
 (defn command-fails [] (shell/output ["sh" "-c" "echo \"$1\"; echo \"$1\" >&2; exit 9" "sh" (secret "api")]))
 
 (defn refused [base]
@@ -101,9 +133,12 @@ PROGRAM = r"""
 """
 
 
+LETTERS = string.ascii_letters + string.digits
+
+
 def canary(chance: random.Random) -> str:
     """A value that looks different in every spelling."""
-    letters = "".join(chance.choices(string.ascii_letters + string.digits, k=24))
+    letters = "".join(chance.choices(LETTERS, k=24))
     return f"{letters[:8]}/+&=%{letters[8:16]}\"'\\ {letters[16:]}"
 
 
@@ -114,6 +149,8 @@ class CanarySite:
         chance = random.Random(seed)
         names = ("api", "path", "query", "body", "file", "command", "elsewhere")
         self.canaries = {name: canary(chance) for name in names}
+        # One of several lines, as keys are.
+        self.canaries["lines"] = "\n".join("".join(chance.choices(LETTERS, k=20)) for _ in range(3))
         self.planted = canary(chance)
         self.folder = folder
         self.store = folder / "store"
@@ -129,6 +166,7 @@ class CanarySite:
         outside = folder / "outside"  # what holds the values on purpose
         outside.mkdir()
         (outside / "file").write_text(self.canaries["file"] + "\n")
+        (outside / "lines").write_bytes(self.canaries["lines"].encode() + b"\n")
         (outside / "command").write_text(self.canaries["command"] + "\n")
         (folder / "canary.fm").write_text(PROGRAM)
         (folder / "flowmetal.toml").write_text(self._settings(outside))
@@ -136,13 +174,15 @@ class CanarySite:
     def _settings(self, outside: Path) -> str:
         tables = [
             "[serve]\nport = 0\n",
-            f'[http]\nallow = ["127.0.0.1:{self.echo.port}", "localhost:{self.echo.port}"]\n',
+            '[http]\nallow = ["127.0.0.1", "localhost"]\n',  # the echo, and the server itself
+            '[endpoints.open]\nscheme = "none"\ninsecure = true\nstart = "canary/keep"\n',
         ]
         tables.append('[shell]\ncommands = ["*"]\nenvironment = ["A", "B"]\n')
         for name in ("api", "path", "query", "body"):
             tables.append(f'[secrets.{name}]\nenv = "CANARY_{name.upper()}"\n')
         tables.append(f'[secrets.file]\nfile = "{outside / "file"}"\n')
         tables.append(f'[secrets.command]\ncommand = ["cat", "{outside / "command"}"]\n')
+        tables.append(f'[secrets.lines]\nfile = "{outside / "lines"}"\n')
         tables.append('[secrets.elsewhere]\nenv = "CANARY_ELSEWHERE"\nhosts = ["api.example.com"]\n')
         tables.append('[secrets.broken]\ncommand = ["sh", "-c", "echo $CANARY_API >&2; exit 1"]\n')
         return "\n".join(tables)
@@ -214,6 +254,10 @@ class CanarySite:
     def begin(self, function: str, *arguments: Any) -> int:
         """Starts a process over HTTP."""
         return int(self.http("/v1/processes", {"function": f"canary/{function}", "args": list(arguments)})["pid"])
+
+    def listed(self) -> set[int]:
+        """All processes there are."""
+        return {int(one["pid"]) for one in self.http("/v1/processes?limit=1000")["processes"]}
 
     def wait(self, pids: list[int], *statuses: str) -> None:
         """Until these processes have one of the statuses."""

@@ -36,3 +36,4 @@ def test_no_secret_is_on_a_surface(tmp_path: Path) -> None:
     assert figures.sent == figures.canaries, "a canary was not used at all"
     assert figures.planted, "the scanner does not find what is there"
     assert figures.surfaces > 50
+    assert figures.own == 2, "no program came back over HTTP"

@@ -42,14 +42,27 @@ _GAP64 = r"(?:\s|\\+[rnt]|%0[AaDd]|%20)*"
 _GAP16 = r"(?:[\s:,_-]|\\+[rnt])*(?:0[xX]|\\+x|%)?"
 _BASE64 = "[A-Za-z0-9+/_-]"
 _HEX_DIGIT = "[0-9A-Fa-f]"
-#: Backslashes of an escape, which another escape may have doubled.
-_BACKSLASH = r"(?:\\|%(?:25)*5[Cc]|u005[Cc])+"
+
+
+def _coded_byte(byte: int) -> str:
+    """A character of ASCII behind the backslash of an escape, as it is or escaped once more."""
+    digits = "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in f"{byte:02x}")
+    number = rf"%(?:25)*{digits}|[uU](?:00|000000|\{{0*){digits}\}}?|x{digits}|0?{byte:03o}"
+    return f"\\x{byte:02x}|{number}"
+
+
+#: Backslashes of an escape, which another escape may have doubled; in a long value only the usual ones may.
+_BACKSLASH = f"(?:{_coded_byte(0x5C)})+"
+_FEW_BACKSLASHES = r"(?:\\|%(?:25)*5[Cc]|u005[Cc])+"
 
 #: The end of a line, whichever it is; the next line may stand further in.
 _LINE_END = (
-    rf"(?:[\r\n]|%(?:25)*0[AaDd]|{_BACKSLASH}(?:[rn]|[uU](?:000|0000000|\{{0*)[AaDd]\}}?|x0[AaDd]|0?01[25])"
+    rf"(?:[\r\n]|%(?:25)*0[AaDd]"
+    rf"|{_BACKSLASH}(?:{_coded_byte(ord('r'))}|{_coded_byte(ord('n'))}"
+    r"|[uU](?:000|0000000|\{0*)[AaDd]\}?|x0[AaDd]|0?01[25])"
     r"|&(?:amp;)*#(?:0*1[03]|[xX]0*[AaDd]);)+[ \t]*"
 )
+_FEW_LINE_ENDS = rf"(?:[\r\n]|%(?:25)*0[AaDd]|{_FEW_BACKSLASHES}(?:[rn]|u000[AaDd]|x0[AaDd]|0?01[25]))+[ \t]*"
 
 #: Atoms of a way of which its beginning is made: who has so many has it.
 BEGINNING_ATOMS = 512
@@ -97,7 +110,8 @@ def ways_of(value: str) -> list[Way]:
     """All ways of a text."""
     # A line ends in one of three ways, whatever the value has: what is sent over the web or typed is often changed.
     lines = value.replace("\r\n", "\n").replace("\r", "\n")
-    ways = [Way([_character(character) for character in lines], cut=_CUT if value.isascii() else _CUT_BYTES)]
+    long = len(value.encode()) > TWICE_BYTES_MAX
+    ways = [Way([_character(character, long) for character in lines], cut=_CUT if value.isascii() else _CUT_BYTES)]
     ways += [Way([_wide(character, order) for character in lines], least=_LEAST_WIDE) for order in ("le", "be")]
     for text in dict.fromkeys((value, lines, lines.replace("\n", "\r\n"))):
         for form in _forms(text):
@@ -180,15 +194,17 @@ def _wide(character: str, order: str) -> str:
     return _literal(character.encode(f"utf-16-{order}"))
 
 
-def _character(character: str) -> str:
+def _character(character: str, long: bool) -> str:
     """One character in any of its spellings."""
     if character == "\n":
-        return _LINE_END
+        return _FEW_LINE_ENDS if long else _LINE_END
+    backslash = _FEW_BACKSLASHES if long else _BACKSLASH
     # A blank is also what a form makes of it.
-    return f"(?:{'|'.join(_spellings(character) if character != ' ' else _spellings(' ') + _spellings('+'))})"
+    both = _spellings(" ", backslash) + _spellings("+", backslash)
+    return f"(?:{'|'.join(_spellings(character, backslash) if character != ' ' else both)})"
 
 
-def _spellings(character: str) -> list[str]:
+def _spellings(character: str, backslash: str) -> list[str]:
     raw = character.encode()
     number = ord(character)
     percent = "".join(f"%(?:25)*{_hex(byte)}" for byte in raw)
@@ -200,21 +216,21 @@ def _spellings(character: str) -> list[str]:
     )
     escapes = [rf"[uU]\{{0*{digits}\}}", f"U0{{{8 - len(f'{number:x}')}}}{digits}"]
     if character in _SHORT:
-        escapes.append(_SHORT[character])
+        escapes.append(_coded_byte(ord(_SHORT[character])))
     elif not character.isalnum():
         escapes += [_literal(raw), percent]
     if number < 0x10000:
         escapes.append("u" + "".join(_hex(byte) for byte in number.to_bytes(2, "big")))
     else:
-        high, low = (f"{_BACKSLASH}u{_hex(unit >> 8)}{_hex(unit & 255)}" for unit in _surrogates(number))
+        high, low = (f"{backslash}u{_hex(unit >> 8)}{_hex(unit & 255)}" for unit in _surrogates(number))
         ways.append(high + low)
     if len(raw) == 1:
         escapes += [f"x{_hex(number)}", f"0?{number:03o}"]
     else:
-        ways.append("".join(f"{_BACKSLASH}x{_hex(byte)}" for byte in raw))
-        ways.append("".join(f"{_BACKSLASH}{byte:03o}" for byte in raw))
+        ways.append("".join(f"{backslash}x{_hex(byte)}" for byte in raw))
+        ways.append("".join(f"{backslash}{byte:03o}" for byte in raw))
         ways += _other_charsets(character)
-    ways.append(f"{_BACKSLASH}(?:{'|'.join(escapes)})")
+    ways.append(f"{backslash}(?:{'|'.join(escapes)})")
     if character == "'":
         ways.append(r"'\\''")
     return ways
