@@ -21,8 +21,9 @@ from flowmetal.engine.events import Finished, decode_event
 from flowmetal.engine.functions import Call
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.store import open_store
-from flowmetal.store.interface import Post, PutArtifact, Start, Store
+from flowmetal.store.interface import Post, PutArtifact, Rekey, Start, Store
 from flowmetal.store.lmdb_copies import PIDS_LEFT_OUT
+from flowmetal.store.scrub import Report, scrub
 from flowmetal.values import decode_value
 from tests.powercut.workloads import HASH, act_result, expected_result
 
@@ -103,10 +104,27 @@ def problems(path: Path, expected: Expected, resume: bool) -> list[str]:
     found = missing(store, expected)
     if not found:
         found = use(store, expected)
+    if not found:
+        found = rekeyed(store)
     if not found and resume:
         found = finish(store, expected)
     store.close()
     return found
+
+
+def rekeyed(store: Store) -> list[str]:
+    """Whether all records of an encrypted store can be decrypted, and a change of its data key goes on to its end."""
+    engine = store.store.engine  # type: ignore[attr-defined]
+    for again in (False, True):
+        report = Report()
+        scrub(engine, report, lambda space, start: None)
+        if report.found:
+            return [f"{'after' if again else 'before'} the keys were changed: {report.findings[:3]}"]
+        if again or not report.encrypted:
+            return []
+        while not store.submit([Rekey("go-on")]).result(30)[0][2]:
+            pass
+    return []
 
 
 def missing(store: Store, expected: Expected) -> list[str]:

@@ -31,10 +31,10 @@ from flowmetal.engine.build import build_artifact
 from flowmetal.engine.config import Config
 from flowmetal.engine.functions import Call
 from flowmetal.engine.interpreter import Interpreter
-from flowmetal.store import open_store, resealing
+from flowmetal.store import open_store, rekeying, resealing
 from flowmetal.store.codec import encode_about
 from flowmetal.store.errors import StoreError
-from flowmetal.store.interface import Command, Join, Post, PutArtifact, Start, Store, Turn
+from flowmetal.store.interface import Command, Join, Post, PutArtifact, Rekey, Start, Store, Turn
 from flowmetal.store.keys import KEY_VARIABLE, KeySource
 from flowmetal.store.layout import SPACE_NAMES
 from flowmetal.store.lmdb_copies import backup, encrypt, restore
@@ -291,6 +291,46 @@ def encryption(folder: Path, say: Say) -> None:
     store.close()
 
 
+def rotation(folder: Path, say: Say) -> None:
+    """The data key of an encrypted store is changed while it is written, and once more, begun by one owner and ended
+    by the next.  Records are written anew in many commits."""
+    rekeying.CHUNK_RECORDS = 9
+    path = folder / "store"
+    store = open_store(path)
+    say(open=True)
+    thread = threading.Thread(target=post_some, args=(store, say, "beside", 10))
+    thread.start()
+    rotate(store)
+    thread.join()
+    store.close()
+    store = open_store(path)
+    post_some(store, say, "between", 3)
+    store.submit([Rekey("begin")]).result(60)
+    store.submit([Rekey("go-on")]).result(60)
+    store.close()
+    store = open_store(path)
+    rotate(store)
+    post_some(store, say, "after", 3)
+    store.close()
+
+
+def rotate(store: Store) -> None:
+    """Until no record is left that is encrypted with another data key."""
+    assert store.submit([Rekey("begin")]).result(60)
+    while not store.submit([Rekey("go-on")]).result(60)[0][2]:
+        pass
+
+
+def encrypted_store(folder: Path) -> None:
+    """What `rotation` begins with."""
+    key = os.environ[KEY_VARIABLE]
+    plain_store(folder)
+    os.environ[KEY_VARIABLE] = key
+    encrypt(folder / "store", small_options(), KeySource("env", KEY_VARIABLE))
+    for name in ("lock.mdb", "owner.lock", "clock"):
+        (folder / "store" / name).unlink(missing_ok=True)
+
+
 def copies(folder: Path, say: Say) -> None:
     """A backup is made while the store is written, restored, and the restored store used."""
     shutil._USE_CP_SENDFILE = False  # type: ignore[attr-defined]  # what is copied so is not seen by the recorder
@@ -396,6 +436,7 @@ WORKLOADS = (
     Workload("takeover", takeover, share=3),
     Workload("upgrade", upgrade, old_store),
     Workload("encryption", encryption, plain_store),
+    Workload("rotation", rotation, encrypted_store),
     Workload("copies", copies, path="restored"),
     Workload("interpreting", interpreting, share=4),
     Workload("last-commit", partial(one_by_one, durability="lose-last-commit-on-power-loss"), spare=1),
