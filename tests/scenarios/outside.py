@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from flowmetal.client.pruning import prune_piece, pruning_of, retention_for
 from flowmetal.client.steering import order_of, piece
 from flowmetal.dataclass import fields, replace
 from flowmetal.engine.artifacts import Programs, deploy
@@ -393,6 +394,33 @@ class World(Simulation):
         """What a person does by hand, as the commands and the API give it to the store: `steer ORDER`, in JSON."""
         report = piece(self.store, order_of(json.loads(text)), 0)
         return ", ".join([f"{report.done} done", *sorted(report.refused)])
+
+    def _do_prune(self, text: str) -> str:
+        """Removes what has ended, or old log, as `flowvm prune` does: `prune WHAT`, in JSON."""
+        wanted = pruning_of(json.loads(text))
+        report = prune_piece(self.store, replace(retention_for(wanted), artifacts=False), wanted)
+        return f"{report.processes} removed" + (", log shortened" if report.log_entries else "")
+
+    def _do_replace(self, text: str) -> None:
+        """All interpreters are gone, and others run under names of their own: `replace NAME`.
+
+        They may do nothing until the leases of those before them have ended; then something looks.
+        """
+        for one in (self.interpreter, *self.others):
+            if one._unwatch is not None:
+                one._unwatch()
+        count = len(self.others)
+        self.others = []
+        for number in range(1, count + 1):
+            self.config = replace(self.config, name=f"{text}-{number}")
+            self.others.append(self._new_interpreter())
+        self.config = replace(self.config, name=text)
+        self.interpreter = self._new_interpreter()
+        over = self.clock.now + (self.config.lease_ms + 1) * 1_000_000
+        self._actions = sorted([*self._actions, Action(over, "look", "")], key=lambda action: action.at)
+
+    def _do_look(self, text: str) -> None:
+        """The store is looked at, as it is now and then."""
 
     def _do_away(self, text: str) -> None:
         """Nobody runs anything for a time."""

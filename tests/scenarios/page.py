@@ -71,7 +71,7 @@ calls = {{ charge = 2 }}
 | `answers.EFFECT` | what its service does with the first attempt, the second ...; the last stays. Or a table by payload, with `else` |
 | `inside` | effects answered by functions of the interpreter's own process instead of by a worker |
 | `outside` | what happens when: a time after the beginning, a verb, and more |
-| `config` | `serve-later`: no worker runs until `serve`; `limits`: those of the program, as in [limits.md](limits.md); `contended`; `until`: when a run ends that would go on; `cut`: the least number of calls of a turn where turns are cut |
+| `config` | `serve-later`: no worker runs until `serve`; `limits`: those of the program, as in [limits.md](limits.md); `contended`; `shortened`: of logs the last entry is compared; `until`: when a run ends that would go on; `cut`: the least number of calls of a turn where turns are cut |
 | `result` `error` `status` `log` `logged` `took` | what must come of the first process: its value, error, status, kinds of events, what it logged, how long it took |
 | `effects` `calls` `keys` | effects outside by key, calls that reached the service undisturbed, the keys |
 | `processes` `results` `told` | status and value of other processes, by pid; what callers and people were told |
@@ -83,7 +83,8 @@ its lease has run out); `failing` (it has its effect and answers with an error).
 Verbs of the outside: `message` `cancel` `pause` `resume` `retry` with a pid or id; `deliver N VALUE` to the n-th callback;
 `start CALL`; `operate NAME PAYLOAD`;
 `steer ORDER`, what a person does by hand, in JSON; `serve` and `close` a worker; `mend EFFECT WORDS`;
-`away TIME`, for which nobody runs anything.
+`away TIME`, for which nobody runs anything; `prune WHAT`, which ended processes or log are removed, in JSON; `replace NAME`:
+all interpreters vanish, and others take over under other names when the leases have ended.
 """
 
 
