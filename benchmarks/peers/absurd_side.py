@@ -22,7 +22,7 @@ URL = ADMINISTRATOR.rpartition("/")[0] + f"/{NAME}"
 QUEUE = "default"
 POLL_SECONDS = 0.01
 CLAIM_SECONDS = 900
-CONCURRENCY = 4
+CONCURRENCY = int(os.environ.get("ABSURD_CONCURRENCY", "16"))  # threads; what it calls concurrency
 
 spawned: dict[str, Any] = {}
 

@@ -163,6 +163,16 @@ class Side:
     def fan(self, count: int, steps: int) -> Answer:
         return expect(self.run("chain", [steps], count), steps * (steps + 1) // 2)
 
+    def apart(self, count: int, steps: int) -> Answer:
+        """As fan, each process started by itself when the start of the one before is durable, as those of DBOS are."""
+        began = time.perf_counter()
+        pids = [self.start("chain", [steps])[0] for _ in range(count)]
+        started = time.perf_counter() - began
+        self.finish(pids)
+        answer = {"wall": time.perf_counter() - began, "started": started, "result": self.result(pids[-1])}
+        self.ended.clear()
+        return expect(answer, steps * (steps + 1) // 2)
+
     def queued(self, count: int, steps: int, concurrency: int = 0) -> Answer:
         """As fan, in a queue; 0: without a limit."""
         limits = from_python({"name": "bench", **({"concurrency": concurrency} if concurrency else {})})
@@ -292,7 +302,7 @@ def expect(answer: Answer, result: Any) -> Answer:
 
 def main() -> None:
     side = Side(sys.argv[1])
-    names = "run chain fan queued outside latency park hold nudge wake stored bytes settle stats"
+    names = "run chain fan apart queued outside latency park hold nudge wake stored bytes settle stats"
     serve({name: getattr(side, name) for name in names.split()}, pids=[os.getpid()])
 
 

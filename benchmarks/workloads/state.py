@@ -22,7 +22,11 @@ def measure(sides: Sides, scale: Scale) -> Outcome:
     side = sides.get("flowmetal")
     steps = min(500, scale.chain[0])
     side.ask("run", function="chain", arguments=[min(20, steps)])
-    small_step(outcome, side, scale.chain[-1])
+    # In a store of its own: in one that has run other things the records go into pages that those have freed.
+    fresh = sides.fresh("flowmetal")
+    fresh.ask("run", function="chain", arguments=[min(20, steps)])
+    small_step(outcome, fresh, scale.chain[-1])
+    sides.end(fresh)
     big_state(outcome, side, scale, steps)
     deep_stack(outcome, side, scale, steps)
     conversation(outcome, side, scale)
