@@ -98,7 +98,8 @@ class LmdbEngine:
     def __init__(self, path: Path, options: LmdbOptions, *, create: bool) -> None:
         self.path = path
         self.options = options
-        self._gate = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()  # taken itself where nobody waits, which costs less
+        self._gate = threading.Condition(self._lock)
         self._transactions = 0
         self._resizing = False
         self._writes = self._is_lost = False
@@ -416,13 +417,13 @@ class LmdbEngine:
         return True
 
     def _enter(self) -> None:
-        with self._gate:
+        with self._lock:
             while self._resizing:
                 self._gate.wait()
             self._transactions += 1
 
     def _leave(self) -> None:
-        with self._gate:
+        with self._lock:
             self._transactions -= 1
             if self._resizing:
                 self._gate.notify_all()
