@@ -44,7 +44,7 @@ COMMANDS = (
         "kill", "Ends processes at once: nothing of them runs any more, no `finally` block either.", "killed", (),
         ("reason",),
     ),
-    Steering("send", "Sends a message to processes.", "got the message", ("MESSAGE",)),
+    Steering("send", "Sends a message to processes.", "got the message", ("MESSAGE",), ("edn",)),
     Steering("pause", "Lets processes stand still: what arrives is kept.", "paused"),
     Steering(
         "resume", "Lets paused processes go on; what has used up its retries is tried again.", "goes on",
@@ -59,6 +59,7 @@ COMMANDS = (
         "retries are used up.",
         "has its answer",
         ("REQUEST", "VALUE"),
+        ("edn",),
     ),
     Steering(
         "fail",
@@ -82,6 +83,7 @@ OWN_OPTIONS: dict[str, tuple[Any, Any, Any]] = {
     "request": (str | None, typer.Option(help="Only the request of this number; without it, all of them."), None),
     "data": (str | None, typer.Option(help="Data of the error, as JSON."), None),
     "latest": (bool, typer.Option("--latest", help="Run what is deployed under their names now."), False),
+    "edn": (bool, typer.Option("--edn", help="What is sent is data of the language, and not JSON."), False),
     "id": (str | None, typer.Option(help="Id of the new process, where one is restarted."), None),
 }
 
@@ -190,6 +192,7 @@ def steer(one: Steering, given: dict[str, Any]) -> int:
 
 
 def _order(one: Steering, given: dict[str, Any], rest: list[str], where: Where) -> Order:
+    from flowmetal.client.plain import EDN
     from flowmetal.client.steering import Order, user_name
     from flowmetal.values import to_python
 
@@ -201,7 +204,8 @@ def _order(one: Steering, given: dict[str, Any], rest: list[str], where: Where) 
     elif given.get("request"):
         request = common.number("--request", given["request"], 0) or None
     if one.action in ("send", "answer"):
-        value = to_python(common.parse_json(rest[-1], "the message" if one.action == "send" else "the answer"))
+        what = "the message" if one.action == "send" else "the answer"
+        value = {EDN: rest[-1]} if given["edn"] else to_python(common.parse_json(rest[-1], what))
     elif one.action == "fail":
         kind, message = rest[1].removeprefix(":"), rest[2]
         value = None if given["data"] is None else to_python(common.parse_json(given["data"], "--data"))

@@ -151,7 +151,11 @@ class StoreClient(Client):
         """See Client."""
         if kind not in POSTED:
             raise Refused("H513", what="a kind of event", expected="one of " + ", ".join(POSTED))
-        data = encoded(value, "message" if kind == "message" else "reason") if kind in ("message", "cancel") else b""
+        data = (
+            encoded(value, "message" if kind == "message" else "reason", edn=True)
+            if kind in ("message", "cancel")
+            else b""
+        )
         self._record(pid)
         (posted,) = self._submit(Post(pid, kind, data, number))
         return bool(posted)

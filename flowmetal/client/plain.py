@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flowmetal import lazily
 from flowmetal.client.errors import NotPlain, Refused
 from flowmetal.client.info import time_text
+from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.events import EventError, decode_event, describe, kind_of
 from flowmetal.store.interface import STATUSES, LogEntry, ProcessRecord, Start, Store
 from flowmetal.store.limits import MAX_ITEMS
@@ -27,13 +28,19 @@ from flowmetal.values import (
     from_python,
     keyword,
     print_string,
+    secret_names,
     to_python,
 )
 
 if TYPE_CHECKING:
     from flowmetal.engine import limits
+    from flowmetal.reading import data as reading
 else:  # it needs the machine, and few starts have limits of their own
     limits = lazily.module("flowmetal.engine.limits")
+    reading = lazily.module("flowmetal.reading.data")
+
+#: The key of an object whose one value is a text of the language.
+EDN = "$edn"
 
 #: Characters of a value that is only printed, because it has no plain form.
 PRINTED_CHARACTERS = 2000
@@ -102,12 +109,35 @@ def from_json(make: type[Any], data: Mapping[str, Any]) -> Any:
 # ---- values ----------------------------------------------------------------------------------------------------
 
 
-def encoded(data: Any, what: str) -> bytes:
-    """Plain Python as an encoded value.  NotPlain names `what`."""
+def encoded(data: Any, what: str, edn: bool = False) -> bytes:
+    """Plain Python as an encoded value.  NotPlain names `what`.  `edn`: {"$edn": text} is what the text reads as."""
     try:
-        return encode_value(from_python(data))
+        return encode_value(_value_of(data, what) if edn else from_python(data))
     except LanguageError as error:
         raise NotPlain("H510", what=what, reason=error.error.message) from None
+
+
+def _value_of(data: Any, what: str) -> Any:
+    """The value of plain data, or, of an object with the one key "$edn", what its text reads as in the language.
+
+    JSON has no keywords, sets or symbols.  A text may not make handles of secrets.
+    """
+    if data.__class__ is not dict or len(data) != 1 or EDN not in data:
+        return from_python(data)
+    text = data[EDN]
+    if text.__class__ is not str:
+        raise NotPlain("H510", what=what, reason=f"{EDN} is a text of the language")
+    try:
+        value = reading.read_data(text, what)
+        if secret_names(encode_value(value)):
+            raise NotPlain("H510", what=what, reason="a text cannot make a handle of a secret")
+    except LanguageError as error:
+        raise NotPlain("H510", what=what, reason=error.error.message) from None
+    except FlowmetalError as error:
+        if isinstance(error, NotPlain):
+            raise
+        raise NotPlain("H510", what=what, reason=str(error)) from None
+    return value
 
 
 def encoded_arguments(arguments: Sequence[Any]) -> bytes:
@@ -115,7 +145,7 @@ def encoded_arguments(arguments: Sequence[Any]) -> bytes:
     values = []
     for number, argument in enumerate(arguments, 1):
         try:
-            values.append(from_python(argument))
+            values.append(_value_of(argument, f"argument {number}"))
         except LanguageError as error:
             raise NotPlain("H510", what=f"argument {number}", reason=error.error.message) from None
     return encode_value(Vector.of(values))

@@ -194,7 +194,7 @@ def check(order: Order) -> None:
     if order.action == "fail" and not order.kind:
         raise Refused("H513", what="`kind`", expected="the kind of the error, such as billing/declined")
     if order.action in ("send", "answer"):
-        encoded(order.value, "message" if order.action == "send" else "answer")
+        encoded(order.value, "message" if order.action == "send" else "answer", edn=True)
     elif order.action == "fail":
         encoded_error(order.kind, order.message, order.value)
     if order.id is not None and order.id.__class__ is not str:
@@ -285,13 +285,13 @@ def _command(store: Store, order: Order, record: ProcessRecord) -> Start | Post 
             number = order.request if order.action == "retry" and isinstance(order.request, int) else 0
             return Post(pid, order.action, encode_value(by) if by else b"", number)
         case "send":
-            return Post(pid, "message", encoded(order.value, "message"))
+            return Post(pid, "message", encoded(order.value, "message", edn=True))
         case "kill":
             return _kill(store, order, record)
         case "restart":
             return _restart(store, order, record)
     if order.action == "answer":
-        data = encode_value(Vector.of([by, True, decode_value(encoded(order.value, "answer"))]))
+        data = encode_value(Vector.of([by, True, decode_value(encoded(order.value, "answer", edn=True))]))
     else:
         error = decode_value(encoded_error(order.kind, order.message, order.value))
         data = encode_value(Vector.of([by, False, error]))

@@ -287,7 +287,7 @@ class Api:
         record = await self._record(request)
         data = b""
         if kind in ("message", "cancel"):
-            data = await self._aside(request, lambda: encoded(value, kind))
+            data = await self._aside(request, lambda: encoded(value, kind, edn=True))
         accepted = await self._commit(Post(record.pid, kind, data, number))
         return JSONResponse({"accepted": bool(accepted)}, status_code=202 if accepted else 200)
 

@@ -11,11 +11,12 @@ import httpx2
 import pytest
 
 from flowmetal.client import Client, Refused, connect
-from flowmetal.client.errors import NotFound
+from flowmetal.client.errors import ClientError, NotFound
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.mailboxes import MESSAGE_BYTES
 from flowmetal.engine.simulate import Simulation
 from flowmetal.server import HttpServer, read_config
+from flowmetal.values import decode_value, print_string
 
 SOURCE = """
 (ns deploy)
@@ -177,3 +178,30 @@ def test_figures_are_behind_the_token(tmp_path: Path) -> None:
         assert allowed.status_code == 200
     finally:
         assert server.stop()
+
+
+def test_texts_of_the_language_cross(world: World) -> None:
+    """What JSON cannot say goes as a text: keywords, sets; a pattern that wants a keyword fits."""
+    pid = world.client.start("deploy/waits")
+    world.simulation.settle()
+    world.client.send(pid, "go")
+    world.client.send(pid, {"$edn": ":go"})
+    world.simulation.settle()
+    assert world.client.result(pid, wait=0) == "gone"
+    pid = world.client.start("deploy/main", {"$edn": "{:set #{1} :list (a b)}"})
+    world.simulation.settle()
+    found = world.simulation.store.result(pid)
+    assert found is not None
+    assert print_string(decode_value(found)) == "{:set #{1}, :list (a b)}"
+
+
+@pytest.mark.parametrize("text", ["", "(", "1 2", "#unknown 3", 7, '#secret "x"', "((" * 5000])
+def test_texts_that_are_no_data(world: World, text: Any) -> None:
+    pid = world.client.start("deploy/waits")
+    for send in (
+        lambda: world.client.send(pid, {"$edn": text}),
+        lambda: world.client.start("deploy/main", {"$edn": text}),
+    ):
+        with pytest.raises(ClientError) as caught:
+            send()
+        assert "H510" in (caught.value.code, str(caught.value)) or "[H510]" in str(caught.value)
