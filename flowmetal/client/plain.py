@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from flowmetal import lazily
 from flowmetal.client.errors import NotPlain, Refused
 from flowmetal.client.info import time_text
-from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.events import EventError, decode_event, describe, kind_of
 from flowmetal.store.interface import STATUSES, LogEntry, ProcessRecord, Start, Store
 from flowmetal.store.limits import MAX_ITEMS
@@ -28,16 +27,14 @@ from flowmetal.values import (
     from_python,
     keyword,
     print_string,
-    secret_names,
     to_python,
 )
 
 if TYPE_CHECKING:
-    from flowmetal.engine import limits
-    from flowmetal.reading import data as reading
+    from flowmetal.engine import limits, told
 else:  # it needs the machine, and few starts have limits of their own
     limits = lazily.module("flowmetal.engine.limits")
-    reading = lazily.module("flowmetal.reading.data")
+    told = lazily.module("flowmetal.engine.told")
 
 #: The key of an object whose one value is a text of the language.
 EDN = "$edn"
@@ -120,23 +117,16 @@ def encoded(data: Any, what: str, edn: bool = False) -> bytes:
 def _value_of(data: Any, what: str) -> Any:
     """The value of plain data, or, of an object with the one key "$edn", what its text reads as in the language.
 
-    JSON has no keywords, sets or symbols.  A text may not make handles of secrets.
+    JSON has no keywords, sets or symbols.
     """
     if data.__class__ is not dict or len(data) != 1 or EDN not in data:
         return from_python(data)
     text = data[EDN]
     if text.__class__ is not str:
         raise NotPlain("H510", what=what, reason=f"{EDN} is a text of the language")
-    try:
-        value = reading.read_data(text, what)
-        if secret_names(encode_value(value)):
-            raise NotPlain("H510", what=what, reason="a text cannot make a handle of a secret")
-    except LanguageError as error:
-        raise NotPlain("H510", what=what, reason=error.error.message) from None
-    except FlowmetalError as error:
-        if isinstance(error, NotPlain):
-            raise
-        raise NotPlain("H510", what=what, reason=str(error)) from None
+    value, refused = told.value_of_text(text, what)
+    if refused:
+        raise NotPlain("H510", what=what, reason=refused)
     return value
 
 
