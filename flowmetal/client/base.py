@@ -202,9 +202,9 @@ class Client(ABC):
     def retry(self, pid: int, number: int = 0, *, by: str = "") -> bool:
         """Tries a request again that has used up its retries (0: all of them), and lets the process go on.
 
-        False if the process has ended.  NotFound.
+        False if the process has ended.  NotFound.  Refused (H516) where the request with that number waits for no one.
         """
-        if by:
+        if by or number:
             return self._one("retry", pid, request=number or None, by=by)
         return self.post(pid, "retry", None, number)
 

@@ -50,6 +50,7 @@ REASONS = {
     "not-ended": "it has not ended",
     "no-start": "what it was started with is not kept any more",
     "no-program": "the name of its program is not kept, so nothing can be run that is deployed under it",
+    "S229": "it has no such request whose retries are used up",
     "S202": "no program is deployed under its name",
     "S203": "its program is not in the store any more",
     "S208": "its inbox is full",

@@ -315,22 +315,33 @@ def _stop(draft: Draft, process: Process, reason: str | None, cause: ErrorValue 
     cancel(process, reason, cause)
     draft.timers.append(Timer(draft.now + CANCEL_DEADLINE, 0, "deadline"))
     draft.unsaved = True
+    # What a `finally` block waits for stays open; nobody sees that it stands still in a process that is not paused.
+    _try_again(draft, _used_up(draft))
 
 
 def _resume(draft: Draft, what: str, number: int, by: str | None, go_on: Callable[[], None]) -> None:
-    """Lets a paused process go on; requests whose retries were used up get one more attempt each."""
-    live = draft.live
-    again = [
-        opened for opened in live.open.values() if exhausted(opened.request) and number in (0, opened.request.number)
-    ]
-    if live.status != "paused" and not again:
+    """Lets a paused process go on; requests whose retries were used up get one more attempt each.
+
+    One request by its number alone: where it has been settled since, nothing is done.
+    """
+    again = _used_up(draft, number)
+    if not again and (number or draft.live.status != "paused"):
         return
     _note(draft, what, number, by)
     draft.entry(events.Resumed(draft.now, again[0].request.number if again else 0))
+    _try_again(draft, again)
+    go_on()
+
+
+def _used_up(draft: Draft, number: int = 0) -> list[Open]:
+    """The requests whose retries are used up; the one of this number alone."""
+    return [one for one in draft.live.open.values() if exhausted(one.request) and number in (0, one.request.number)]
+
+
+def _try_again(draft: Draft, again: list[Open]) -> None:
     for opened in again:
         if opened.request.effect == PERSON:  # there is nobody to try again; the program is told
             answer = encode_value(K_RETRY)
             draft.settle(opened.request.number, K_RETRY, events.Answered(draft.now, opened.request.number, answer))
             continue
         draft.put_back(opened, opened.request.attempt, 0)
-    go_on()

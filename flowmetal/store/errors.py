@@ -28,6 +28,7 @@ _ABOUT_COMMANDS = frozenset(
         "S226",
         "S227",
         "S228",
+        "S229",
     }
 )
 

@@ -43,9 +43,14 @@ MAX_PART = (1 << 24) - 1
 
 
 def post(changes: Changes, command: Post) -> bool:
-    """Post.  S310 where the record of the process is damaged."""
+    """Post.  S310 where the record of the process is damaged, S229 for a retry of a request that waits for none."""
     if command.pid.__class__ is int:
-        changes.load_process(command.pid)
+        row = changes.load_process(command.pid)
+        if command.kind == "retry" and command.number and row is not None and row.status <= PAUSED:
+            _check_number(command.number)
+            request = changes.load_request(command.pid, row, command.number)
+            if request is None or not request.is_used_up:
+                raise StoreError("S229", pid=command.pid, number=command.number)
     return _send(changes, command)
 
 

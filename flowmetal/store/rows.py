@@ -14,6 +14,7 @@ from flowmetal.dataclass import dataclass, field
 from flowmetal.store.codec import HELD, LIVE, STATE_NAMES, STATUS_NAMES, decode_attributes, unpack, unreadable
 from flowmetal.store.interface import ProcessRecord, Request
 from flowmetal.store.layout import ORIGINS, PROCESSES, REQUESTS, STATES
+from flowmetal.store.limits import NEVER
 
 #: Requests of a process that stand in its own record, and their bytes.
 NEAR_REQUESTS = 4
@@ -71,6 +72,11 @@ class RequestRow:
     place: int
     tokens: list[str]
     far: bool = False  # in REQUESTS, and not in the record of its process
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether its retries are used up: a person decides."""
+        return self.state == HELD and self.not_before == NEVER
 
     @property
     def is_small(self) -> bool:

@@ -13,7 +13,7 @@ from flowmetal.store.ending import kill_process
 from flowmetal.store.errors import StoreError, check_name, check_size
 from flowmetal.store.interface import Bulk, Kill, Post, Settle, Start
 from flowmetal.store.layout import MAX_NUMBER, META, PID_BYTES, REQUESTS, pid_key, read_pid
-from flowmetal.store.limits import MAX_EVENT_BYTES, NEVER
+from flowmetal.store.limits import MAX_EVENT_BYTES
 from flowmetal.store.processes import post
 from flowmetal.store.requests import answer
 from flowmetal.store.rows import ProcessRow, decode_request
@@ -62,8 +62,8 @@ def settle_request(changes: Changes, command: Settle) -> str:
     if request.state not in (QUEUED, TAKEN, HELD):
         return "answered"
     # One that has used up its retries holds up the process, so its answer must not wait behind the pause.
-    exhausted = request.state == HELD and request.not_before == NEVER
-    return "done" if answer(changes, pid, number, "decided" if exhausted else "settled", command.data) else "answered"
+    kind = "decided" if request.is_used_up else "settled"
+    return "done" if answer(changes, pid, number, kind, command.data) else "answered"
 
 
 def _oldest(changes: Changes, pid: int, row: ProcessRow, effect: str) -> int:
@@ -76,8 +76,7 @@ def _oldest(changes: Changes, pid: int, row: ProcessRow, effect: str) -> int:
     numbers = [
         number
         for number, request in found
-        if request.state in (QUEUED, TAKEN, HELD)
-        and (request.effect == effect if effect else request.state == HELD and request.not_before == NEVER)
+        if request.state in (QUEUED, TAKEN, HELD) and (request.effect == effect if effect else request.is_used_up)
     ]
     return min(numbers, default=0)
 

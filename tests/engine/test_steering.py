@@ -13,10 +13,11 @@ from flowmetal.client.where import Where
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine import live
 from flowmetal.engine.build import build_artifact
-from flowmetal.engine.events import describe
+from flowmetal.engine.events import AttemptFailed, describe
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.engine.simulate import Simulation
-from flowmetal.store.interface import Take
+from flowmetal.store.errors import StoreError
+from flowmetal.store.interface import Post, Take
 from flowmetal.values import ErrorValue, LanguageError
 
 from .kit import CAUGHT, CHAIN, ONCE, World, k, m, seconds
@@ -81,6 +82,50 @@ def test_a_person_has_it_tried_again() -> None:
     assert world.outcome(pid).value == "ok"
     found = lines(world, pid)
     assert found[found.index("retry by anna") + 1] == "resumed, #1 tried again"
+
+
+def test_another_request_is_not_tried_again() -> None:
+    """What waits for a person stays paused, so that it is seen to wait."""
+    world, pid, client = stuck()
+    for number in (99, 2, 10**9):
+        with pytest.raises(Refused) as refused:
+            client.retry(pid, number, by="anna")
+        assert refused.value.code == "H516"
+    with pytest.raises(StoreError) as raised:
+        world.store.submit([Post(pid, "retry", b"", 99)]).result()
+    assert raised.value.code == "S229"
+    world.run(pid)
+    assert world.status(pid) == "paused" and "tried again" not in str(lines(world, pid))
+    world.answers["charge"] = lambda payload: "ok"
+    assert client.retry(pid, 1, by="anna")
+    world.run(pid)
+    assert world.outcome(pid).value == "ok"
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_cancelled_while_its_finally_waits_for_a_person(crash: bool) -> None:
+    """The request that holds up the undoing is tried again, and pauses the process again where it fails."""
+    undo = "(try (perform :charge 1) (finally (perform :refund 1 {:retry {:max 1 :backoff 1s :jitter 0}})))"
+    world = Simulation(answers={"charge": lambda payload: "ok", "refund": busy})
+    hash = world.deploy(build_artifact({"u.fm": f"(ns u) (defn main [] {undo})"}).data, "u")
+    pid = world.start(hash, "u/main")
+
+    def status() -> str:
+        world.run(pid)
+        record = world.store.process(pid)
+        assert record is not None
+        return record.status
+
+    assert status() == "paused"
+    client = StoreClient(world.store, lambda *_: b"")
+    assert client.cancel(pid, "enough", by="anna")
+    if crash:
+        world.crash()
+    assert status() == "paused"
+    assert sum(isinstance(event, AttemptFailed) for event in world.outcome(pid).log) == 3
+    world.answers["refund"] = lambda payload: "ok"
+    assert client.resume(pid, by="anna")
+    assert status() == "cancelled"
 
 
 @pytest.mark.parametrize("request_of", [1, "charge"])

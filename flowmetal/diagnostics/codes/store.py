@@ -231,6 +231,13 @@ CODES: dict[str, Entry] = {
         ("Did you mean `{suggestion}`?", "`flowvm schedule list` shows those there are."),
         "",
     ),
+    "S229": Entry(
+        "nothing to try again",
+        "Request #{number} of process {pid} is not one whose retries are used up.",
+        "`flowvm inspect {pid}` shows its open requests; without a number all that wait for a person are tried again.",
+        "A process is paused with the error of a request whose retries are used up.  That request can be tried again,\n"
+        "answered by hand, or failed.",
+    ),
     # ---- S3xx: disks and damage --------------------------------------------------------------------------------
     "S301": Entry(
         "disk full",
