@@ -34,7 +34,7 @@ class ProcessRecord:
     error: str = ""  # one line, when paused or failed
     attributes: dict[str, Any] = field(default_factory=dict)
     deaths: int = 0  # interpreters that ended in one of its turns since its last turn that was committed; see Join
-    program: str = ""  # the deployed name it was started by, or else the module of its function
+    program: str = ""  # the deployed name that it or an ancestor was started by, or else the module of its function
     root: int | None = None  # where another process spawned it: the one that nobody spawned
     limits: dict[str, int] = field(default_factory=dict)  # those it was started with, by name; see Start
     grants: tuple[str, ...] | None = None  # which effects it may perform, see engine/grants.py; None: all

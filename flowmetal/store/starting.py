@@ -99,7 +99,7 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
     more = _more(changes, command)
 
     pid = changes.count("pid", 1)
-    origin = changes.number_of((artifact, command.function, command.name, grants))
+    origin = changes.number_of((artifact, command.function, _program(changes, command), grants))
     mark = changes.new_mark() if asked is None else 0
     born = BornRow(origin, changes.now, command.id, command.parent, digest, mark, bool(attributes), more)
     if asked is None or command.queue is None:
@@ -116,6 +116,14 @@ def start(changes: Changes, command: Start) -> tuple[int, bool]:
     if "root" in more and command.parent is not None:
         enter_family(changes, command.parent, more["root"])
     return pid, True
+
+
+def _program(changes: Changes, command: Start) -> str | None:
+    """The deployed name that a process belongs to: it is a child's as well as its parent's."""
+    if command.name is not None or command.parent is None:
+        return command.name
+    parent = changes.load_born(command.parent)
+    return None if parent is None else parent[1][2]
 
 
 def _more(changes: Changes, command: Start) -> dict[str, Any]:

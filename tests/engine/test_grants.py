@@ -460,7 +460,7 @@ def test_a_child_of_a_private_function_is_spawned_and_started_again() -> None:
     parent = client.start("orders/main", program="shop")
     world.run(parent)
     child = next(record for record in world.store.processes() if record.parent == parent)
-    assert (child.status, child.function, child.program) == ("failed", "orders/hidden", "orders")
+    assert (child.status, child.function, child.program) == ("failed", "orders/hidden", "shop")
     assert "not-granted" in child.error
     for latest in (False, True):
         again = client.restart(child.pid, latest=latest)

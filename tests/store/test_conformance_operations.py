@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from flowmetal.store.interface import Ask, Complete, Fire, Operate, Start
+from flowmetal.store.interface import Ask, Complete, Fire, Operate, Query, Start
 from flowmetal.values import Duration, Map, Vector, encode_value, keyword
 from tests.store.asking import ask, operate, refused
-from tests.store.support import SECOND, Rig, code_of, request
+from tests.store.support import HASH, SECOND, Rig, code_of, request
 
 # ---- asking ------------------------------------------------------------------------------------------------------
 
@@ -54,6 +54,18 @@ def test_a_child(rig: Rig) -> None:
     assert record is not None and (record.parent, record.function) == (pid, "deploy/child")
     missing = ask(rig, pid, "spawn", payload=None, start=Start("deploy/child", b"c", name="nobody"))
     assert missing.kind.text == "no-program"
+
+
+def test_a_child_belongs_to_the_program_of_its_parent(rig: Rig) -> None:
+    """By its deployed name, whatever module its function is in; what it may perform is what it was started with."""
+    pid = rig.start(grants=("store",))
+    child = ask(rig, pid, "spawn", payload=None, start=Start("shop.main/part", b"c", artifact=HASH, grants=("log",)))
+    grandchild = ask(rig, child.number, "spawn", payload=None, start=Start("x/y", b"c", artifact=HASH))
+    for number, grants in ((child.number, ("log",)), (grandchild.number, None)):
+        record = rig.store.process(number)
+        assert record is not None and (record.program, record.named, record.grants) == ("deploy", True, grants)
+    found = rig.store.processes(where=Query(program="deploy"), limit=10)
+    assert [record.pid for record in found] == [pid, child.number, grandchild.number]
 
 
 def test_clients_ask_for_what_is_for_them(rig: Rig) -> None:
