@@ -71,11 +71,13 @@ def lifted(path: Path) -> Run:
 def _flowmetal(path: Path, lifting: bool) -> Run:
     from flowmetal.engine.artifacts import Programs, deploy
     from flowmetal.engine.build import build_artifact
+    from flowmetal.engine.config import collect_later
     from flowmetal.engine.starting import find_function
     from flowmetal.store.memory import MemoryStore
     from flowmetal.vm import Finished, Limits, new_process, start
     from flowmetal.vm import run as run_machine
 
+    collect_later()  # as every interpreter does
     store = MemoryStore()
     loaded = Programs(store).get(deploy(store, build_artifact({path.name: path.read_text()}).data))
     function = find_function(loaded.program, "run")

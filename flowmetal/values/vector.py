@@ -121,11 +121,12 @@ def _set_all(node: VectorNode, changes: dict[int, Value]) -> VectorNode:
 
 def _set_blocks(node: VectorNode, blocks: list[int], items: list[Value]) -> VectorNode:
     """The node with some blocks of 32 items, by number in rising order, taken from `items`, which has all."""
-    if not node.shift:
-        start = blocks[0] << 5
-        return VectorNode(tuple(items[start : start + WIDTH]), 0, WIDTH)
     children = list(node.children)
     below = node.shift - 5
+    if not below:
+        for block in blocks:
+            children[block & 31] = VectorNode(tuple(items[block << 5 : (block + 1) << 5]), 0, WIDTH)
+        return VectorNode(tuple(children), node.shift, node.size)
     for place, group in groupby(blocks, lambda block: (block >> below) & 31):
         children[place] = _set_blocks(children[place], list(group), items)
     return VectorNode(tuple(children), node.shift, node.size)
@@ -270,6 +271,8 @@ class Vector(Collection):
             return self
         every = self.tail + added
         root = self.root
+        if root is None and len(every) <= WIDTH:
+            return Vector(every, None, self.meta)
         cut = (len(every) - 1) // WIDTH * WIDTH
         if root is None:
             return Vector(every[cut:], _build(every[:cut]) if cut else None, self.meta)

@@ -163,9 +163,20 @@ def _count_values(pending: list[Any], count: int, limit: int) -> int:
         if kind is Resumption:
             for frame in value.frames:
                 count += _frame(frame, pending)
-        elif not _WEIGHTLESS.issuperset(map(type, below)):
+        elif kind is not VectorNode or not _numbers(below):
             pending.extend([child for child in below if child.__class__ not in _WEIGHTLESS])
     return count
+
+
+def _numbers(items: tuple[Any, ...]) -> bool:
+    """Whether the items of a block are seen at a glance to be numbers or the like: nothing else can be added up."""
+    if items and items[0].__class__ is int:
+        try:
+            sum(items)
+        except (TypeError, ArithmeticError):
+            return False
+        return True
+    return _WEIGHTLESS.issuperset(map(type, items))
 
 
 def _frame(frame: Frame, pending: list[Any]) -> int:

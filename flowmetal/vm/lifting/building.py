@@ -143,7 +143,7 @@ class Building:
                     before = self.size - len(self.added)
                     if key < before:
                         self.changes[key] = value
-                        if len(self.changes) << 4 > self.size and not self.added:
+                        if len(self.changes) << 6 > self.size and not self.added:
                             self._flatten()
                     else:
                         self.added[key - before] = value

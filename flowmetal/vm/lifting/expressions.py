@@ -11,10 +11,12 @@ from itertools import count
 from typing import Any
 
 from flowmetal.dataclass import dataclass
-from flowmetal.values import Keyword
+from flowmetal.values import Keyword, Vector
 from flowmetal.vm.builtins.strings import STRING_MAX
 from flowmetal.vm.lifting.kinds import ANY, BOOL, DIVISIONS, FACTOR_BITS_MAX, INT, SMALL, SMALL_BITS
 
+GET = 408
+PATH_MAX = 4  # keywords of a path that is written out
 REPEATED_MAX = 40  # characters of an expression that is written twice
 
 
@@ -48,8 +50,15 @@ def bits_of(operand: Operand) -> int:
 class Expressions:
     """Makes expressions for one function; hands out its temporary names and keeps what its namespace must hold."""
 
-    def __init__(self, namespace: dict[str, Any], builtin: Callable[[int], str], bounded: bool) -> None:
+    def __init__(
+        self,
+        namespace: dict[str, Any],
+        builtin: Callable[[int], str],
+        constant: Callable[[Any], Operand],
+        bounded: bool,
+    ) -> None:
         self.namespace = namespace
+        self.constant = constant  # the operand of a constant
         self.builtin = builtin  # the name of a builtin's Python function
         self.bounded = bounded  # additions of integers need no look at their size
         self._temporaries = count(1)
@@ -287,6 +296,21 @@ def _get(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
     return _method("Map", "get")(maker, number, arguments)
 
 
+def _get_in(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+    """`get-in` with a constant path of keywords."""
+    coll, path = arguments
+    if not path.constant or path.value.__class__ is not Vector or not 1 <= len(path.value) <= PATH_MAX:
+        return None
+    made: _Made = (coll.text, coll.kind, coll.safe)
+    for key in path.value:
+        if key.__class__ is not Keyword:
+            return None
+        text, kind, safe = made
+        made = _get(maker, GET, [Operand(text, kind, coll.text == text and coll.atomic, safe), maker.constant(key)])
+        assert made is not None
+    return made
+
+
 def _get_or(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
     coll, key, other = arguments
     if not (key.constant and key.value.__class__ is Keyword and other.atomic):
@@ -343,6 +367,16 @@ def _cons(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
 def _get_cell(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
     first, again = maker.twice(arguments[0])
     return f"({again}.value if type({first}) is Cell else {maker.plain(number, again)})", ANY, False
+
+
+def _plain_class(name: str) -> _Maker:
+    """What gives a value of one class as it is."""
+
+    def make(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
+        first, again = maker.twice(arguments[0])
+        return f"({again} if type({first}) is {name} else {maker.plain(number, again)})", ANY, False
+
+    return make
 
 
 def _boolean(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
@@ -432,7 +466,8 @@ _SPECIAL: dict[tuple[int, int], _Maker] = {
     (121, 1): _integer_test("{} & 1 == 1"),
     **{(200, number): _text for number in range(1, 7)},
     **{(400, number): _vector for number in range(1, 9)},
-    (408, 2): _get,
+    (GET, 2): _get,
+    (409, 2): _get_in,
     (100, 3): _chain("+", "add"),
     (102, 3): _chain("*", "multiply"),
     (408, 3): _get_or,
@@ -454,6 +489,7 @@ _SPECIAL: dict[tuple[int, int], _Maker] = {
     (710, 1): _identity("False"),
     **{(number, 1): _boolean for number in (508, *range(711, 744))},
     (507, 1): _of_vector("False", BOOL),
+    (536, 1): _plain_class("Map"),
     (541, 1): _of_vector("{}", ANY),
     (713, 1): _class_test("int"),
     (719, 1): _class_test("str"),

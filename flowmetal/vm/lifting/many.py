@@ -163,11 +163,13 @@ _ALL: dict[str, Callable[[Callable[[Any], Any], Any], Any]] = {
 
 def _sum(value: Any, items: Any) -> Any:
     """`+` of a value and items, integers all."""
-    if value.__class__ is not int or (items.__class__ is not range and set(map(type, items)) != _INTEGERS):
+    if value.__class__ is not int:
         raise Bail
     total = sum(items, value)
     # No item is much longer then, and so was no sum on the way: neither would have been refused.
-    if not (-SMALL < value < SMALL and -SMALL < total < SMALL and max(items) < SMALL):
+    if not (-SMALL < value < SMALL and -SMALL < total < SMALL):
+        raise Bail
+    if items.__class__ is not range and (set(map(type, items)) != _INTEGERS or max(items) >= SMALL):
         raise Bail
     return total
 
