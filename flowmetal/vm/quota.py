@@ -168,7 +168,7 @@ def _count_values(pending: list[Any], count: int, limit: int) -> int:
     return count
 
 
-def _numbers(items: tuple[Any, ...]) -> bool:
+def _numbers(items: Any) -> bool:
     """Whether the items of a block are seen at a glance to be numbers or the like: nothing else can be added up."""
     if items and items[0].__class__ is int:
         try:

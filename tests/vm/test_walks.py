@@ -64,6 +64,27 @@ CASES = {
                        (filter odd? (drop 5 (vec (range 90)))) (map (fn [x] (* x x)) (range 100 0 -3)) (reduce + (range 0 9 0.5))
                        (reduce + (subvec (vec (range 200)) 30 170)) (map key (zipmap (range 30) (range 30)))
                        (map (fn [x] (* x x)) (range 4611686018427387890 4611686018427387950))])""",
+    "changes in place": """
+        (defn swaps [v n] (loop [i 0 v v] (if (< i n)
+          (recur (inc i) (assoc v (mod (* i 7) (count v)) (+ i 1))) v)))
+        (defn sums [v n] (loop [i 0 v v] (if (< i n) (recur (inc i) (assoc v i (+ (nth v i) i))) v)))
+        (defn texts [v n] (loop [i 0 v v] (if (< i n) (recur (inc i) (assoc v i (if (odd? i) (str (nth v i)) i))) v)))
+        (defn grows [v n] (loop [i 0 v v] (if (< i n)
+          (recur (inc i) (if (= 0 (mod i 5)) (conj (assoc v i (nth v i)) i) (assoc v i (* 2 (nth v i))))) v)))
+        (defn gets [v n] (loop [i 0 v v] (if (< i n) (recur (inc i) (assoc v i (+ 1 (get v i 0)))) v)))
+        (defn tried [f & more] (try (apply f more) (catch _ e [(error-kind e) (error-message e)])))
+        (def v (vec (range 70)))
+        (defn main [] [(swaps v 90) (sums v 70) (tried sums v 75) (texts v 60) (grows v 60) (gets v 90) (gets {} 30)
+                       (gets nil 5) (tried sums [1 2 "a" 4] 4) (tried gets (list 1 2) 2) (= v (vec (range 70)))
+                       (tried sums (assoc v 50 nil) 60) (tried gets (assoc v 50 2.5) 60)])""",
+    "counted": """
+        (defn tally [n k] (loop [i 0 m {}] (if (< i n) (let [key (mod (* i 13) k)]
+          (recur (inc i) (assoc m key (+ (get m key 0) i)))) m)))
+        (defn named [n] (loop [i 0 m {:a 1}] (if (< i n) (recur (inc i) (assoc m :a (+ (get m :a) i) "b" i)) m)))
+        (defn nils [n] (loop [i 0 m {}] (if (< i n) (let [key (mod i 3)]
+          (recur (inc i) (assoc m key (if (nil? (get m key :none)) i nil)))) m)))
+        (defn main [] [(tally 150 40) (tally 90 7) (named 40) (nils 50) (get-in {:a {:b 1}} [:a :b]) (get-in [] [:a :b])
+                       (map (fn [m] (get-in m [:a :b])) [{:a {:b 2}} {:a nil} nil {} 5 {:a {:b nil}} {:a [1]}])])""",
     "a loop of the program": """
         (defn go [f v] (loop [i 0 acc 0] (if (< i (count v)) (recur (inc i) (f acc (nth v i))) acc)))
         (defn walk [f v n] (loop [i 2 acc 0] (if (< i n) (recur (inc i) (f acc (nth v i))) [i acc])))

@@ -13,7 +13,7 @@ from flowmetal.vm.builtins.strings import STRING_MAX
 from flowmetal.vm.lifting.accumulators import CONJ, GET, ITEMS, NTH, changes, looks_up
 from flowmetal.vm.lifting.expressions import Operand, text_parts
 from flowmetal.vm.lifting.kinds import ANY, BOOL, INT, constant_kind
-from flowmetal.vm.lifting.operands import Operands
+from flowmetal.vm.lifting.operands import Operands, flat_of
 from flowmetal.vm.lifting.structure import Line, Meta, Written
 from flowmetal.vm.state import Region
 
@@ -301,7 +301,7 @@ class Writer(Operands):
             text = _joined(f"A{registers[0]}.{method}", [part.text for part in parts])
             if number == GET and _own_key(parts[0]) and all(part.atomic for part in parts):
                 name = unit.expressions.name()
-                text = f"({text} if ({name} := A{registers[0]}.changes.get({parts[0].text})) is None else {name})"
+                text = f"({text} if ({name} := G{registers[0]}.get({parts[0].text})) is None else {name})"
             read = Operand("", ANY, start=self.index, uses=frozenset((registers[0],)))
             self.define(register, text, ANY, [*parts, read], False)
             return
@@ -356,33 +356,35 @@ class Writer(Operands):
             self.lines.append(Line(f" r{register} = {plain}(r{register}, {texts})", meta))
         elif number == CONJ:
             self.lines.append(Line(f"A{register}.conj({texts})", meta))
+            self.lines.append(Line(flat_of(register), pure=True))
         else:
-            self._change_item(f"A{register}", parts, meta)
+            self._change_item(register, parts, meta)
         self.kinds[register] = ANY
 
-    def _change_item(self, building: str, parts: list[Operand], meta: Meta) -> None:
+    def _change_item(self, register: int, parts: list[Operand], meta: Meta) -> None:
         """`assoc` of what is gathered: one integer for another is changed in place."""
         place, value = parts
         if not _own_key(place) or not place.atomic:
-            self.lines.append(Line(f"{building}.assoc({place.text}, {value.text})", meta))
+            self.lines.append(Line(f"A{register}.assoc({place.text}, {value.text})", meta))
+            self.lines.append(Line(flat_of(register), pure=True))
             return
         expressions = self.unit.expressions
-        key, item, kept, old = place.text, value.text, expressions.name(), expressions.name()
+        key, item, old = place.text, value.text, expressions.name()
         if not value.atomic:
             item = expressions.name()
             self.lines.append(Line(f"{item} = {value.text}", meta))
         integer = "" if value.kind == INT else f"type({item}) is int and "
         lines = [
-            f"if {integer}type({old} := {building}.changes.get({key})) is int:",
-            f" if {old} != {item}: {building}.changes[{key}] = {item}",
+            f"if {integer}type({old} := G{register}.get({key})) is int:",
+            f" if {old} != {item}: G{register}[{key}] = {item}",
             "else:",
-            f" {building}.assoc({key}, {item})",
+            f" A{register}.assoc({key}, {item})",
+            f" {flat_of(register)}",
         ]
         if place.kind == INT:
-            within = f"({kept} := {building}.flat) is not None and 0 <= {key} < len({kept})"
             lines[:1] = [
-                f"if {within} and {integer}type({old} := {kept}[{key}]) is int:",
-                f" if {old} != {item}: {kept}[{key}] = {item}; {building}.blocks[{key} >> 5] = 1",
+                f"if 0 <= {key} < n{register} and {integer}type({old} := B{register}[{key}]) is int:",
+                f" if {old} != {item}: B{register}[{key}] = {item}; D{register}[{key} >> 5] = 1",
                 f"el{lines[0]}",
             ]
         self.lines.extend(Line(line, meta) for line in lines)
@@ -395,11 +397,9 @@ class Writer(Operands):
         if place.kind != INT or not place.atomic:
             self.assign(register, text, ANY, [place], "call")
             return
-        kept = self.unit.expressions.name()
-        within = f"({kept} := A{coll}.flat) is not None and 0 <= {place.text} < len({kept})"
-        self.statement(f"if {within}:", [place])
+        self.statement(f"if 0 <= {place.text} < n{coll}:", [place])
         meta = self.meta([place])
-        lines = [" for _ in F: break", " else: raise Exhausted", f" r{register} = {kept}[{place.text}]", "else:"]
+        lines = [" for _ in F: break", " else: raise Exhausted", f" r{register} = B{coll}[{place.text}]", "else:"]
         self.lines.extend(Line(line, meta) for line in lines)
         self.lines.append(Line(f" r{register} = {text}", self.meta([place], "call")))
         self._drop_constant(register)

@@ -35,6 +35,7 @@ class Building:
     __slots__ = ("added", "base", "blocks", "changes", "flat", "kind", "size")
 
     def __init__(self, base: Any) -> None:
+        # Lifted code has this dict, the list of `flat` and the bytes of `blocks` at hand, so they change in place.
         self.changes: dict[Any, Any] = {}
         self.added: list[Any] = []  # behind the end of a vector
         self.size = 0  # of a vector, with what was added
@@ -59,9 +60,12 @@ class Building:
             changed = {number for number, one in enumerate(self.blocks) if one}
             if changed:
                 base = base.with_blocks(changed, self.flat)
-        elif not changes and not self.added:
+                self.blocks[:] = bytes(len(self.blocks))
+            self.base = base
             return base
-        elif self.kind == _MAP:
+        if not changes and not self.added:
+            return base
+        if self.kind == _MAP:
             base = _changed_map(base, changes)
         else:
             if changes:
@@ -69,9 +73,8 @@ class Building:
             if self.added:
                 base = base.extend(self.added)
                 self.added = []
-        self.changes = {}
+        changes.clear()
         self.base = base
-        self.flat = None
         return base
 
     def get(self, key: Any, default: Any = None) -> Any:
@@ -159,7 +162,7 @@ class Building:
         for place, item in self.changes.items():
             flat[place] = item
             blocks[place >> 5] = 1
-        self.changes = {}
+        self.changes.clear()
         self.flat = flat
         self.blocks = blocks
 
@@ -168,6 +171,7 @@ class Building:
         if self.kind == _VECTOR:
             if self.flat is not None:
                 self.value()
+                self.flat = None
             self.added.append(item)
             self.size += 1
         else:

@@ -301,14 +301,14 @@ def _get_in(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
     coll, path = arguments
     if not path.constant or path.value.__class__ is not Vector or not 1 <= len(path.value) <= PATH_MAX:
         return None
-    made: _Made = (coll.text, coll.kind, coll.safe)
+    found = coll
     for key in path.value:
         if key.__class__ is not Keyword:
             return None
-        text, kind, safe = made
-        made = _get(maker, GET, [Operand(text, kind, coll.text == text and coll.atomic, safe), maker.constant(key)])
+        made = _get(maker, GET, [found, maker.constant(key)])
         assert made is not None
-    return made
+        found = Operand(*made[:2], safe=made[2])
+    return found.text, found.kind, found.safe
 
 
 def _get_or(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:

@@ -108,7 +108,9 @@ class Making:
         self._kept: list[Any] = []  # what `_constants` goes by the id of
         self._entries: dict[tuple[int, str], str] = {}
         self._known: dict[int, tuple[bool, Any]] = {}
-        self.expressions = Expressions(self.namespace, self._builtin, self.constant, additions(self.code) <= ADDITIONS_MAX)
+        self.expressions = Expressions(
+            self.namespace, self._builtin, self.constant, additions(self.code) <= ADDITIONS_MAX
+        )
         self.own = self._own_calls()
         self.nth_calls = {
             index

@@ -222,4 +222,13 @@ class Operands:
 
 def begin_gathering(register: int, gathered: int) -> str:
     """The statement that begins to gather the changes of a register."""
-    return f"L{register} = []" if gathered == ITEMS else f"A{register} = Building(r{register})"
+    if gathered == ITEMS:
+        return f"L{register} = []"
+    return f"A{register} = Building(r{register}); G{register} = A{register}.changes; {flat_of(register, begin=True)}"
+
+
+def flat_of(register: int, begin: bool = False) -> str:
+    """What looks up the items of a vector that are in one list, how many, and their blocks; for nothing else any."""
+    if begin:
+        return f"B{register} = (); n{register} = 0"
+    return f"B{register} = A{register}.flat or (); n{register} = len(B{register}); D{register} = A{register}.blocks"
