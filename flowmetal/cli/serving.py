@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flowmetal.cli.settings import read_settings
 from flowmetal.client.background import signals
+from flowmetal.connectors import orphans
 from flowmetal.connectors.config import bad
 from flowmetal.connectors.secrets import Redactor, Secrets
 from flowmetal.dataclass import replace
@@ -33,6 +34,7 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
     redactor = log_to_stderr()
     keys.told.append(lambda key: redactor.add_own("store:key", key))
     shield()
+    orphans.adopt()
     stop = threading.Event()
     interpreters: list[Interpreter] = []
 

@@ -1,7 +1,7 @@
 """Runs commands: in a process group of their own, within limits, and without leaving anything running.
 
 No shell, no inherited environment, no terminal.  A command is over when its first process ends; what it left behind
-is killed then, as it is at the time limit and when the waiter is cancelled.
+is killed then, as it is at the time limit and when the waiter is cancelled.  See orphans.py for what has hidden.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Mapping
 
+from flowmetal.connectors import orphans
 from flowmetal.dataclass import dataclass, field
 
 #: Time between asking a command to end (SIGTERM) and ending it (SIGKILL).
@@ -22,6 +24,9 @@ DRAIN_SECONDS = 1.0
 
 #: Looks for what is left: one of them may have started another one while the first look went on.
 SWEEPS_MAX = 5
+
+#: How long a process that was killed may take to be gone.
+ADOPTED_SECONDS = 0.005
 
 _CHUNK = 64 * 1024
 
@@ -79,21 +84,23 @@ async def execute(command: Command) -> Ended:
     """Runs a command to its end.  Raises NotStarted, Late, Overflow."""
     loop = asyncio.get_running_loop()
     try:
-        transport, protocol = await loop.subprocess_exec(
-            lambda: _Protocol(loop),
-            *command.arguments,
-            executable=command.executable,
-            env=dict(command.environment),
-            cwd=command.directory,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            close_fds=True,
-        )
+        with orphans.starting() as started:
+            transport, protocol = await loop.subprocess_exec(
+                lambda: _Protocol(loop),
+                *command.arguments,
+                executable=command.executable,
+                env=dict(command.environment),
+                cwd=command.directory,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                close_fds=True,
+            )
+            pid = transport.get_pid()
+            started(pid)
     except (OSError, ValueError) as error:
         raise NotStarted(getattr(error, "strerror", None) or str(error)) from None
-    pid = transport.get_pid()
     assert protocol.stdout is not None and protocol.stderr is not None
     outputs = [_Output(stream, command.max_bytes) for stream in (protocol.stdout, protocol.stderr)]
     writer = asyncio.ensure_future(_feed(protocol, command.stdin))
@@ -107,6 +114,7 @@ async def execute(command: Command) -> Ended:
         if late or any(output.full for output in outputs):
             await _end(pid, protocol, command.mark)
         else:
+            orphans.over(pid)
             await asyncio.to_thread(sweep, pid, command.mark)
         await _drain(outputs)
         out, err = (bytes(output.data) for output in outputs)
@@ -128,6 +136,9 @@ async def execute(command: Command) -> Ended:
             output.task.cancel()
         await asyncio.gather(writer, *(output.task for output in outputs), return_exceptions=True)
         transport.close()
+        orphans.over(pid)
+        if protocol.over.is_set():
+            orphans.forget(pid)
 
 
 class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
@@ -198,6 +209,7 @@ async def _end(pid: int, protocol: _Protocol, mark: str | None) -> None:
     finally:
         if not protocol.over.is_set():
             _signal(pid, signal.SIGKILL)
+        orphans.over(pid)
         sweep(pid, mark)
     await protocol.over.wait()
 
@@ -208,7 +220,7 @@ def _signal(group: int, number: int) -> None:
 
 
 def sweep(session: int, mark: str | None) -> None:
-    """Kills what is left of a session, and every process of this user that has `mark` in its environment.
+    """Kills what is left of a session, every process of this user that has `mark` in its environment, and orphans.
 
     Reads /proc; on a system without it, what has left the group is not found.
     """
@@ -219,6 +231,8 @@ def sweep(session: int, mark: str | None) -> None:
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        if orphans.adopts():
+            time.sleep(ADOPTED_SECONDS)  # until what was killed is gone, and its children are ours
 
 
 def _left(session: int, mark: str | None) -> list[int]:
@@ -229,6 +243,7 @@ def _left(session: int, mark: str | None) -> list[int]:
     wanted = None if mark is None else b"\0" + mark.encode() + b"\0"
     own = os.getpid()
     found = []
+    children = []
     for name in names:
         if not name.isdigit() or int(name) == own:
             continue
@@ -236,7 +251,10 @@ def _left(session: int, mark: str | None) -> list[int]:
             with open(f"/proc/{name}/stat", "rb") as file:
                 # Behind the name, which may hold anything: state, parent, group, session.
                 fields = file.read().rpartition(b")")[2].split()
-            if fields[0] in (b"Z", b"X"):
+            over = fields[0] in (b"Z", b"X")
+            if int(fields[1]) == own:
+                children.append(orphans.Child(int(name), over, int(fields[3]), orphans.began_of(fields)))
+            if over:
                 continue
             if session and int(fields[3]) == session:
                 found.append(int(name))
@@ -244,4 +262,4 @@ def _left(session: int, mark: str | None) -> list[int]:
                 with open(f"/proc/{name}/environ", "rb") as file:
                     if wanted in b"\0" + file.read():
                         found.append(int(name))
-    return found
+    return list({*found, *orphans.to_kill(children)})

@@ -115,10 +115,14 @@ def fields_of(template: str) -> list[str]:
 
 
 def fill(template: str, facts: Mapping[str, Any]) -> str:
-    """The template with the facts in it; "?" stands for a fact that is missing."""
-    parts = []
+    """The template with the facts in it; "?" stands for a fact that is missing.
+
+    A fact may be a sentence with a full stop of its own: one is enough.
+    """
+    parts: list[str] = []
     for text, name, _, _ in _FORMATTER.parse(template):
-        parts.append(text)
+        stopped = text.startswith(".") and parts and parts[-1].endswith(".") and not parts[-1].endswith("..")
+        parts.append(text[1:] if stopped else text)
         if name is not None:
             parts.append(_shown(facts[name]) if name in facts else "?")
     return "".join(parts)

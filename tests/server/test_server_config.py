@@ -248,3 +248,13 @@ def test_the_interpreter() -> None:
         with pytest.raises(FlowmetalError) as raised:
             read_config({"interpreter": table})
         assert raised.value.code in ("H201", "H202")
+
+
+def test_one_full_stop_is_enough(tmp_path: Path) -> None:
+    with pytest.raises(FlowmetalError) as caught:
+        load_config(tmp_path)
+    assert caught.value.diagnostic.text.endswith("is a folder, and not a file.")
+    with pytest.raises(FlowmetalError) as caught:
+        read_config({"grants": {"a": ["x y"]}})
+    assert caught.value.diagnostic.text.endswith("`x y` is no grant.")
+    assert FlowmetalError("H102", host="h", port=1, reason="...").diagnostic.text.count(".") >= 3

@@ -221,7 +221,10 @@ CODES: dict[str, Entry] = {
     "H511": Entry(
         "no such program",
         "No program is deployed as `{name}`.",
-        ("Did you mean `{suggestion}`?", 'Deploy it first: `client.deploy("{name}", path)`.'),
+        (
+            "Did you mean `{suggestion}`?",
+            'Deploy it first: `flowvm deploy FILE --name {name}`, in Python `client.deploy("{name}", path)`.',
+        ),
         "",
     ),
     "H512": Entry(
