@@ -22,7 +22,8 @@ from flowmetal.server import HttpServer, ServerConfig, serve
 from flowmetal.server.running import EXIT_SECONDS, STOP_SECONDS, exit_within
 from flowmetal.server.schedule_settings import put_schedules
 from flowmetal.server.shielding import shield
-from flowmetal.store import keys, open_store
+from flowmetal.store import crashes, keys, open_store
+from flowmetal.store.addresses import parse_address
 from flowmetal.store.interface import Operate, Store
 from flowmetal.values import encode_value
 
@@ -48,7 +49,13 @@ def serve_store(url: str, config: Path | None, host: str | None, port: int | Non
     with signals(lambda number, frame: stop.set()):
         settings = _settings(config, host, port)
         secrets = Secrets(settings.secrets, redactor=redactor)
+        folder = None if url == "memory:" else parse_address(url)[0]
+        if folder is not None:
+            crashes.check(folder)
+            crashes.watch(folder)
         store = open_store(url, key=settings.store.key, to_write=True)
+        if folder is not None:
+            crashes.watch(folder)  # where there was no store before
         try:
             durability = store.stats().get("durability", "in memory")
             tell = log.info if durability == "every-commit" else log.warning

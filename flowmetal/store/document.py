@@ -39,6 +39,7 @@ FILES = """\
 | `data.mdb` | The data. A store is made in a temporary folder, synced and renamed into place. |
 | `lock.mdb` | LMDB's table of readers and its write lock. |
 | `owner.lock` | Held (flock) by the one process that commits; says its pid, when it started and where its socket is. |
+| `crash` | What was noted of a `flowvm serve` that a fault of memory ended; else empty. |
 | `clock` | By which the processes that use the store agree on the time, see below. |
 | `interpreters/*.lock` | Held by the process that joined as an interpreter; freed by the system when it dies. |
 

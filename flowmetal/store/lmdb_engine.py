@@ -15,6 +15,7 @@ from typing import Any
 
 import lmdb
 
+from flowmetal.store import crashes
 from flowmetal.store.codec import decode_about, encode_about
 from flowmetal.store.encryption import DataCipher, unwrap
 from flowmetal.store.errors import GIVEN_UP, StoreError
@@ -106,6 +107,7 @@ class LmdbEngine:
         prepare_folder(path, create=create, allow_network=options.allow_network)
         try:
             check_data_file(path)
+            crashes.check(path)
             self.environment = self._open(readonly=True)
         except OSError as error:
             raise open_error(path, error) from error

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flowmetal.store import failpoint
+from flowmetal.store import crashes, failpoint
 from flowmetal.store.batches import StaleBatch, apply_batch
 from flowmetal.store.changes import Changes
 from flowmetal.store.clock import CLOCK_FILE, SteadyClock
@@ -216,6 +216,7 @@ class LmdbStore(StoreReads):
         self._owning = True
         try:
             remove_left_encrypting(self.path)
+            crashes.check(self.path, self._owner_lock)
             self.engine.become_writer()
             seal_older(self.engine)
             committer = Committer(
