@@ -79,6 +79,7 @@ def test_who_asks_is_told_of_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(keys, "told", [told.append])
     key = bytes(range(32))
     path = tmp_path / "key"
+    path.touch(0o600)
     path.write_bytes(base64.b64encode(key))
     assert keys.KeySource("file", str(path)).fetch() == key
     assert told == [key]
