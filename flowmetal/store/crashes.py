@@ -2,8 +2,8 @@
 
 LMDB trusts what is in the pages that it maps: a pointer that is wrong ends the process by SIGBUS, SIGSEGV or SIGABRT,
 and the next one that is started again.  So `flowvm serve` has such an end noted in the folder, by Python's
-faulthandler, which works in a process that is lost.  Whoever opens the store next looks its pages over first, by a walk that no page
-can end, and refuses it where they are damaged.  Where nothing was noted this costs a look at one file.
+faulthandler, which works in a process that is lost.  Whoever opens the store next looks its pages over first, by a walk
+that no page can end, and refuses it where they are damaged.  Where nothing was noted this costs a look at one file.
 """
 
 from __future__ import annotations
