@@ -131,6 +131,7 @@ def interpreter(store: Store, base_url: str, settings: ServerConfig) -> Interpre
         retention=settings.retention,
         program_limits=settings.limits,
         hot_processes=own.hot_processes,
+        hot_bytes=own.hot_bytes,
         lease_ms=round(own.lease_seconds * 1000),
         function_threads=own.function_threads,
         trust=settings.trust,

@@ -45,7 +45,8 @@ def _default_name() -> str:
 class Config:
     """Settings of an interpreter.
 
-    `hot_processes`: how many waiting processes stay in memory; `batch_turns`, `batch_seconds`: a commit is sent at that
+    `hot_processes`: how many waiting processes stay in memory, `hot_bytes`: and how large all together, as they are
+    saved; `batch_turns`, `batch_seconds`: a commit is sent at that
     many turns, or that long after its first (longer where commits take long) if no other is under way; `lease_ms`:
     after this long without a sign of life others take over; `turn_seconds`: what a turn of a process that goes on
     without a wait should take (0: whatever its fuel lasts); `fallback_seconds`: how often the store is looked at
@@ -55,6 +56,7 @@ class Config:
     name: str = field(default_factory=_default_name)
     base_url: str = "http://127.0.0.1:8080"
     hot_processes: int = 10_000
+    hot_bytes: int = 256 << 20
     batch_turns: int = 512
     batch_seconds: float = 0.002
     lease_ms: int = 15_000

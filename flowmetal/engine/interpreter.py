@@ -473,6 +473,7 @@ class Interpreter(Residents):
             live.burst = 0
         elif outcome.turn is not None:
             fairness.count_entries(live, outcome.turn)
+        self._weigh(live)
         if computes and self.config.turn_seconds:
             fairness.count_seconds(live, live.sequence != sequence, time.thread_time() - began)
         if outcome.left:

@@ -108,6 +108,7 @@ class Live:
     spawned: bool = False  # by another process
     computed: float = 0.0  # seconds of its turns since it was saved, where they are measured
     unbroken: float = 0.0  # seconds of a processor that it has computed since the last entry of its log
+    weight: int = 0  # its bytes among those of all in memory, see residents.py
     burst: int = 0  # entries since something came from outside, see fairness.py
     rests_until: float = 0.0  # by time.monotonic()
     grants: Grants | None = None  # None: all is granted

@@ -49,6 +49,7 @@ class Residents:
         self._claims = Claims(store, config, self._signals.wake)
         self._pausing = Pausing(store, self._claims, self._signals.wake)
         self._hot: OrderedDict[int, Live] = OrderedDict()  # those used last at the end
+        self._hot_bytes = 0  # what they weigh
         self._flying: set[int] = set()  # pids in a commit
         self._answers: dict[int, list[InboxEvent]] = {}  # by pid, of functions of this interpreter
         self._rooms = Rooms(store)
@@ -117,21 +118,42 @@ class Residents:
         return Setting(surroundings, frozenset(self.functions.functions), config.fuel, work=work)
 
     def _keep_hot(self, live: Live) -> None:
-        hot = self._hot
-        hot[live.pid] = live
-        excess = len(hot) - self.config.hot_processes
-        if excess <= 0:
-            return
+        self._hot[live.pid] = live
+        self._weigh(live)
+        excess = len(self._hot) - self.config.hot_processes
+        if excess > 0:
+            self._make_room(live.pid, excess)
+
+    def _weigh(self, live: Live) -> None:
+        """Notes how large a process in memory is, and makes room where all of them are too large together.
+
+        Its bytes are those that would be read to load it: in memory it takes some times as much.
+        """
+        weight = live.checkpoint_bytes + live.segment_bytes
+        self._hot_bytes += weight - live.weight
+        live.weight = weight
+        if self._hot_bytes > self.config.hot_bytes:
+            self._hot_bytes = sum(one.weight for one in self._hot.values())
+            self._make_room(live.pid, 0)
+
+    def _make_room(self, spared: int, excess: int) -> None:
+        """Lets go of those that were used least of late: `excess` of them, and as many as are too large together."""
         gone: list[int] = []
-        for pid, other in hot.items():
+        bytes_over = self._hot_bytes - self.config.hot_bytes
+        for pid, other in self._hot.items():
+            if len(gone) >= excess and bytes_over <= 0:
+                break
             # Work done since the last segment is in memory alone; those processes stay.
-            if pid != live.pid and pid not in self._flying and pid not in self._answers and not other.slices:
+            if pid != spared and pid not in self._flying and pid not in self._answers and not other.slices:
                 gone.append(pid)
-                if len(gone) == excess:
-                    break
+                bytes_over -= other.weight
         for pid in gone:
-            let_go(hot.pop(pid))
+            live = self._hot.pop(pid)
+            self._hot_bytes -= live.weight
+            let_go(live)
 
     def _drop(self, pid: int) -> None:
-        self._hot.pop(pid, None)
+        live = self._hot.pop(pid, None)
+        if live is not None:
+            self._hot_bytes -= live.weight
         self._answers.pop(pid, None)

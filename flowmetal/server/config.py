@@ -109,6 +109,7 @@ class InterpreterSettings:
     """[interpreter]."""
 
     hot_processes: int = 10_000  # waiting processes that stay in memory
+    hot_bytes: int = 256 * MIB  # and their bytes as saved, all together
     lease_seconds: float = 15.0  # after so long without a sign of life others take over
     function_threads: int = 4  # for what Python functions of this process answer
 
@@ -171,7 +172,7 @@ def read_config(document: Mapping[str, Any], others: Iterable[str] = OTHER_SECTI
         raise bad("public_url", "[serve]", serve.public_url, "an address that begins with http:// or https://")
     positive(serve, "[serve]", "max_body_bytes", "max_artifact_bytes", "body_seconds", "stop_seconds")
     interpreter = read_table(InterpreterSettings, document.get("interpreter", {}), "[interpreter]")
-    positive(interpreter, "[interpreter]", "hot_processes", "lease_seconds", "function_threads")
+    positive(interpreter, "[interpreter]", "hot_processes", "hot_bytes", "lease_seconds", "function_threads")
     if not 1 <= interpreter.lease_seconds <= LEASE_SECONDS_MAX:
         raise bad("lease_seconds", "[interpreter]", interpreter.lease_seconds, f"from 1 to {LEASE_SECONDS_MAX}")
     return ServerConfig(

@@ -296,6 +296,20 @@ def test_few_processes_in_memory_are_enough() -> None:
     assert len(world.interpreter._hot) <= 2
 
 
+def test_few_bytes_in_memory_are_enough() -> None:
+    """What is in memory is bounded by what it weighs as well, and what was let go is weighed no more."""
+    config = Config(hot_bytes=600)
+    world = World(CHAIN, [k("double"), None], answers={"double": lambda number: number * 2}, config=config)
+    pids = [world.begin(4) for _ in range(30)]
+    world.settle()
+    hot = world.interpreter._hot
+    assert 0 < len(hot) < 20
+    assert world.interpreter._hot_bytes == sum(live.weight for live in hot.values()) <= 600
+    world.run()
+    assert [world.outcome(pid).value for pid in pids] == [6] * 30
+    assert world.interpreter._hot_bytes == sum(live.weight for live in hot.values())
+
+
 def test_many_steps_in_one_turn_are_committed_in_pieces() -> None:
     world = World(CHAIN, [k("log"), None])
     pid = world.begin(1000)
