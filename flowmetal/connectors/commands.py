@@ -25,6 +25,9 @@ DRAIN_SECONDS = 1.0
 #: Looks for what is left: one of them may have started another one while the first look went on.
 SWEEPS_MAX = 5
 
+#: How long a program may take to be loaded.
+LOADED_SECONDS = 0.001
+
 #: How long a process that was killed may take to be gone.
 ADOPTED_SECONDS = 0.005
 
@@ -259,7 +262,17 @@ def _left(session: int, mark: str | None) -> list[int]:
             if session and int(fields[3]) == session:
                 found.append(int(name))
             elif wanted is not None:
-                with open(f"/proc/{name}/environ", "rb") as file:
-                    if wanted in b"\0" + file.read():
-                        found.append(int(name))
+                if wanted in b"\0" + _environment(name, is_user=int(fields[20]) > 0):
+                    found.append(int(name))
     return list({*found, *orphans.to_kill(children)})
+
+
+def _environment(pid: str, *, is_user: bool) -> bytes:
+    """The environment of a process; one of a program that is just being loaded has none for a moment."""
+    for last in (False, True) if is_user else (True,):
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            data = file.read()
+        if data or last:
+            break
+        time.sleep(LOADED_SECONDS)
+    return data
