@@ -53,7 +53,8 @@ def nobody_serves(client: Client) -> bool:
 
 
 def _nanoseconds(text: str) -> int:
-    if not text:
+    try:
+        since = datetime.fromisoformat(text) - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    except (ValueError, TypeError, OverflowError):  # no time at all, or not one of a server of this kind
         return 0
-    since = datetime.fromisoformat(text) - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
     return since // timedelta(microseconds=1) * 1000

@@ -105,8 +105,8 @@ def _all(client: Any) -> list[dict[str, Any]]:
 
 def _when(one: dict[str, Any]) -> str:
     if "cron" in one:
-        return f"{one['cron']} {one['zone']}"
-    return f"every {one['every']}" if "every" in one else f"at {one['at']}"
+        return f"{one['cron']} {one.get('zone', '')}"
+    return f"every {one['every']}" if "every" in one else f"at {one.get('at', '?')}"
 
 
 def _table(found: list[dict[str, Any]]) -> str:

@@ -295,7 +295,7 @@ class Client(ABC):
     def operate(self, name: str, payload: Any = None) -> Any:
         """Has the store answer an operation such as "kv/get", with what a program would give it as plain data.
 
-        StoreError S210 or S211 (over HTTP Refused or NotFound) where it is refused; nothing has changed then.
+        StoreError, such as S210 or S211, where it is refused; nothing has changed then.
         """
 
     def deploy(self, name: str, artifact: bytes | str | PathLike[str], grants: Sequence[str] | None = None) -> str:

@@ -1,7 +1,7 @@
 """What a client raises.
 
     FlowmetalError
-      StoreError              the store refused or failed (over a store)
+      StoreError              the store refused or failed
       ClientError
         BadAddress            connect() was given something that is not an address
         Unreachable           the server cannot be reached, or its answer is not understood

@@ -12,31 +12,23 @@ from urllib.parse import quote
 import httpx2
 
 from flowmetal import lazily
+from flowmetal.client.answers import read_answer
 from flowmetal.client.base import Client, Processes, Steps
-from flowmetal.client.errors import (
-    ClientError,
-    Conflict,
-    NotAuthorized,
-    NotFound,
-    NotPlain,
-    Refused,
-    Unreachable,
-)
+from flowmetal.client.errors import NotPlain, Unreachable
 from flowmetal.client.info import ProcessInfo
 from flowmetal.client.plain import (
     Outcome,
-    Step,
     check_page,
     check_pid,
     check_wait,
     encoded,
-    from_json,
     plain,
     queue_place,
     start_command,
 )
 from flowmetal.client.pruning import Pruning
 from flowmetal.client.serving import Answer, Source
+from flowmetal.client.shapes import OPERATIONS, Reply
 from flowmetal.client.steering import Order, Report, document_of
 from flowmetal.client.where import Where
 from flowmetal.dataclass import replace
@@ -102,7 +94,7 @@ class HttpClient(Client):
         if queue is not None:
             named = {"queue": queue, "key": key, "priority": priority, "delay": delay, "dedup": dedup}
             document |= {name: value for name, value in named.items() if value or name == "queue"}
-        return int(self._call("POST", "/v1/processes", document)["pid"])
+        return self._call("POST", "/v1/processes", document).integer("pid")
 
     def outcome(self, pid: int, wait: float | None = None) -> tuple[Outcome | None, str]:
         """See Client."""
@@ -113,20 +105,20 @@ class HttpClient(Client):
             left = LONG_POLL_SECONDS if deadline is None else max(0.0, deadline - time.monotonic())
             seconds = min(left, LONG_POLL_SECONDS)
             answer = self._call("GET", f"/v1/processes/{pid}/result?wait={seconds:.3f}", seconds=seconds, pid=pid)
-            if answer["ended"]:
-                return from_json(Outcome, answer), answer["status"]
+            if answer.flag("ended"):
+                return answer.outcome(), answer.text("status")
             if deadline is not None and time.monotonic() >= deadline:
-                return None, answer["status"]
+                return None, answer.text("status")
 
     def get(self, pid: int) -> ProcessInfo:
         """See Client."""
-        info: ProcessInfo = from_json(ProcessInfo, self._call("GET", f"/v1/processes/{check_pid(pid)}", pid=pid))
+        info: ProcessInfo = self._call("GET", f"/v1/processes/{check_pid(pid)}", pid=pid).made(ProcessInfo)
         return info
 
     def find(self, id: str) -> ProcessInfo | None:
         """See Client."""
-        found = self._call("GET", f"/v1/processes?{httpx2.QueryParams({'id': id})}")["processes"]
-        return from_json(ProcessInfo, found[0]) if found else None
+        found = self._call("GET", f"/v1/processes?{httpx2.QueryParams({'id': id})}").rows("processes", ProcessInfo)
+        return found[0] if found else None
 
     def list(
         self,
@@ -149,15 +141,13 @@ class HttpClient(Client):
         said = replace(where, statuses=())
         if not said.is_everything:
             query["where"] = json.dumps(_sendable(said.document(), "where"))
-        found = self._call("GET", f"/v1/processes?{httpx2.QueryParams(query)}")["processes"]
-        return [from_json(ProcessInfo, info) for info in found]
+        return self._call("GET", f"/v1/processes?{httpx2.QueryParams(query)}").rows("processes", ProcessInfo)
 
     def history(self, pid: int, start: int = 0, limit: int = 1000) -> Steps:
         """See Client."""
         check_pid(pid)
         check_page(start, limit, ())
-        steps = self._call("GET", f"/v1/processes/{pid}/history?start={start}&limit={limit}", pid=pid)["steps"]
-        return [from_json(Step, step) for step in steps]
+        return self._call("GET", f"/v1/processes/{pid}/history?start={start}&limit={limit}", pid=pid).steps(start)
 
     def mailbox(self, pid: int, *, after: int = 0, limit: int = 100) -> Mailbox:
         """See Client."""
@@ -166,47 +156,45 @@ class HttpClient(Client):
         answer = self._call(
             "GET", f"/v1/processes/{pid}/mailbox?after={after}&limit={min(limit, MESSAGES_MAX)}", pid=pid
         )
-        messages = [from_json(Message, message) for message in answer["messages"]]
-        return Mailbox(answer["waiting"], messages, answer["after"])
+        return Mailbox(answer.integer("waiting"), answer.rows("messages", Message), answer.value("after", int | None))
 
     def _prune(self, wanted: Pruning) -> PruneReport:
         answer = self._call("POST", "/v1/prune", wanted.document(), seconds=PRUNE_SECONDS)
-        report: PruneReport = from_json(retention.Report, answer)
+        report: PruneReport = answer.made(retention.Report)
         return report
 
     def post(self, pid: int, kind: str, value: Any, number: int = 0) -> bool:
         """See Client."""
         check_pid(pid)
         document = {"kind": kind, "value": _sendable(value, "message")} | ({"number": number} if number else {})
-        return bool(self._call("POST", f"/v1/processes/{pid}/events", document, pid=pid)["accepted"])
+        return self._call("POST", f"/v1/processes/{pid}/events", document, pid=pid).flag("accepted")
 
     def operate(self, name: str, payload: Any = None) -> Any:
         """See Client."""
         document = {"payload": _sendable(payload, "payload")}
-        return self._call("POST", f"/v1/operations/{quote(name, safe='/')}", document)["value"]
+        answer = self._call("POST", f"/v1/operations/{quote(name, safe='/')}", document, of_store=True)
+        return answer.value("value", OPERATIONS.get(name, Any))
 
     def count(self, where: Where | None = None) -> int:
         """See Client."""
         query = {"where": json.dumps(_sendable((where or Where()).document(), "where"))}
-        return int(
-            self._call("GET", f"/v1/processes/count?{httpx2.QueryParams(query)}", seconds=COUNT_SECONDS)["count"]
-        )
+        path = f"/v1/processes/count?{httpx2.QueryParams(query)}"
+        return self._call("GET", path, seconds=COUNT_SECONDS).integer("count")
 
     def _piece(self, order: Order, after: int, dry_run: bool, name: str, end: int) -> Report:
         document = document_of(order) | {"after": after, "dry_run": dry_run, "name": name, "end": end}
         answer = self._call("POST", "/v1/processes/steer", _sendable(document, "order"))
-        report: Report = from_json(Report, answer)
-        return report
+        return answer.report()
 
     def put_program(self, name: str, data: bytes, grants: Sequence[str] | None = None) -> str:
         """See Client."""
         # "none" says it where there are none, since without any the server decides.
         asked = "" if grants is None else "?" + "&".join(f"grant={quote(one, safe='')}" for one in grants or ("none",))
-        return str(self._call("PUT", f"/v1/programs/{quote(name, safe='')}{asked}", data)["hash"])
+        return self._call("PUT", f"/v1/programs/{quote(name, safe='')}{asked}", data).text("hash")
 
     def programs(self) -> dict[str, str]:
         """See Client."""
-        return dict(self._call("GET", "/v1/programs")["programs"])
+        return self._call("GET", "/v1/programs").texts("programs")
 
     def source(self, effects: Sequence[str], worker: str, lease_ms: int) -> Source:
         """See Client."""
@@ -217,13 +205,20 @@ class HttpClient(Client):
         self._http.close()
 
     def _call(
-        self, method: str, path: str, body: Any = None, *, seconds: float = 0.0, pid: int | None = None
-    ) -> dict[str, Any]:
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        seconds: float = 0.0,
+        pid: int | None = None,
+        of_store: bool = False,
+    ) -> Reply:
         try:
             response = self._http.request(method, path, timeout=seconds + CALL_SECONDS, **_sent(body))
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Unreachable("H501", url=self.url, reason=str(error).rstrip(".") or type(error).__name__) from None
-        return read_answer(response, self.url, pid)
+        return read_answer(response, self.url, pid, of_store)
 
 
 class HttpSource:
@@ -251,7 +246,7 @@ class HttpSource:
         stop = asyncio.ensure_future(stopping.wait())
         try:
             await asyncio.wait([call, stop], return_when=asyncio.FIRST_COMPLETED)
-            return [_request(item) for item in call.result()["requests"]] if call.done() else []
+            return [_request(item) for item in call.result().items("requests")] if call.done() else []
         finally:
             # Cut off at the stop: what the server may have taken in this moment is free again after its lease.
             call.cancel()
@@ -272,7 +267,7 @@ class HttpSource:
                 for request in requests
             )
         )
-        return [bool(answer["held"]) for answer in answers]
+        return [answer.flag("held") for answer in answers]
 
     async def end_extending(self) -> None:
         """See Source."""
@@ -292,7 +287,7 @@ class HttpSource:
             assert isinstance(error, ErrorValue)
             document["error"] = {"kind": error.kind.text, "message": error.message, "data": to_python(error.data)}
         path = f"/v1/requests/{request.pid}/{request.number}/complete"
-        return bool((await self._call(path, document))["accepted"])
+        return (await self._call(path, document)).flag("accepted")
 
     async def close(self) -> None:
         """See Source."""
@@ -300,53 +295,12 @@ class HttpSource:
 
     async def _call(
         self, path: str, document: Any, seconds: float = CALL_SECONDS, http: httpx2.AsyncClient | None = None
-    ) -> dict[str, Any]:
+    ) -> Reply:
         try:
             response = await (http or self._http).post(path, timeout=seconds, **_sent(document))
         except httpx2.HTTPError as error:
-            raise Unreachable("H501", url=self._url, reason=str(error) or type(error).__name__) from None
+            raise Unreachable("H501", url=self._url, reason=str(error).rstrip(".") or type(error).__name__) from None
         return read_answer(response, self._url, None)
-
-
-def read_answer(response: httpx2.Response, url: str, pid: int | None) -> dict[str, Any]:
-    """The document of an answer, or the exception that its error stands for."""
-    try:
-        document = response.json()
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise Unreachable("H512", url=url, reason=f"status {response.status_code} without a JSON document")
-    if response.is_success:
-        return document
-    raise _error(response.status_code, document.get("error"), url, pid)
-
-
-def _error(status: int, error: Any, url: str, pid: int | None) -> ClientError:
-    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
-        return Unreachable("H512", url=url, reason=f"status {status} without an error that says more")
-    given = error.get("facts")
-    facts: dict[str, Any] = given if isinstance(given, dict) else {}
-    if status == 401:
-        return NotAuthorized("H503", url=url)
-    if status == 404 and error.get("code") in ("H511", "B014"):
-        return NotFound(error["code"], **facts)
-    if status == 404 and pid is not None and error.get("code") == "S308":
-        return NotFound("S308", pid=pid)
-    if status == 404 and pid is not None:
-        return NotFound("H504", pid=pid)
-    if status == 409 and error.get("code") == "H505":
-        return Conflict("H505", **{"id": "", "pid": "?", "what": "start", **facts})
-    if error.get("code") == "S220":
-        return NotFound("S220", **facts)
-    if error.get("code") in ("B016", "H555", "S221", "S222", "S223"):
-        return Refused(error["code"], **facts)
-    if error.get("code") == "H517":
-        return Conflict("H517", **{"name": "", **facts})
-    if error.get("code") == "H309":
-        return NotPlain("H510", what=f"result of process {pid}", reason=error["message"], printed=error.get("printed"))
-    code = error.get("code")
-    message = error["message"] if not code else f"{error['message']} [{code}]"
-    return Refused("H506", message=message, advice=error.get("hint") or "", status=status)
 
 
 def _settings(url: str, token: str | None) -> dict[str, Any]:
@@ -375,14 +329,14 @@ def _sendable(data: Any, what: str) -> Any:
     return data
 
 
-def _request(item: Mapping[str, Any]) -> Request:
+def _request(item: Reply) -> Request:
     return Request(
-        pid=int(item["pid"]),
-        number=int(item["number"]),
-        effect=str(item["effect"]),
-        payload=encoded(item["payload"], "payload"),
-        options=encoded(item.get("options"), "options"),
-        idempotency_key=str(item["idempotency_key"]),
-        attempt=int(item["attempt"]),
+        pid=item.integer("pid"),
+        number=item.integer("number"),
+        effect=item.text("effect"),
+        payload=encoded(item.value("payload"), "payload"),
+        options=encoded(item.value("options"), "options"),
+        idempotency_key=item.text("idempotency_key"),
+        attempt=item.integer("attempt"),
         state="taken",
     )

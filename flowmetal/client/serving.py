@@ -1,7 +1,8 @@
 """Serves effects: takes requests from a store or server, runs a handler for each, answers, and keeps leases alive.
 
 Connectors and Python workers are this with a handler of their own.  It never raises for what a handler or the other
-side does: a handler that fails is answered as an error, a store that fails is asked again after a pause.
+side does: a handler that fails is answered as an error, a store that fails is asked again after a pause.  Only a server
+that refuses the token ends it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from flowmetal.client.background import Pulse, in_thread
+from flowmetal.client.errors import NotAuthorized
 from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints, in_loop
 from flowmetal.dataclass import dataclass, field
 from flowmetal.store import failpoint
@@ -204,6 +206,8 @@ class Serving:
                 continue
             try:
                 requests = await self._source.take(min(free, TAKE_LIMIT), self._stopping)
+            except NotAuthorized:
+                raise  # the token does not become another by waiting
             except Exception as error:
                 log.warning("taking requests failed, trying again in %.1f s: %s", pause, error)
                 await wait_first(self._stopping, seconds=pause)

@@ -128,6 +128,18 @@ def fill(template: str, facts: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
+def facts_of(code: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Those facts that the words of a code use, fit to be sent: numbers as they are, all else as it is shown."""
+    entry = entry_of(code)
+    hints = (entry.hint,) if isinstance(entry.hint, str) else entry.hint
+    names = dict.fromkeys(name for template in (entry.text, *hints) for name in fields_of(template))
+    return {
+        name: facts[name] if facts[name] is None or isinstance(facts[name], int) else _shown(facts[name])
+        for name in names
+        if name in facts
+    }
+
+
 def fill_hint(hint: str | tuple[str, ...], facts: Mapping[str, Any]) -> str:
     """The first alternative that has all its facts, filled; "" if none has."""
     for template in (hint,) if isinstance(hint, str) else hint:

@@ -140,7 +140,7 @@ class Api:
             try:
                 return await handler(request)
             except ClientError as error:
-                return error_response(error, _status(error), facts=_facts(error))
+                return error_response(error, _status(error))
 
         return answer
 
@@ -498,7 +498,3 @@ def _status(error: ClientError) -> int:
     if isinstance(error, Conflict):
         return 409
     return 400 if isinstance(error, (NotPlain, Refused)) else 500
-
-
-def _facts(error: ClientError) -> dict[str, str | int | None]:
-    return {name: fact for name, fact in error.facts.items() if fact is None or isinstance(fact, (str, int))}

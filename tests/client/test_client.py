@@ -231,6 +231,14 @@ def test_starts_and_messages_by_name(world: World) -> None:
     with pytest.raises(FlowmetalError) as raised:
         world.client.operate("send", ["nobody", 1])
     assert "S211" in f"{raised.value.code} {raised.value}" and "no process is registered as nobody" in str(raised.value)
+    for target in (cart, {"$pid": cart}):
+        assert world.client.operate("send", [target, "by number"]) is None
+    assert world.client.operate("process/register", ["basket", {"$pid": cart}]) is True
+    assert len(world.driver.store.inbox(cart)) == 4
+    for wrong in ({"$pid": 0}, {"$pid": "1"}, {"$pid": 1, "x": 1}, {"$pid": 1 << 70}, {"$pid": True}):
+        with pytest.raises(StoreError) as refused:
+            world.client.operate("send", [wrong, 1])
+        assert refused.value.code == "S211"
     world.driver.finish(cart, "done", None)
     assert world.client.start("deploy/main", register="cart") != cart
     for name in ("", "x" * 300):

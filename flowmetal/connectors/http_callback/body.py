@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from flowmetal import values
-from flowmetal.diagnostics import FlowmetalError
+from flowmetal.diagnostics import FlowmetalError, catalogue
 
 #: A sender's deadline for its whole body, in seconds.
 BODY_SECONDS = 10.0
@@ -86,7 +86,10 @@ def store_status(error: FlowmetalError) -> int:
 
 
 def error_response(error: FlowmetalError, status: int, **more: Any) -> JSONResponse:
-    """The envelope {"error": {"code", "message", "hint"}}.  A body that was not read to its end ends the connection."""
-    shown = {"code": error.code, "message": error.diagnostic.text, "hint": error.diagnostic.hint or None, **more}
+    """The envelope {"error": {"code", "message", "hint", "facts"}}.  A body that was not read to its end ends the
+    connection."""
+    told = error.diagnostic
+    facts = catalogue.facts_of(error.code, told.facts)
+    shown = {"code": error.code, "message": told.text, "hint": told.hint or None, "facts": facts, **more}
     headers: Mapping[str, str] = {"connection": "close"} if status in (408, 413) else {}
     return JSONResponse({"error": shown}, status_code=status, headers=headers)

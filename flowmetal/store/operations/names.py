@@ -10,9 +10,12 @@ from flowmetal.store.ending import kill_process
 from flowmetal.store.layout import MAX_NUMBER
 from flowmetal.store.limits import MAX_MESSAGES
 from flowmetal.store.operations.table import Operation, arguments_of, data_of, name_of
-from flowmetal.values import ErrorValue, LanguageError, Pid, encode_value, fail, keyword, print_string
+from flowmetal.values import ErrorValue, LanguageError, Map, Pid, encode_value, fail, keyword, print_string
 
 WHAT = "the name of a process"
+
+#: How JSON says that a number is one of a process.
+PID_KEY = keyword("$pid")
 
 
 def no_process(text: str) -> LanguageError:
@@ -20,8 +23,18 @@ def no_process(text: str) -> LanguageError:
     return LanguageError(ErrorValue(keyword("no-process"), text, None))
 
 
+def _given(asker: int, value: Any) -> Any:
+    """What clients give as the JSON `{"$pid": 7}` as the number that it is; all else as it is."""
+    if asker == 0 and value.__class__ is Map and len(value) == 1:
+        number = value.get(PID_KEY)
+        if number.__class__ is int:
+            return number
+    return value
+
+
 def pid_of(who: str, asker: int, value: Any) -> int:
-    """A pid as it is given: by clients as a plain number."""
+    """A pid as it is given: by clients as a plain number, or as `{"$pid": 7}`."""
+    value = _given(asker, value)
     if value.__class__ is Pid:
         return int(value.number)
     if asker == 0 and value.__class__ is int and 0 < value <= MAX_NUMBER:
@@ -32,6 +45,7 @@ def pid_of(who: str, asker: int, value: Any) -> int:
 
 def target_of(changes: Changes, who: str, asker: int, value: Any) -> tuple[int, str | None]:
     """The pid that a pid or a name stands for, 0 for a name that nobody has; and the name."""
+    value = _given(asker, value)
     if value.__class__ is Pid or value.__class__ is int:
         return pid_of(who, asker, value), None
     name = name_of(WHAT, value)

@@ -1,0 +1,79 @@
+"""Commands over a server: the errors and exit codes of a folder; and what is said of a server that is another."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from flowmetal.cli.common import NO_STORE, NOT_FOUND, USAGE
+from flowmetal.server import HttpServer
+from flowmetal.server.config import read_config
+from flowmetal.store import open_store
+from tests.cli.shell import Shell
+
+REFUSED = [
+    ("queue define orders --rate lots", USAGE, "S222", 'rate must be a number from 1 to 100000 and a duration'),
+    ("queue show nosuch", NOT_FOUND, "S220", "There is no queue `nosuch`."),
+    ("queue remove nosuch", NOT_FOUND, "S220", "Define it: `flowvm queue define nosuch`"),
+    ("schedule run nosuch", NOT_FOUND, "S228", "There is no schedule `nosuch`."),
+    ("schedule put x --cron *** --program hello", USAGE, "S225", "is wrong at character"),
+    ("schedule put x --every soon --program hello", USAGE, "S227", "every must be"),
+    ("schedule put x --cron 0_0_*_*_* --zone Nowhere --program hello", USAGE, "S226", "no time zone `Nowhere`"),
+    ("start hello/mian", NOT_FOUND, "B014", "Did you mean `main`?"),
+    ("start hello/main -a 1 -a 2", USAGE, "B016", "takes 0 or 1 arguments"),
+    ("start nosuch/main", NOT_FOUND, "H511", "No program is deployed as `nosuch`."),
+    ("start hello/main --queue nosuch", NOT_FOUND, "S220", "There is no queue `nosuch`."),
+    ("history 77", NOT_FOUND, "", "There is no process 77"),
+    ("result 77", NOT_FOUND, "H504", "There is no process 77"),
+]  # fmt: skip
+
+
+def test_errors_are_those_of_a_folder(shell: Shell) -> None:
+    assert shell("flowvm", "deploy", "hello.fm", "--store", "store").code == 0
+    lines = [[word.replace("_", " ") for word in line.split()] for line, _, _, _ in REFUSED]
+    folder = [shell("flowvm", *line, "--store", "store") for line in lines]
+    with contextlib.closing(open_store("store", create=False)) as opened:
+        server = HttpServer(opened, read_config({"serve": {"port": 0}}))
+        server.start()
+        over = [shell("flowvm", *line, "--store", server.url) for line in lines]
+        server.stop()
+    for (line, code, letter, words), one, other in zip(REFUSED, folder, over, strict=True):
+        assert (one.code, other.code) == (code, code), (line, one.err, other.err)
+        assert words in one.err and words in other.err, (line, one.err, other.err)
+        if letter:
+            assert f"[{letter}]" in one.err and one.err == other.err, (line, one.err, other.err)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"<html>", b'{"value": 5, "processes": 5, "programs": [], "steps": 5}'])
+def test_a_server_that_is_another(shell: Shell, body: bytes) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = answer
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        for line in (
+            "ps", "ps --count", "programs", "queue list", "queue show x", "schedule list", "schedule show x",
+            "schedule next x", "schedule run x", "history 1", "result 1", "start hello/main", "deploy hello.fm",
+            "cancel 1", "kill 1", "send 1 5", "mailbox 1", "restart 1", "prune --keep 1",
+        ):  # fmt: skip
+            done = shell("flowvm", *line.split(), "--store", f"http://127.0.0.1:{server.server_port}")
+            assert (done.code, "[H512]" in done.err) == (NO_STORE, True), (line, done.code, done.err)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
