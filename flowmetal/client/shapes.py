@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -142,8 +141,7 @@ class Reply:
 @cache
 def _shapes(make: type[Any]) -> tuple[tuple[str, Any], ...]:
     """The fields of a class of data, with their types."""
-    hints = get_type_hints(make)
-    return tuple((one.name, hints[one.name]) for one in fields(make))
+    return tuple(get_type_hints(make).items())
 
 
 def fits(value: Any, shape: Any) -> bool:
