@@ -14,7 +14,7 @@ from driver import DEADLINE_SECONDS, Driver
 from flowmetal.connectors.secrets import Redactor, Secrets
 from flowmetal.connectors.secrets.inlet import cleaned
 from flowmetal.server import HttpServer, read_config
-from flowmetal.store.interface import Bulk, Complete, Settle, Start, Take
+from flowmetal.store.interface import Bulk, Complete, PutArtifact, Settle, Start, Take
 from flowmetal.values import Secret, Vector, decode_value, encode_value, from_python
 
 VALUE = "S3cr3t/+v\u00e4lue%4711"
@@ -172,3 +172,6 @@ def test_commands() -> None:
     redactor.add("pin", "12345678")
     numbers = cleaned(Complete(1, 1, 1, True, encode_value(from_python({"n": 12345678}))), redactor)
     assert decode_value(numbers.data) == from_python({"n": "#secret[pin]"})  # type: ignore[union-attr]
+    deployed = cleaned(PutArtifact(b"h", b"data", OTHER + VALUE, (f"secret={VALUE}",)), redactor)
+    assert isinstance(deployed, PutArtifact)
+    assert (deployed.name, deployed.grants) == (f"{OTHER}#secret[api]", ("secret=#secret[api]",))

@@ -335,6 +335,21 @@ def test_values_of_the_language() -> None:
     assert cleaned.data.get(keyword("a")) == "#secret[api]"
 
 
+def test_kinds_of_errors_and_other_numbers() -> None:
+    redactor = Redactor()
+    redactor.add("api", "abcdefghij")
+    redactor.add("pin", "12345678")
+    error = ErrorValue(
+        keyword("w/abcdefghij"), "m", Vector.of([12345678.0, -12345678, 1.5, float("inf"), float("nan")]), None
+    )
+    cleaned = decode_value(redactor.encoded(error))
+    assert cleaned.kind is keyword("secret")
+    assert list(cleaned.data)[:4] == ["#secret[pin]", "-#secret[pin]", 1.5, float("inf")]
+    assert redactor.plain({"a": [12345678, 12345678.0, True, None]}) == {
+        "a": ["#secret[pin]", "#secret[pin]", True, None]
+    }
+
+
 def test_a_key_that_reads_as_a_keyword() -> None:
     redactor = Redactor()
     redactor.add("api", "abcdefghij")

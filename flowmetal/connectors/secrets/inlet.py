@@ -22,6 +22,7 @@ from flowmetal.store.interface import (
     Operate,
     Post,
     ProcessRecord,
+    PutArtifact,
     Settle,
     Start,
     Store,
@@ -92,6 +93,10 @@ def cleaned(command: Command, redactor: Redactor) -> Command:
         case Operate():
             payload = redactor.encoded_again(command.payload)
             return command if payload is command.payload else replace(command, payload=payload)
+        case PutArtifact():
+            # The artifact itself is bound by its hash, which nobody makes who does not know all of it.
+            grants = None if command.grants is None else tuple(map(redactor.text, command.grants))
+            return replace(command, name=_text(command.name, redactor), grants=grants)
         case Bulk():
             commands = [cast("Start | Post | Kill | Settle", cleaned(one, redactor)) for one in command.commands]
             return replace(command, commands=commands)

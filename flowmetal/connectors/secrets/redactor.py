@@ -28,11 +28,15 @@ from flowmetal.values import (
     Vector,
     decode_value,
     encode_value,
+    keyword,
 )
 
 #: Shorter values are refused: they would be found everywhere.  Longer ones would make patterns without end.
 VALUE_CHARACTERS_MIN = 8
 VALUE_BYTES_MAX = 4096
+
+#: The kind of an error whose kind had a value in it.
+K_SECRET = keyword("secret")
 
 #: Secrets that settings may name.  Each costs time for every answer, and memory.
 SECRETS_MAX = 256
@@ -179,12 +183,17 @@ class Redactor:
             return Set.of(list(map(self.value, value)))
         if kind is ErrorValue:
             fields = (self.text(value.message), self.value(value.data), self.value(value.cause))
-            return ErrorValue(value.kind, *fields, value.trace)
-        if kind is int and any(known.digits for known in self._known.values()):
-            digits = str(value)
-            cleaned = self.text(digits)
-            return value if cleaned == digits else cleaned
-        return value
+            shown = self.text(value.kind.text) == value.kind.text
+            return ErrorValue(value.kind if shown else K_SECRET, *fields, value.trace)
+        return self._number(value) if kind in (int, float) else value
+
+    def _number(self, value: Any) -> Any:
+        """A number, or a text where its digits are those of a value."""
+        if not any(known.digits for known in self._known.values()) or value != value // 1:
+            return value
+        digits = str(int(value))
+        cleaned = self.text(digits)
+        return value if cleaned == digits else cleaned
 
     def encoded(self, value: Any) -> bytes:
         """The encoded value, without any value of a secret."""
@@ -210,10 +219,7 @@ class Redactor:
             return dict(zip(list(map(self.plain, data)), list(map(self.plain, data.values())), strict=True))
         if kind in (list, tuple):
             return list(map(self.plain, data))
-        if kind is int and any(known.digits for known in self._known.values()):
-            cleaned = self.text(str(data))
-            return data if cleaned == str(data) else cleaned
-        return data
+        return self._number(data) if kind in (int, float) else data
 
     def _may_hold(self, data: bytes) -> bool:
         """Whether anything may be found in an encoded value: texts stand in its bytes as they are."""
