@@ -21,7 +21,7 @@ from flowmetal.engine.library import Library, open_library, standard_library
 from flowmetal.engine.live import Loaded, loaded
 from flowmetal.engine.opening import open_artifact
 from flowmetal.engine.secret_sites import secret_grants
-from flowmetal.engine.trust import Trust
+from flowmetal.engine.trust import Trust, true_signatures
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Command, PutArtifact, Store
 from flowmetal.vm.builtins.registry import builtin_arity
@@ -110,7 +110,7 @@ def deploy(
     if trust is not None:
         trust.check(data)
     artifact = open_artifact(data)
-    data = merged(data, _kept(store, artifact.hash))
+    data = merged(data, true_signatures(_kept(store, artifact.hash)))
     store.submit([*_library_commands(), PutArtifact(artifact.hash, data, name or artifact.name, grants)]).result()
     return artifact.hash
 
@@ -165,7 +165,10 @@ def granted_by_signers(data: bytes, trust: Trust | None) -> tuple[str, ...] | No
 
 
 def grant_deployed(store: Store, configured: Mapping[str, tuple[str, ...] | None]) -> list[str]:
-    """Gives deployed names the grants of the settings; the names that had others."""
+    """Gives deployed names the grants of the settings; the names that had others.
+
+    What is deployed under a name meanwhile stays, with what it was granted.
+    """
     changed: list[str] = []
     for name, grants in configured.items():
         hash = store.deployed(name).get(name)
@@ -173,6 +176,6 @@ def grant_deployed(store: Store, configured: Mapping[str, tuple[str, ...] | None
             continue
         data = store.artifact(hash)
         if data is not None:
-            store.submit([PutArtifact(hash, data, name, grants)]).result()
+            store.submit([PutArtifact(hash, data, name, grants, over=hash)]).result()
             changed.append(name)
     return changed

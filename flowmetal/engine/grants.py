@@ -47,6 +47,9 @@ NARROWED = {
 GRANTS_MAX = 256
 CHARACTERS_MAX = 2000
 
+#: Effects of which the answer is remembered, and characters of their names.
+FOUND_MAX, FOUND_CHARACTERS_MAX = 1000, 200
+
 KIND_NOT_GRANTED = keyword("flowmetal/not-granted")
 _EFFECT, _GRANT, _URL, _METHOD = (keyword(name) for name in ("effect", "grant", "url", "method"))
 _COMMAND, _PROGRAM = keyword("command"), keyword("program")
@@ -65,8 +68,13 @@ _URL_FORM = re.compile(
 )
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _PORTS = {"http": 80, "https": 443}
-#: What a server, or something before it, may take for a step up or for a separator.
-_STEPS = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\;]|$)|\\|%2e|%2f|%5c|;|//", re.IGNORECASE)
+#: What a server, or something before it, may take for a step up or for a separator: dots at the beginning of a step, and
+#: what is encoded that need not be, or twice, or in a longer way than UTF-8 allows; blanks beside a dot or slash, and
+#: other characters that some leave out.
+_STEPS = re.compile(
+    r"(?:^|/)\.(?:\.|/|$)|\\|;|//|%2e|%2f|%5c|%25|%3b|%[01][0-9a-f]|%7f|%c[01]|%20(?=[/.]|$)|(?<=[/.])%20",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +133,7 @@ class Grants:
         found = self._found.get(effect, self)
         if found is self:
             found = self._narrowing(effect)
-            if len(self._found) < 1000:  # names may be computed
+            if len(self._found) < FOUND_MAX and len(effect) <= FOUND_CHARACTERS_MAX:  # names may be computed
                 self._found[effect] = found
         return found
 

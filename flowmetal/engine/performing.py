@@ -33,6 +33,7 @@ def perform(draft: Draft, process: Process, performed: Performed) -> None:
             most, draft.live.burst = draft.live.limits.engine.burst, 0  # what cleans up may perform
             raise limit_error("burst", most, "entries in the log without waiting for anything outside")
         if grants is not None:
+            effects.check_effect(performed.effect)  # before it is looked up and remembered
             grants.check(performed.effect, performed.payload)
             if performed.effect == effects.SEND:
                 grants.check_secrets(secret_names(encode_value(performed.payload)))

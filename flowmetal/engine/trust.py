@@ -93,6 +93,20 @@ def checked_signers(data: bytes) -> tuple[bytes, ...]:
     return tuple(key for key, _ in found)
 
 
+def true_signatures(data: bytes | None) -> bytes | None:
+    """A copy of an artifact as it is kept, with those of its signatures alone that are true: whoever wrote the others
+    must not keep an artifact from being loaded that others have signed.  All, where the package is not installed.
+    """
+    if data is None:
+        return None
+    try:
+        found = signatures_of(data)
+        message = message_of(content_hash_of(data)) if found else b""
+        return with_signatures(data, [(key, text) for key, text in found if _is_true(key, text, message)])
+    except FlowmetalError as error:
+        return data if error.code == "B514" else None
+
+
 def _is_true(key: bytes, signature: bytes, message: bytes) -> bool:
     need_cryptography()
     try:

@@ -18,13 +18,15 @@ class PutArtifact:
     """Keeps an artifact under its content hash; `name` also deploys it: new processes of `name` run it. -> None
 
     `grants`: what processes that are started by the name may perform, as ProcessRecord has it.  Signed data takes the
-    place of the same artifact without these signatures.
+    place of the same artifact without these signatures.  `over`: nothing is done unless the name is deployed as this
+    hash.
     """
 
     hash: bytes
     data: bytes
     name: str | None = None
     grants: Sequence[str] | None = None
+    over: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from flowmetal.store.transaction import ReadTransaction
 GRANTS = b"grants:"
 ALL = "all"  # the grant of everything
 
+#: Older prompts deployed the standard library under this name, with all granted, and left it so.
+OLD_PROMPT = b"flowmetal.prompt"
+
 #: Grants of one start or deployment, and their characters in all.
 MAX_GRANTS = 256
 MAX_GRANT_CHARACTERS = 64_000
@@ -32,6 +35,8 @@ def granted_to(transaction: ReadTransaction, name: bytes) -> tuple[str, ...] | N
 
     Every deployed name has a record, also one that is granted all: where it is lost, nothing is granted.
     """
+    if name == OLD_PROMPT:
+        return ()
     data = transaction.get(META, GRANTS + name)
     if data is None:
         return None if transaction.get(DEPLOYED, name) is None else ()

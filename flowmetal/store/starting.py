@@ -27,8 +27,10 @@ def put_artifact(changes: Changes, command: PutArtifact) -> None:
         raise StoreError("S206", reason="an artifact's hash must have 1 to 64 bytes")
     check_size("an artifact", command.data, MAX_IMAGE_BYTES)
     name = check_name("the name of a program", command.name) if command.name is not None else None
+    if command.over is not None and (name is None or _whole(changes, DEPLOYED, name) != command.over):
+        return
     kept = _whole(changes, ARTIFACTS, command.hash)
-    if kept is None or _has_more_signatures(command, kept):
+    if kept is None or _is_signed_otherwise(command, kept):
         changes.transaction.put(ARTIFACTS, command.hash, command.data)
     changes.transaction.delete(UNNEEDED, command.hash)  # whoever puts it is about to need it
     grants = None if command.grants is None else checked_grants(command.grants)
@@ -51,10 +53,15 @@ def _whole(changes: Changes, space: str, key: bytes) -> bytes | None:
         return None
 
 
-def _has_more_signatures(command: PutArtifact, kept: bytes) -> bool:
-    """Whether data is what is kept and more behind the content hash, where signatures stand."""
+def _is_signed_otherwise(command: PutArtifact, kept: bytes) -> bool:
+    """Whether data is what is kept but for what stands behind the content hash, signatures, of which it has no fewer.
+
+    Whoever deploys takes over those that are kept and true, so fewer are those of somebody who did not see them.
+    """
     end = kept.rfind(command.hash) + len(command.hash)
-    return len(command.data) > len(kept) and end >= len(command.hash) and command.data[:end] == kept[:end]
+    if len(command.data) < len(kept) or end < len(command.hash):
+        return False
+    return command.data != kept and command.data[:end] == kept[:end]
 
 
 def start(changes: Changes, command: Start) -> tuple[int, bool]:

@@ -44,7 +44,7 @@ from flowmetal.store.interface import (
 )
 
 #: Raised when anything below changes its form.
-PROTOCOL = 3
+PROTOCOL = 4
 #: One message; a unit may hold a checkpoint and more.
 MAX_MESSAGE_BYTES = 1 << 30
 

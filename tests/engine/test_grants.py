@@ -14,9 +14,10 @@ from flowmetal.engine.artifacts import deploy, deployer, grant_deployed
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.events import AnsweredError, Requested
 from flowmetal.engine.grants import ALWAYS, Grants, granted, grants_line, named_grants, read_grants
+from flowmetal.engine.library import standard_library
 from flowmetal.engine.simulate import Ran, Simulation
 from flowmetal.store.errors import StoreError
-from flowmetal.store.interface import Operate, Start
+from flowmetal.store.interface import Operate, PutArtifact, Start
 from flowmetal.store.layout import META
 from flowmetal.store.memory import MemoryStore
 from flowmetal.store.operations import OPERATIONS
@@ -94,6 +95,50 @@ def test_one_text_is_no_list_of_grants(given: Any) -> None:
     with pytest.raises(FlowmetalError) as problem:
         read_grants(given)
     assert problem.value.code == "U203"
+
+
+STEPS = """
+/v1/../admin /v1/.. /v1/./x /v1/. /v1//x /v1/a;b /v1/%2e%2e/admin /v1/.%2e/x /v1/%2F..%2fadmin /v1/..%5cx /v1/a%5c..
+/v1/%252e%252e/admin /v1/%252fx /v1/..%3b/admin /v1/..%3B/x /v1/..%00/x /v1/..%09/x /v1/..%20/x /v1/.%20./x /v1/%20../x
+/v1/...x/y /v1/..x /v1/%c0%ae%c0%ae/x /v1/%C0%AF /v1/%7f../x /v1/x%1f /v1/..\\x /v1/%uff0e/../x
+"""
+
+
+@pytest.mark.parametrize("path", STEPS.split())
+def test_a_path_with_steps_is_not_below_one(path: str) -> None:
+    grants, whole = Grants(["http/request=api.example.com/v1"]), Grants(["http/request=api.example.com"])
+    assert not grants.allows_url("GET", "https", "api.example.com", None, path)
+    assert whole.allows_url("GET", "https", "api.example.com", None, path)
+    with pytest.raises(LanguageError, match="not granted"):
+        grants.check("http/request", Map.of([(keyword("url"), f"https://api.example.com{path}")]))
+
+
+@pytest.mark.parametrize("path", ["/v1/a.b", "/v1/.well-known/x", "/v1/x%20y", "/v1/a..b", "/v1/%C3%A4", "/v1/?q=../x;%25"])
+def test_plain_paths_are(path: str) -> None:
+    Grants(["http/request=api.example.com/v1"]).check(
+        "http/request", Map.of([(keyword("url"), f"https://api.example.com{path}")])
+    )
+
+
+def test_names_of_effects_are_looked_at_before_they_are_remembered() -> None:
+    """A program computes names of any length and number."""
+    source = """(ns t)
+(defn main []
+  (dotimes [n 1100] (try (perform (keyword (str "e/" n)) 1) (catch _ e nil)))
+  (try (perform (keyword (apply str (repeat 100000 "x"))) 1)
+    (catch _ e [(:kind e) (count (:message e)) (count (pr-str (:data e)))])))"""
+    world = Simulation()
+    world.deploy(build_artifact({"t.fm": source}).data, "t", ["e/x"])
+    [(pid, _)] = world.store.submit([Start("t/main", encode_value(Vector.of([])), name="t")]).result()
+    world.run(pid)
+    kind, message, data = world.outcome(pid).value
+    assert kind is keyword("argument") and message < 500 and data < 500
+    found = granted(("e/x",))
+    assert found is not None and 900 < len(found._found) <= 1000
+    assert found.narrowing("y" * 1000) is None and max(map(len, found._found)) < 200
+    with pytest.raises(LanguageError) as refused:
+        found.check("shell/run", Map.of([(keyword("command"), Vector.of(["z" * 1_000_000]))]))
+    assert len(encode_value(refused.value.error)) < 3000
 
 
 @pytest.mark.parametrize("path", ["/orders/../secret", "/a;b", "/%2e%2e/x", "/x//y"])
@@ -543,6 +588,37 @@ def test_what_the_server_deploys_has_nothing_unless_it_is_said() -> None:
     assert store.grants("unknown") == ("store",)
     assert grant_deployed(store, {"unknown": ("log/x",), "absent": ()}) == ["unknown"]
     assert store.grants("unknown") == ("log/x",)
+
+
+def test_settings_do_not_put_back_what_was_deployed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody deploys while the server reads what is deployed."""
+    store = MemoryStore()
+    deploy(store, ARTIFACT, "shop", [])
+    newer = build_artifact({"orders.fm": PRIVATE}).data
+    plain = store.artifact
+
+    def meanwhile(hash: bytes) -> bytes | None:
+        monkeypatch.undo()
+        deploy(store, newer, "shop", ["kv/*"])
+        return plain(hash)
+
+    monkeypatch.setattr(store, "artifact", meanwhile)
+    grant_deployed(store, {"shop": ("log/x",)})
+    assert store.deployed()["shop"] == decode_artifact(newer).hash
+    assert store.grants("shop") == ("kv/*",)
+
+
+def test_what_an_older_prompt_deployed_has_nothing() -> None:
+    """It deployed the library, whose functions perform anything, with all granted."""
+    world = Simulation()
+    library = standard_library()
+    world.store.submit([PutArtifact(library.hash, library.data, "flowmetal.prompt", ("all",))]).result()
+    assert world.store.grants("flowmetal.prompt") == ()
+    arguments = encode_value(Vector.of([keyword("pay/out"), 1, None]))
+    start = Start("flowmetal.core.effects/perform*", arguments, name="flowmetal.prompt")
+    [(pid, _)] = world.store.submit([start]).result()
+    world.run(pid)
+    assert world.outcome(pid).error.kind.text == "flowmetal/not-granted"  # type: ignore[union-attr]
 
 
 def test_processes_of_older_stores_have_all() -> None:

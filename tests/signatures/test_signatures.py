@@ -81,6 +81,19 @@ def test_too_many_signatures_are_refused() -> None:
         sign(data, key(16))
 
 
+def test_an_untrue_signature_of_a_copy_is_not_taken_over() -> None:
+    """Where nothing is said of trust anybody may deploy what is signed untruly; the true one takes its place."""
+    untrue = with_signatures(PLAIN, [(public_bytes(key(3).public_key()), b"\1" * 64)])
+    store = MemoryStore()
+    hash = deploy(store, untrue, "pay")
+    deploy(store, SIGNED, "pay", trust=TRUST)
+    kept = store.artifact(hash)
+    assert kept == SIGNED and TRUST.check(kept)
+    deploy(store, STRANGE, "pay")
+    deploy(store, PLAIN, "pay")
+    assert store.artifact(hash) == sign(SIGNED, key(2))
+
+
 # ---- ways in -----------------------------------------------------------------------------------------------------
 
 
