@@ -68,7 +68,7 @@ _URL_FORM = re.compile(
 )
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _PORTS = {"http": 80, "https": 443}
-#: What a server, or something before it, may take for a step up or for a separator: dots at the beginning of a step, and
+#: What a server, or something before it, may take for a step up or for a separator: dots at the beginning of a step,
 #: what is encoded that need not be, or twice, or in a longer way than UTF-8 allows; blanks beside a dot or slash, and
 #: other characters that some leave out.
 _STEPS = re.compile(

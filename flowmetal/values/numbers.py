@@ -15,8 +15,10 @@ from typing import Any, NoReturn
 
 from flowmetal.values.base import LATE, Value
 from flowmetal.values.errors import fail
+from flowmetal.values.work import weigh
 
 INTEGER_BITS_MAX = 1 << 20  # a larger integer would let one instruction take seconds
+WEIGHED_BITS = 1 << 15  # of an integer that is some work to make
 RATIO_BITS_MAX = 1 << 16  # of either part; bringing larger ones to lowest terms takes too long
 CONVERTED_BITS_MAX = 1 << 17  # of an integer that becomes a decimal: that takes time by the square
 DECIMAL_DIGITS_MAX = 4096  # exact decimals grow with every multiplication; this is far beyond any use
@@ -72,7 +74,12 @@ def decimal(text: str) -> Decimal:
 def normal(value: Any) -> Value:
     """The number as the language holds it: a ratio with denominator 1 becomes an integer; refuses what is too large."""
     if value.__class__ is int:
-        if -_WORD <= value < _WORD or value.bit_length() <= INTEGER_BITS_MAX:
+        if -_WORD <= value < _WORD:
+            return value
+        bits = value.bit_length()
+        if bits <= INTEGER_BITS_MAX:
+            if bits > WEIGHED_BITS:
+                weigh(bits / 10_000)
             return value
         fail("limit", f"an integer of more than {INTEGER_BITS_MAX} bits")
     if value.__class__ is Fraction:

@@ -45,7 +45,7 @@ from flowmetal.vm.faults import fault, with_trace
 from flowmetal.vm.frames import Mode, entry_frame
 from flowmetal.vm.performing import run_effect
 from flowmetal.vm.predecode import stopped
-from flowmetal.vm.quota import pause
+from flowmetal.vm.quota import end_turn, pause
 from flowmetal.vm.state import (
     ENTER,
     Fiber,
@@ -581,11 +581,12 @@ def run_fiber(process: Process, fiber: Fiber) -> bool:
         except TurnOver:
             # The same instruction is the next turn's first; what fuel it has taken it takes again.
             index = code.places[id(running)]
-            frames.append((code, code.settle(registers, index), index, -1))
-            process.slice_left = fuel + (running[0] >= 60 and op != 81) - process.slice_end
-            process.ready.appendleft(fiber.id)
-            process.fuel = 0
-            return False
+            frame = (code, code.settle(registers, index), index, -1)
+            try:
+                end_turn(process, fiber, frame, fuel + (running[0] >= 60 and op != 81) - process.slice_end)
+                return False
+            except LanguageError as problem:
+                raised = problem.error
         except NeedsProgram as need:
             index = code.places[id(running)]
             try:

@@ -8,6 +8,8 @@ limit is met at the same instruction wherever fuel cut in and however often the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from flowmetal.bytecode.liveness import live_after_call, live_retry
@@ -23,6 +25,7 @@ from flowmetal.values import (
     Symbol,
     VectorNode,
     children_of,
+    meta_of,
 )
 from flowmetal.values.wire import ModuleOwner
 from flowmetal.vm.faults import limit_error
@@ -38,12 +41,18 @@ PAUSE_MIN = 16
 #: Objects a program makes in a slice, at a guess: so many slices as fill the heap are waited for at most, though
 #: counting a large heap that often takes its time.
 OBJECTS_MADE = 50_000
+#: Objects that are counted in some milliseconds, about what a turn takes that works on large values.
+OBJECTS_PER_TURN = 10_000
 #: Registers of a frame, and bytes or characters of a string, that weigh as much as one object.
 REGISTERS_PER_OBJECT = 16
 TEXT_PER_OBJECT = 256
 TEXT_MIN = 256  # shorter strings are part of what holds them
+#: Bits of a number that weigh as much as one object, and of one that is part of what holds it.
+BITS_PER_OBJECT = 8 * TEXT_PER_OBJECT
+BITS_MIN = 8 * TEXT_MIN
+_LARGE = 1 << BITS_MIN - 1
 #: Values that weigh nothing and hold nothing.
-_WEIGHTLESS = frozenset({type(None), bool, int, float, Keyword, Symbol, Char, Instant, Duration})
+_WEIGHTLESS = frozenset({type(None), bool, float, Char, Instant, Duration})
 
 
 def check_quotas(process: Process, fiber: Fiber, frame: Frame | None) -> None:
@@ -88,6 +97,25 @@ def pause(process: Process, fiber: Fiber, code: Any, registers: list[Any], index
     return max(process.slice_end, 0)
 
 
+def end_turn(process: Process, fiber: Fiber, frame: Frame, slice_left: int) -> None:
+    """The turn has done its share of work on large values (values/work.py), and `frame` goes on in the next.
+
+    Of such values one slice can make more than memory holds, so the heap is counted here too, as often as the counting
+    takes no longer than the turns.  Raises the limit error.
+    """
+    if process.heap_rest:
+        process.heap_rest -= 1
+    else:
+        count = count_objects(process, frame, process.limits.heap_objects)
+        process.heap_rest = count // OBJECTS_PER_TURN
+        if count > process.limits.heap_objects:
+            raise limit_error("heap", process.limits.heap_objects, "heap objects")
+    fiber.frames.append(frame)
+    process.slice_left = slice_left
+    process.ready.appendleft(fiber.id)
+    process.fuel = 0
+
+
 def heap_due_at_most(process: Process) -> int:
     """The latest time, on the clock of the quotas, at which a count can be due."""
     now = process.slices * SLICE_TICKS + process.next_request
@@ -105,10 +133,10 @@ def count_objects(process: Process, running: Frame | None, limit: int) -> int:
             count += _frame(frame, pending)
         if count > limit:
             return count
-    return _count_values(pending, count, limit)
+    return count_values(pending, count, limit)
 
 
-def _count_values(pending: list[Any], count: int, limit: int) -> int:
+def count_values(pending: list[Any], count: int, limit: int) -> int:
     """`count` and the heap objects reachable from the values in `pending`, or some number above `limit`.
 
     What belongs to a module is no process's and is not entered.
@@ -121,13 +149,16 @@ def _count_values(pending: list[Any], count: int, limit: int) -> int:
         kind = value.__class__
         if kind in _WEIGHTLESS:
             continue
-        if kind is str or kind is bytes:
+        if kind in _SCALARS:
+            weight = _SCALARS[kind](value)
             # By content: which equal strings are one object does not survive an image.
-            if len(value) >= TEXT_MIN and value not in texts:
+            if weight and value not in texts:
                 texts.add(value)
-                count += len(value) // TEXT_PER_OBJECT
+                count += weight
                 if count > limit:
                     break
+            if kind is Symbol and value.meta is not None:
+                push(meta_of(value))
             continue
         if kind is List or kind is Cons:
             # The longest chains there are: without a detour through `pending`.
@@ -138,8 +169,12 @@ def _count_values(pending: list[Any], count: int, limit: int) -> int:
                 seen.add(key)
                 count += 1
                 first = value.first
-                if first.__class__ not in _WEIGHTLESS:
+                if (kind_of := first.__class__) not in _WEIGHTLESS and (
+                    kind_of is not int or first.bit_length() >= BITS_MIN
+                ):
                     push(first)
+                if value.meta is not None:
+                    push(meta_of(value))
                 rest = value.rest
                 if rest is value:  # the empty list
                     break
@@ -160,23 +195,60 @@ def _count_values(pending: list[Any], count: int, limit: int) -> int:
         count += 1
         if count > limit:
             break
+        if kind is not LazySeq and getattr(value, "meta", None) is not None:
+            push(meta_of(value))
         if kind is Resumption:
             for frame in value.frames:
                 count += _frame(frame, pending)
         elif kind is not VectorNode or not _numbers(below):
-            pending.extend([child for child in below if child.__class__ not in _WEIGHTLESS])
+            pending.extend(
+                [
+                    child
+                    for child in below
+                    if (kind := child.__class__) not in _WEIGHTLESS
+                    and (kind is not int or child.bit_length() >= BITS_MIN)
+                ]
+            )
     return count
 
 
 def _numbers(items: Any) -> bool:
-    """Whether the items of a block are seen at a glance to be numbers or the like: nothing else can be added up."""
+    """Whether the items of a block are seen at a glance to weigh nothing: whole numbers, which alone add up to one, none
+    of them large, or the like."""
     if items and items[0].__class__ is int:
         try:
-            sum(items)
+            return sum(items).__class__ is int and -_LARGE < min(items) and max(items) < _LARGE
         except (TypeError, ArithmeticError):
             return False
-        return True
     return _WEIGHTLESS.issuperset(map(type, items))
+
+
+def _of_text(value: Any) -> int:
+    return len(value) // TEXT_PER_OBJECT if len(value) >= TEXT_MIN else 0
+
+
+def _of_name(value: Any) -> int:
+    return _of_text(value.text)
+
+
+def _of_int(value: int) -> int:
+    bits = value.bit_length()
+    return bits // BITS_PER_OBJECT if bits >= BITS_MIN else 0
+
+
+def _of_fraction(value: Fraction) -> int:
+    return _of_int(value.numerator) + _of_int(value.denominator)
+
+
+#: What a scalar weighs that can be of any size.
+_SCALARS: dict[type, Callable[[Any], int]] = {
+    str: _of_text,
+    bytes: _of_text,
+    int: _of_int,
+    Fraction: _of_fraction,
+    Keyword: _of_name,
+    Symbol: _of_name,
+}
 
 
 def _frame(frame: Frame, pending: list[Any]) -> int:

@@ -193,8 +193,8 @@ class Process:
 
     __slots__ = (
         "changed", "changed_scopes", "cleaning", "deadlines", "end", "ended", "fibers", "fuel", "globals",
-        "heap_due", "image", "limits", "next_fiber", "next_name", "next_request", "next_scope", "next_token",
-        "opened", "outbox", "overdue", "program", "ready", "realizes_result", "request_promises",
+        "heap_due", "heap_rest", "image", "limits", "next_fiber", "next_name", "next_request", "next_scope",
+        "next_token", "opened", "outbox", "overdue", "program", "ready", "realizes_result", "request_promises",
         "request_waits", "running", "scopes", "slice_end", "slice_left", "slices", "stepping", "table",
         "touched", "waiters",
     )  # fmt: skip
@@ -228,6 +228,7 @@ class Process:
         self.slice_end = 0  # while a fiber runs: the fuel at which that is
         self.slices = 0  # slices that are over
         self.heap_due = FIRST_HEAP_COUNT  # when the heap is counted next
+        self.heap_rest = 0  # turns ended by much work until the heap is counted at the end of one; in no image
         self.overdue = 0  # the seconds that it may compute, once it has for longer; whoever runs it measures them
         # What has changed since the last segment, for image.py.
         self.changed: list[Fiber] = []

@@ -113,7 +113,9 @@ def test_a_path_with_steps_is_not_below_one(path: str) -> None:
         grants.check("http/request", Map.of([(keyword("url"), f"https://api.example.com{path}")]))
 
 
-@pytest.mark.parametrize("path", ["/v1/a.b", "/v1/.well-known/x", "/v1/x%20y", "/v1/a..b", "/v1/%C3%A4", "/v1/?q=../x;%25"])
+@pytest.mark.parametrize(
+    "path", ["/v1/a.b", "/v1/.well-known/x", "/v1/x%20y", "/v1/a..b", "/v1/%C3%A4", "/v1/?q=../x;%25"]
+)
 def test_plain_paths_are(path: str) -> None:
     Grants(["http/request=api.example.com/v1"]).check(
         "http/request", Map.of([(keyword("url"), f"https://api.example.com{path}")])

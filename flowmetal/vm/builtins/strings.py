@@ -15,6 +15,9 @@ from flowmetal.vm.builtins.registry import builtin
 #: Code points of a string that a builtin may make: 16 Mi.  Payloads are smaller, and memory is not endless.
 STRING_MAX = 1 << 24
 
+#: And of one that lifted code makes by itself; longer ones are left to the builtins, which weigh their work.
+LIFTED_MAX = 1 << 16
+
 
 def display(value: Any) -> str:
     """What `str` makes of one value: text as it is, nothing of nil, all else as it prints."""

@@ -9,7 +9,7 @@ from flowmetal.bytecode.program import Instruction
 from flowmetal.dataclass import replace
 from flowmetal.values import Keyword
 from flowmetal.vm.builtins.registry import BUILTINS
-from flowmetal.vm.builtins.strings import STRING_MAX
+from flowmetal.vm.builtins.strings import LIFTED_MAX
 from flowmetal.vm.lifting.accumulators import CONJ, GET, ITEMS, NTH, changes, looks_up
 from flowmetal.vm.lifting.expressions import Operand, text_parts
 from flowmetal.vm.lifting.kinds import ANY, BOOL, INT, constant_kind
@@ -424,7 +424,7 @@ class Writer(Operands):
         self._drop_constant(register)
         texts = ", ".join([f"r{register}", *[part.text for part in parts]])
         self.lines.append(
-            Line(f"if type(r{register}) is str and len(r{register}) + len({name} := {added}) <= {STRING_MAX}:", meta)
+            Line(f"if type(r{register}) is str and len(r{register}) + len({name} := {added}) <= {LIFTED_MAX}:", meta)
         )
         self.lines.append(Line(f" r{register} = r{register} + {name}", meta))
         self.lines.append(Line("else:"))

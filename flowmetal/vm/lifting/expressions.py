@@ -12,7 +12,7 @@ from typing import Any
 
 from flowmetal.dataclass import dataclass
 from flowmetal.values import Keyword, Vector
-from flowmetal.vm.builtins.strings import STRING_MAX
+from flowmetal.vm.builtins.strings import LIFTED_MAX
 from flowmetal.vm.lifting.kinds import ANY, BOOL, DIVISIONS, FACTOR_BITS_MAX, INT, SMALL, SMALL_BITS
 
 GET = 408
@@ -443,7 +443,7 @@ def text_parts(maker: Expressions, arguments: list[Operand]) -> str:
 def _text(maker: Expressions, number: int, arguments: list[Operand]) -> _Made:
     name = maker.name()
     text = text_parts(maker, arguments)
-    return f"({name} if len({name} := {text}) <= {STRING_MAX} else too_long())", ANY, False
+    return f"({name} if len({name} := {text}) <= {LIFTED_MAX} else too_long())", ANY, False
 
 
 _SPECIAL: dict[tuple[int, int], _Maker] = {
