@@ -217,7 +217,7 @@ def _numbers(items: Any) -> bool:
     of them large, or the like."""
     if items and items[0].__class__ is int:
         try:
-            return sum(items).__class__ is int and -_LARGE < min(items) and max(items) < _LARGE
+            return sum(items).__class__ is int and min(items) > -_LARGE and max(items) < _LARGE
         except (TypeError, ArithmeticError):
             return False
     return _WEIGHTLESS.issuperset(map(type, items))
