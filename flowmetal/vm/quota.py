@@ -213,8 +213,8 @@ def count_values(pending: list[Any], count: int, limit: int) -> int:
 
 
 def _numbers(items: Any) -> bool:
-    """Whether the items of a block are seen at a glance to weigh nothing: whole numbers, which alone add up to one, none
-    of them large, or the like."""
+    """Whether the items of a block are seen at a glance to weigh nothing: whole numbers, which alone add up to one,
+    none of them large, or the like."""
     if items and items[0].__class__ is int:
         try:
             return sum(items).__class__ is int and min(items) > -_LARGE and max(items) < _LARGE
