@@ -33,8 +33,17 @@ def main() -> None:
     print(f"environment: {ENVIRONMENT}", file=sys.stderr)
     pip = make_environment()
     target = f"{ROOT}[dev]" if development else str(ROOT)
-    run([*pip, "install", "--quiet", "--disable-pip-version-check", target])
+    how = ["--editable"] if is_editable() else []  # whoever has installed it so goes on with the sources themselves
+    run([*pip, "install", "--quiet", "--disable-pip-version-check", *how, target])
     stamp.touch()
+
+
+def is_editable(environment: Path = ENVIRONMENT) -> bool:
+    """Whether the project was installed there with `pip install -e`."""
+    for about in environment.glob("lib/python*/site-packages/flowmetal-*.dist-info/direct_url.json"):
+        if json.loads(about.read_text()).get("dir_info", {}).get("editable"):
+            return True
+    return False
 
 
 def sources() -> list[Path]:

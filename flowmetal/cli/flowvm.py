@@ -182,7 +182,8 @@ def _limits(given: list[str] | None) -> dict[str, int] | None:
         name, equals, most = text.partition("=")
         if not name or not equals:
             common.usage("U103", what="--limit", found=text[:80], expected="name=number")
-        found[name] = common.number(f"--limit {name[:80]}", most.replace("_", ""), 1, (1 << 63) - 1)
+        # What a limit may be is said by H513, as for the other ways to start.
+        found[name] = common.number(f"--limit {name[:80]}", most.replace("_", ""), 0, 10**19 - 1)
     return found or None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flowmetal.client.errors import NotFinished, ProcessCancelled, ProcessFailed, Refused
 from flowmetal.client.info import ProcessInfo
-from flowmetal.client.plain import Outcome, Step
+from flowmetal.client.plain import Outcome, Step, Wanted
 from flowmetal.client.pruning import Pruning, pruning_of
 from flowmetal.client.serving import Source
 from flowmetal.client.steering import ORDER_FIELDS, REASONS, Order, Report, check, user_name
@@ -34,7 +34,6 @@ class Client(ABC):
 
     url: str
 
-    @abstractmethod
     def start(
         self,
         function: str,
@@ -66,6 +65,14 @@ class Client(ABC):
         `limits` are its own, such as {"fuel": 10**9}, by the names of docs/limits.md: they count where they are less
         than those of its program, and for all that it spawns.
         """
+        wanted = Wanted(
+            function, arguments, program, id, attributes, queue, key, priority, delay, dedup, register, limits
+        )
+        return self._start(wanted)
+
+    @abstractmethod
+    def _start(self, wanted: Wanted) -> int:
+        """The pid of a start that is durable."""
 
     def call(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -18,13 +18,12 @@ from flowmetal.client.errors import NotPlain, Unreachable
 from flowmetal.client.info import ProcessInfo
 from flowmetal.client.plain import (
     Outcome,
+    Wanted,
     check_page,
     check_pid,
     check_wait,
     encoded,
     plain,
-    queue_place,
-    start_command,
 )
 from flowmetal.client.pruning import Pruning
 from flowmetal.client.serving import Answer, Source
@@ -63,37 +62,23 @@ class HttpClient(Client):
         self._token = token
         self._http = httpx2.Client(**_settings(self.url, token))
 
-    def start(
-        self,
-        function: str,
-        /,
-        *arguments: Any,
-        program: str | None = None,
-        id: str | None = None,
-        attributes: Mapping[str, Any] | None = None,
-        queue: str | None = None,
-        key: str | None = None,
-        priority: int = 0,
-        delay: float = 0,
-        dedup: str | None = None,
-        register: str | None = None,
-        limits: Mapping[str, int] | None = None,
-    ) -> int:
-        """See Client."""
-        place = queue_place(queue, key, priority, delay, dedup)
-        start_command(function, (), program, id, attributes, place, register, limits)  # raises for what no server takes
+    def _start(self, wanted: Wanted) -> int:
+        wanted.command(with_arguments=False)  # raises for what no server takes
+        arguments = enumerate(wanted.arguments, 1)
         document: dict[str, Any] = {
-            "function": function,
-            "args": [_sendable(argument, f"argument {number}") for number, argument in enumerate(arguments, 1)],
+            "function": wanted.function,
+            "args": [_sendable(argument, f"argument {number}") for number, argument in arguments],
         }
-        document |= {} if program is None else {"program": program}
-        document |= {} if id is None else {"id": id}
-        document |= {} if register is None else {"register": register}
-        document |= {} if attributes is None else {"attributes": _sendable(dict(attributes), "attributes")}
-        document |= {"limits": dict(limits)} if limits else {}
-        if queue is not None:
-            named = {"queue": queue, "key": key, "priority": priority, "delay": delay, "dedup": dedup}
-            document |= {name: value for name, value in named.items() if value or name == "queue"}
+        for name in ("program", "id", "register"):
+            if getattr(wanted, name) is not None:
+                document[name] = getattr(wanted, name)
+        if wanted.attributes is not None:
+            document["attributes"] = _sendable(dict(wanted.attributes), "attributes")
+        if wanted.limits:
+            document["limits"] = dict(wanted.limits)
+        if wanted.queue is not None:
+            place = {name: getattr(wanted, name) for name in ("queue", "key", "priority", "delay", "dedup")}
+            document |= {name: value for name, value in place.items() if value or name == "queue"}
         return self._call("POST", "/v1/processes", document).integer("pid")
 
     def outcome(self, pid: int, wait: float | None = None) -> tuple[Outcome | None, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowmetal.client.base import POSTED, Client, Processes, Steps
@@ -14,6 +14,7 @@ from flowmetal.client.hints import SLOW_POLL_SECONDS, Hints
 from flowmetal.client.info import ProcessInfo, info_of
 from flowmetal.client.plain import (
     Outcome,
+    Wanted,
     check_page,
     check_pid,
     check_wait,
@@ -21,8 +22,6 @@ from flowmetal.client.plain import (
     missing_code,
     outcome_of,
     plain,
-    queue_place,
-    start_command,
     step_of,
 )
 from flowmetal.client.pruning import Pruning, prune_piece, retention_for
@@ -52,26 +51,9 @@ class StoreClient(Client):
         self._hints = Hints(store)
         self._exports = Exports(store)
 
-    def start(
-        self,
-        function: str,
-        /,
-        *arguments: Any,
-        program: str | None = None,
-        id: str | None = None,
-        attributes: Mapping[str, Any] | None = None,
-        queue: str | None = None,
-        key: str | None = None,
-        priority: int = 0,
-        delay: float = 0,
-        dedup: str | None = None,
-        register: str | None = None,
-        limits: Mapping[str, int] | None = None,
-    ) -> int:
-        """See Client."""
-        place = queue_place(queue, key, priority, delay, dedup)
-        command = start_command(function, arguments, program, id, attributes, place, register, limits)
-        command = self._exports.check(command, len(arguments))
+    def _start(self, wanted: Wanted) -> int:
+        command = wanted.command()
+        command = self._exports.check(command, len(wanted.arguments))
         try:
             (started,) = self._submit(command)
         except FlowmetalError as error:

@@ -220,35 +220,45 @@ def check_page(after: Any, limit: Any, statuses: Any) -> tuple[str, ...]:
     return found
 
 
-def start_command(
-    function: str,
-    arguments: Sequence[Any],
-    program: str | None = None,
-    id: str | None = None,
-    attributes: Mapping[str, Any] | None = None,
-    queue: QueuePlace | None = None,
-    register: str | None = None,
-    own_limits: Mapping[str, int] | None = None,
-) -> Start:
-    """The command that starts `function` ("module/function") of `program` (the module, where there is none)."""
-    module, slash, name = function.partition("/") if function.__class__ is str else ("", "", "")
-    if not (module and slash and name) or any(c.isspace() for c in function):
-        raise Refused("H513", what="a function", expected='"module/function"')
-    for what, text in (("a program's name", program), ("an id", id), ("the name of a process", register)):
-        if text is not None and (text.__class__ is not str or not text):
-            raise Refused("H513", what=what, expected="text that is not empty, or none")
-    if attributes is not None and not isinstance(attributes, Mapping):
-        raise Refused("H513", what="`attributes`", expected="a map of names and plain data")
-    return Start(
-        function=function,
-        arguments=encoded_arguments(arguments),
-        name=module if program is None else program,
-        id=id,
-        attributes=dict(attributes or {}),
-        queue=queue,
-        register=register,
-        limits=limits_of(own_limits) if own_limits is not None else {},
-    )
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A start as a caller wants it, see Client.start; not checked yet."""
+
+    function: str
+    arguments: Sequence[Any] = ()
+    program: str | None = None
+    id: str | None = None
+    attributes: Mapping[str, Any] | None = None
+    queue: str | None = None
+    key: str | None = None
+    priority: int = 0
+    delay: float = 0
+    dedup: str | None = None
+    register: str | None = None
+    limits: Mapping[str, int] | None = None
+
+    def command(self, with_arguments: bool = True) -> Start:
+        """The command, of the module's program where none is named.  Refused or NotPlain for what no store takes."""
+        place = queue_place(self.queue, self.key, self.priority, self.delay, self.dedup)
+        function, program = self.function, self.program
+        module, slash, name = function.partition("/") if function.__class__ is str else ("", "", "")
+        if not (module and slash and name) or any(c.isspace() for c in function):
+            raise Refused("H513", what="a function", expected='"module/function"')
+        for what, text in (("a program's name", program), ("an id", self.id), ("the name of a process", self.register)):
+            if text is not None and (text.__class__ is not str or not text):
+                raise Refused("H513", what=what, expected="text that is not empty, or none")
+        if self.attributes is not None and not isinstance(self.attributes, Mapping):
+            raise Refused("H513", what="`attributes`", expected="a map of names and plain data")
+        return Start(
+            function=function,
+            arguments=encoded_arguments(self.arguments if with_arguments else ()),
+            name=module if program is None else program,
+            id=self.id,
+            attributes=dict(self.attributes or {}),
+            queue=place,
+            register=self.register,
+            limits=limits_of(self.limits) if self.limits is not None else {},
+        )
 
 
 def limits_of(given: Any) -> dict[str, int]:

@@ -11,11 +11,11 @@ from typing import Any
 
 from flowmetal.dataclass import dataclass, field, replace
 from flowmetal.store.interface import Store
-from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_ITEMS, MAX_MESSAGES, MAX_VALUE_BYTES
+from flowmetal.store.limits import MAX_ARGUMENT_BYTES, MAX_ATTRIBUTE_BYTES, MAX_ITEMS, MAX_MESSAGES
 from flowmetal.vm import Limits
 
 #: One value that leaves a process: an event of the log holds up to two of them, and some text.
-_VALUE_MAX = MAX_VALUE_BYTES // 2 - (64 << 10)
+_VALUE_MAX = MAX_ARGUMENT_BYTES
 
 
 @dataclass(frozen=True, slots=True)

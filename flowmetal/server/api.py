@@ -24,14 +24,13 @@ from flowmetal.client.info import info_of
 from flowmetal.client.over_store import Deployer, start_error
 from flowmetal.client.plain import (
     DELAY_SECONDS_MAX,
+    Wanted,
     as_json,
     encoded,
     encoded_error,
     missing_code,
     outcome_of,
     plain,
-    queue_place,
-    start_command,
     step_of,
 )
 from flowmetal.client.pruning import PRUNE_FIELDS
@@ -151,26 +150,21 @@ class Api:
             request, "program", "function", "args", "id", "attributes", "register", "limits", *QUEUE_FIELDS
         )
         arguments = fields.items("args")
-        place = queue_place(
-            fields.text_or_none("queue"),
-            fields.text_or_none("key"),
-            fields.integer("priority", -9, 9, 0),
-            fields.number("delay", DELAY_SECONDS_MAX),
-            fields.text_or_none("dedup"),
+        wanted = Wanted(
+            fields.text("function"),
+            arguments,
+            program=fields.text_or_none("program"),
+            id=fields.text_or_none("id"),
+            attributes=fields.table("attributes"),
+            queue=fields.text_or_none("queue"),
+            key=fields.text_or_none("key"),
+            priority=fields.integer("priority", -9, 9, 0),
+            delay=fields.number("delay", DELAY_SECONDS_MAX),
+            dedup=fields.text_or_none("dedup"),
+            register=fields.text_or_none("register"),
+            limits=fields.table("limits"),
         )
-        command = await self._aside(
-            request,
-            lambda: start_command(
-                fields.text("function"),
-                arguments,
-                fields.text_or_none("program"),
-                fields.text_or_none("id"),
-                fields.table("attributes"),
-                place,
-                fields.text_or_none("register"),
-                fields.table("limits"),
-            ),
-        )
+        command = await self._aside(request, wanted.command)
         command = await asyncio.to_thread(self._exports.check, command, len(arguments))
         try:
             pid, created = await self._commit(command)

@@ -11,6 +11,8 @@ MAX_NAME_BYTES: Final = 200
 MAX_VALUE_BYTES: Final = 64 << 20
 #: One event of a log: a value, and what is said about it.
 MAX_EVENT_BYTES: Final = MAX_VALUE_BYTES + (64 << 10)
+#: Arguments of a process together: as much as a program may pass on in one value (engine/limits.py).
+MAX_ARGUMENT_BYTES: Final = MAX_VALUE_BYTES // 2 - (64 << 10)
 #: One checkpoint or artifact.
 MAX_IMAGE_BYTES: Final = 512 << 20
 #: Attributes of one process, encoded.

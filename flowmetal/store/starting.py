@@ -13,7 +13,7 @@ from flowmetal.store.families import check_family, enter_family
 from flowmetal.store.grant_rows import GRANTS, checked_grants, granted_to
 from flowmetal.store.interface import PutArtifact, Start
 from flowmetal.store.layout import ARTIFACTS, ATTRIBUTES, DEPLOYED, IDS, META, UNNEEDED, pid_key, read_pid
-from flowmetal.store.limits import MAX_ATTRIBUTE_BYTES, MAX_IMAGE_BYTES
+from flowmetal.store.limits import MAX_ARGUMENT_BYTES, MAX_ATTRIBUTE_BYTES, MAX_IMAGE_BYTES
 from flowmetal.store.queues import admissible, enter
 from flowmetal.store.rows import BornRow
 
@@ -67,7 +67,7 @@ def _is_signed_otherwise(command: PutArtifact, kept: bytes) -> bool:
 def start(changes: Changes, command: Start) -> tuple[int, bool]:
     """Start."""
     transaction = changes.transaction
-    check_size("an argument vector", command.arguments)
+    check_size("an argument vector", command.arguments, MAX_ARGUMENT_BYTES)
     check_name("a function", command.function)
     name = check_name("the name of a program", command.name) if command.name is not None else None
     id = check_name("an id", command.id) if command.id is not None else None

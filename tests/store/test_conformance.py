@@ -21,6 +21,7 @@ from flowmetal.store.interface import (
     Timer,
     Turn,
 )
+from flowmetal.store.limits import MAX_ARGUMENT_BYTES
 from tests.store.support import HASH, SECOND, Rig, code_of, eventually, request, timer, watched
 
 # ---- artifacts and start -----------------------------------------------------------------------------------------
@@ -111,6 +112,7 @@ def test_bad_commands_are_refused(rig: Rig) -> None:
     ):
         assert code_of(rig, bad) == "S206", bad
     assert code_of(rig, Start("f", b"", artifact=HASH, attributes={"a": "x" * 70_000})) == "S205"
+    assert code_of(rig, Start("f", bytes(MAX_ARGUMENT_BYTES + 1), artifact=HASH)) == "S205"
     assert rig.kinds(pid) == ["start"]
     assert rig.turn(pid)
 
