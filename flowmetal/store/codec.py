@@ -24,8 +24,9 @@ from flowmetal.store.layout import (
     TOKENS,
     read_u64,
 )
+from flowmetal.values import wire
 
-pack = msgpack.packb
+pack = wire.pack
 
 #: Permanent numbers of statuses and of kinds of inbox events.  "live" processes are ready or waiting: which of the two
 #: is told by their ready mark.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgpack
-
 from flowmetal.dataclass import dataclass, field, fields
 from flowmetal.store.codec import unpack, unreadable
 from flowmetal.store.layout import SCHEDULES
 from flowmetal.timetable.plan import Plan
+from flowmetal.values import wire
 
-_pack = msgpack.packb
+_pack = wire.pack
 
 #: What happens when a run is due while the last one has not ended; permanent.
 SKIP, QUEUE, CANCEL, ALLOW = range(4)

@@ -18,6 +18,7 @@ from flowmetal.store.processes import post
 from flowmetal.store.requests import answer
 from flowmetal.store.rows import ProcessRow, decode_request
 from flowmetal.store.starting import start
+from flowmetal.values import wire
 
 #: How long it is remembered how far an operation with a name is.
 REMEMBERED_NS = 7 * 24 * 3600 * 1_000_000_000
@@ -102,7 +103,7 @@ def bulk(changes: Changes, command: Bulk) -> tuple[Any, ...]:
                 return -1, 0, None
         if last != command.after:
             return last, end, None
-        changes.transaction.put(META, key, msgpack.packb((command.digest, upto, end, changes.now)))
+        changes.transaction.put(META, key, wire.pack((command.digest, upto, end, changes.now)))
     return upto, end, tuple(_tried(changes, one) for one in command.commands)
 
 

@@ -42,6 +42,7 @@ from flowmetal.store.interface import (
     Timer,
     Turn,
 )
+from flowmetal.values.wire import pack
 
 #: Raised when anything below changes its form.
 PROTOCOL = 4
@@ -93,7 +94,7 @@ _NESTED: tuple[tuple[int, type], ...] = (
 
 def frame(*message: Any) -> bytes:
     """A message with its length before it."""
-    data: bytes = msgpack.packb(message)
+    data: bytes = pack(message)
     if len(data) > MAX_MESSAGE_BYTES:
         raise StoreError("S205", what="a batch", size=len(data), limit=MAX_MESSAGE_BYTES)
     return len(data).to_bytes(4, "big") + data
@@ -113,7 +114,7 @@ def parse(data: bytes | bytearray | memoryview) -> tuple[Any, ...]:
 def encode_commands(commands: Sequence[Command]) -> bytes:
     """Commands for SUBMIT; S206 where one holds something that is not of its type."""
     try:
-        data: bytes = msgpack.packb([_encode_command(command) for command in commands])
+        data: bytes = pack([_encode_command(command) for command in commands])
     except (TypeError, ValueError, OverflowError, AttributeError, KeyError, RecursionError) as error:
         raise StoreError("S206", reason=f"{type(error).__name__}: {error}") from error
     if len(data) > MAX_MESSAGE_BYTES:
@@ -140,7 +141,7 @@ def _encode_fields(kind: type, value: Any) -> list[Any]:
         values[0] = [_encode_command(part) for part in values[0]]
     place = _ATTRIBUTES.get(kind)
     if place is not None and values[place]:
-        values[place] = msgpack.packb(values[place])  # apart, since lists in it stay lists
+        values[place] = pack(values[place])  # apart, since lists in it stay lists
     return values
 
 
@@ -174,7 +175,7 @@ def _decode_fields(kind: type, wire: Sequence[Any]) -> Any:
 
 def encode_results(results: Sequence[Any]) -> bytes:
     """Results of commands, in order."""
-    data: bytes = msgpack.packb([_encode_result(result) for result in results])
+    data: bytes = pack([_encode_result(result) for result in results])
     return data
 
 
@@ -222,7 +223,7 @@ def decode_hints(wire: Sequence[Any]) -> frozenset[Hint]:
 
 def encode_client(arrived: int, seen_at: int) -> bytes:
     """The value of CLIENTS under batch 0."""
-    data: bytes = msgpack.packb((arrived, seen_at))
+    data: bytes = pack((arrived, seen_at))
     return data
 
 
