@@ -106,6 +106,8 @@ class Beside:
         time.sleep(seconds)
         now = (time.process_time(), time.perf_counter())
         found = self._took + [(now[0] - one[0], now[1] - one[1]) for one in list(self._began.values())]
+        if not found:  # nobody took a step: each took at least as long as this
+            found = [(seconds, seconds)]
         return [one for one, _ in found], [one for _, one in found]
 
     def run(self, function: str) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.named import all_of, check_action, check_named
 from flowmetal.cli.opening import DEFAULT_STORE, open_client
 from flowmetal.cli.options import Debug, Json, StoreOption
 
@@ -49,8 +50,7 @@ def queue(
 ) -> None:
     """Defines, shows, pauses and resumes queues of starts.  Example: flowvm queue define mail --concurrency 4"""
 
-    if action not in ACTIONS:
-        common.usage("U103", what="the action", found=action[:80], expected="one of " + ", ".join(ACTIONS))
+    check_action(action, ACTIONS)
     counts = {"concurrency": concurrency, "key-concurrency": key_concurrency, "max-waiting": max_waiting}
     texts = {"rate": rate, "key-rate": key_rate, "window": window}
     limits: dict[str, Any] = {
@@ -60,25 +60,15 @@ def queue(
     }
     if limits and action != "define":
         common.usage("U130", option=min(limits), action=action)
-    if (name is None) != (action == "list"):
-        common.usage("U131", action=action, expected="no name" if action == "list" else "the name of a queue")
+    check_named(action, name, "U131", "queue")
     with open_client(store) as client:
         if action == "list":
-            found = _all(client)
+            found = all_of(client, "queue/list")
             common.emit({"queues": found}, as_json, lambda: _table(found))
             return
         payload = {"name": name, **limits} if action == "define" else name
         shown = client.operate(OPERATIONS.get(action, f"queue/{action}"), payload)
     common.emit(shown, as_json, lambda: f"queue {name} removed" if action == "remove" else _text(shown))
-
-
-def _all(client: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        page = client.operate("queue/list", {"after": found[-1]["name"]} if found else None)
-        found += page
-        if len(page) < 1000:
-            return found
 
 
 def _table(found: list[dict[str, Any]]) -> str:

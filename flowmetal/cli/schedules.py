@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from flowmetal.cli import common
+from flowmetal.cli.named import all_of, check_action, check_named
 from flowmetal.cli.opening import DEFAULT_STORE, open_client
 from flowmetal.cli.options import Debug, Json, StoreOption
 
@@ -47,8 +48,7 @@ def schedule(
     """Makes, shows and runs schedules.  Example: flowvm schedule put report --cron "0 3 * * *" --program reports"""
     from flowmetal.values import to_python
 
-    if action not in ACTIONS:
-        common.usage("U103", what="the action", found=action[:80], expected="one of " + ", ".join(ACTIONS))
+    check_action(action, ACTIONS)
     texts = {
         "cron": cron, "zone": zone, "every": every, "anchor": anchor, "at": at, "start": start, "end": end,
         "jitter": jitter, "program": program, "function": function, "overlap": overlap, "catch-up": catch_up,
@@ -68,12 +68,11 @@ def schedule(
         if action not in actions:
             option = {"args": "arg"}.get(given, given)
             common.usage("U135", option=option, action=action, belongs=" and ".join(actions))
-    if (name is None) != (action == "list"):
-        common.usage("U136", action=action, expected="no name" if action == "list" else "the name of a schedule")
+    check_named(action, name, "U136", "schedule")
     shown_next = common.number("--next", count, 1, 1000) if count is not None else 5
     with open_client(store) as client:
         if action == "list":
-            found = _all(client)
+            found = all_of(client, "schedule/list")
             common.emit({"schedules": found}, as_json, lambda: _table(found))
         elif action == "next":
             runs = client.operate("schedule/next", {"name": name, "count": shown_next})
@@ -92,15 +91,6 @@ def schedule(
             shown = client.operate(f"schedule/{action}", name)
             done = {"pause": "paused", "resume": "goes on", "delete": "removed"}[action]
             common.emit(shown, as_json, lambda: f"schedule {name} {done}")
-
-
-def _all(client: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        page = client.operate("schedule/list", {"after": found[-1]["name"]} if found else None)
-        found += page
-        if len(page) < 1000:
-            return found
 
 
 def _when(one: dict[str, Any]) -> str:
