@@ -124,6 +124,7 @@ class Committer:
         self._synced_at = 0.0
         self._closing = False
         self._damaged = 0
+        self._committed: tuple[list[Unit], list[tuple[Any, StoreError | None]]] | None = None  # and not all answered
         self._bytes = 0  # of the units that are not answered
         self.commits = 0
         self.units = 0
@@ -235,8 +236,10 @@ class Committer:
             try:
                 self._commit(group)
             except MemoryError:
+                self._answer_committed()
                 self._fail(group, StoreError("S331", path=str(self._engine.path)))
             except Exception as error:  # a fault of ours: the callers must not wait for ever
+                self._answer_committed()
                 self._fail(group, StoreError("S307", reason=f"{type(error).__name__}: {error}"))
                 _log.exception("the committer failed")
 
@@ -292,6 +295,7 @@ class Committer:
         self.units += len(group)
         for unit, outcome in zip(group, outcomes, strict=True):
             self._answer(unit, *outcome)
+        self._committed = None
         if failpoint.hook is not None:
             failpoint.hook("commit/answered")
         if hints:
@@ -313,12 +317,14 @@ class Committer:
                 if transaction.writes:
                     changes.flush()
                 hints = frozenset(changes.hints)
+                committed = group, outcomes
                 if transaction.writes:
                     if self._fault is not None:
                         self._fault("before commit")
                     if failpoint.hook is not None:
                         failpoint.hook("commit/before")
                     transaction.commit()
+                    self._committed = committed
                     if self._fault is not None:
                         self._fault("after commit")
                     if failpoint.hook is not None:
@@ -392,6 +398,13 @@ class Committer:
                 on_broken()
             except Exception:
                 _log.exception("giving up the store failed")
+
+    def _answer_committed(self) -> None:
+        """Answers those whose commit is durable, though something failed after it."""
+        committed, self._committed = self._committed, None
+        if committed is not None:
+            for unit, outcome in zip(*committed, strict=True):
+                self._answer(unit, *outcome)
 
     def _fail(self, group: list[Unit], error: StoreError) -> None:
         for unit in group:

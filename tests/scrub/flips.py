@@ -84,8 +84,8 @@ def damage(chance: random.Random, key: bytes, stored: bytes) -> tuple[str, bytes
     if kind == "key" and key not in UNSEALED:
         return kind, flip(key, chance.randrange(8 * len(key))), stored
     if kind == "bits":
-        for _ in range(chance.randrange(2, 9)):
-            stored = flip(stored, chance.randrange(8 * len(stored)))
+        for bit in chance.sample(range(8 * len(stored)), chance.randrange(2, 9)):  # none twice, which changes nothing
+            stored = flip(stored, bit)
         return kind, key, stored
     if kind == "zeros" and any(stored):
         at = chance.randrange(len(stored))
@@ -138,6 +138,7 @@ def flip_records(
                     continue  # another record has that key
                 raw.put(other, spoiled, db=handle)
                 counts[kind] += 1
+                assert (other, spoiled) != (key, stored)
                 try:
                     if key in UNSEALED:
                         _read_unsealed(transaction, key, path)

@@ -397,3 +397,20 @@ def test_housekeeping_waits_for_nobody_who_waits_for_its_transaction(tmp_path: P
     committer.join(20)
     other.join(20)
     assert not committer.is_alive() and not other.is_alive()
+
+
+@pytest.mark.parametrize("error", [MemoryError, RuntimeError])
+def test_a_fault_between_a_commit_and_its_answers_is_no_refusal(tmp_path: Path, error: type[Exception]) -> None:
+    """Whatever fails then, those whose commit is durable are told so."""
+    faults: list[bool] = []
+
+    def fault(point: str) -> None:
+        if faults and point == "after commit":
+            faults.clear()
+            raise error
+
+    store = small_store(tmp_path / "store", size=1 << 24, limit=1 << 24, fault=fault)
+    faults.append(True)
+    assert store.submit([Start("f", b"", name="p")]).result(60) == [(2, True)] and not faults
+    assert store.submit([Start("f", b"", name="p")]).result(60) == [(3, True)]
+    store.close()
