@@ -29,7 +29,7 @@ from flowmetal.engine.live import Live, Open
 from flowmetal.engine.policies import NO_POLICY
 from flowmetal.store.interface import InboxEvent, Request, Turn
 from flowmetal.values import CodecError, LanguageError, decode_value, encode_value, secret_names
-from flowmetal.values.wire import pack_small
+from flowmetal.values.wire import ONE_ATOM, lone_atom, pack_small
 from flowmetal.vm import Performed, settle
 from flowmetal.vm.image import LONG_TEXT
 
@@ -53,7 +53,7 @@ def answered(
     ):
         return None
     try:
-        value = decode_value(data, live.program.table)
+        value = lone_atom(data) if data[:1] == ONE_ATOM else decode_value(data, live.program.table)
     except CodecError:
         return None
     if not settle(process, number, value):

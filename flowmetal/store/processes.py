@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import (
@@ -34,7 +35,7 @@ from flowmetal.store.limits import MAX_EVENT_BYTES, MAX_IMAGE_BYTES, MAX_LINE, M
 from flowmetal.store.log_records import log_records
 from flowmetal.store.operations import perform
 from flowmetal.store.queues import changed
-from flowmetal.store.rows import NEAR_REQUEST_BYTES, NEAR_REQUESTS, ProcessRow, request_row
+from flowmetal.store.rows import NEAR_REQUEST_BYTES, NEAR_REQUESTS, ProcessRow, RequestRow, request_row
 from flowmetal.store.starting import encode_checked
 from flowmetal.store.texts import Texts
 
@@ -165,7 +166,7 @@ def _check_turn(command: Turn) -> None:
 
 def check_request(request: Request, pid: int) -> None:
     """Refuses a request that cannot be stored."""
-    check_name("the name of an effect", request.effect)
+    _check_effect(request.effect)
     if len(request.payload) > MAX_VALUE_BYTES or len(request.options) > MAX_VALUE_BYTES:
         check_size("a payload", request.payload)
         check_size("options", request.options)
@@ -176,6 +177,11 @@ def check_request(request: Request, pid: int) -> None:
         raise StoreError("S206", reason=f"a request of process {request.pid} in a turn of process {pid}")
     if request.state not in ("queued", "held"):
         raise StoreError("S206", reason=f"a turn cannot open a request in state {request.state!r}")
+
+
+@lru_cache(1024)
+def _check_effect(effect: str) -> None:
+    check_name("the name of an effect", effect)
 
 
 def _check_number(number: int) -> None:
@@ -202,7 +208,21 @@ def _open_request(changes: Changes, row: ProcessRow, request: Request) -> None:
     elif not request.queued and len(request.payload) + len(request.options) <= NEAR_REQUEST_BYTES:
         if len(row.requests) < NEAR_REQUESTS:  # what follows, for a new one that nobody takes: nearly every step's
             row.calls += request.called
-            row.requests[number] = request_row(request, attempt, HELD, None)
+            row.requests[number] = RequestRow(
+                request.effect,
+                request.payload,
+                request.options,
+                request.idempotency_key,
+                request.not_before,
+                attempt,
+                HELD,
+                "",
+                0,
+                False,
+                request.called,
+                0,
+                [],
+            )
             return
     made = request_row(request, attempt, STATE_CODES[request.state], old)
     row.calls += made.called

@@ -34,7 +34,7 @@ from flowmetal.vm.frames import (
     running_clause,
 )
 from flowmetal.vm.load import run_function
-from flowmetal.vm.quota import check_quotas, unrealized_inside
+from flowmetal.vm.quota import SLICE_TICKS, check_quotas, unrealized_inside
 from flowmetal.vm.state import KIND_ABANDONED, Fiber, Frame, Performed, Process, Region, Resume, Wait
 
 K_RETRY, K_ON = keyword("retry"), keyword("on")
@@ -126,7 +126,11 @@ def _open_request(
         raise NeedsRealize(lazy, True)
     if len(process.request_waits) + len(process.request_promises) >= process.limits.requests:
         raise limit_error("requests", process.limits.requests, "open requests")
-    check_quotas(process, fiber, frame)
+    if (
+        len(fiber.frames) >= process.limits.frames
+        or process.slices * SLICE_TICKS + process.next_request >= process.heap_due
+    ):  # else it finds nothing
+        check_quotas(process, fiber, frame)
     number = process.next_request
     process.next_request += 1
     process.outbox.append(Performed(number, effect.text, payload, options, fiber.id, waits))

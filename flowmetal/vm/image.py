@@ -327,7 +327,11 @@ class Image:
         _, registers, pc, destination = frame
         plain = code.code
         row = [self.process.table.module_of(plain.module), plain.index, pc if destination >= 0 else -1 - pc]
-        for register in live_after_call(plain, pc) if destination >= 0 else live_retry(plain, pc):
+        if destination < 0:
+            live: tuple[int, ...] | None = live_retry(plain, pc)
+        else:  # mostly known already
+            live = None if plain.live is None else plain.live.after_call.get(pc)
+        for register in live_after_call(plain, pc) if live is None else live:
             value = registers[register]
             if value.__class__ in PLAIN_ATOMS or (value.__class__ is int and -WORD <= value < WORD):
                 row.append(value)  # what `atom` gives for it, without the call
