@@ -15,7 +15,7 @@ from flowmetal.bytecode.fmc import Artifact
 from flowmetal.bytecode.opcodes import Op
 from flowmetal.bytecode.program import PER_PROCESS, UNBOUND, Code, Function, Global, Module, Program
 from flowmetal.bytecode.shape import SHAPES, register_written
-from flowmetal.compiler.reachable import walk
+from flowmetal.compiler.reachable import MUTABLE, parts_of, walk
 from flowmetal.dataclass import dataclass
 from flowmetal.diagnostics.span import Span
 from flowmetal.values import Closure, Keyword
@@ -23,6 +23,13 @@ from flowmetal.values import Closure, Keyword
 #: Instructions that name a global, and where in them it stands.
 _NAMING = {Op.global_: 2, Op.dynamic: 2, Op.call_global: 2, Op.tail_call_global: 1}
 _PERFORMING = (Op.perform, Op.request)
+
+#: Registers with a constant that are kept track of, those of which it was last written; they are copied at each jump.
+#: What is forgotten counts as computed.
+KNOWN_MAX = 32
+
+#: Values that are looked through for functions of libraries; whoever holds what was not may perform anything.
+VALUES_MAX = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class _Reader:
         self.own = {module.name for module in own}
         self.found: dict[Place, None] = {}
         self._outside: dict[int, tuple[frozenset[str], bool]] = {}
+        self._looked: dict[int, tuple[Any, list[Function] | None]] = {}  # by id of a value, which is kept alive
+        self._values = 0
 
     def module(self, module: Module) -> None:
         """Adds the places of a module."""
@@ -99,14 +108,36 @@ class _Reader:
         self._functions(values, None, function, span)
 
     def _functions(self, values: Iterable[Any], name: str | None, function: str, span: Span | None) -> None:
-        for value in walk(values, set()):
-            if value.__class__ is not Closure or value.function.module.name in self.own:
+        for value in values:
+            held = self._held_by(value)
+            if held is None:
+                self.found[Place(None, function, span, name)] = None
                 continue
-            effects, computed = self._of(value.function)
-            for effect in sorted(effects):
-                self.found[Place(effect, function, span, name or value.function.name)] = None
-            if computed:
-                self.found[Place(None, function, span, name or value.function.name)] = None
+            for one in held:
+                effects, computed = self._of(one)
+                for effect in sorted(effects):
+                    self.found[Place(effect, function, span, name or one.name)] = None
+                if computed:
+                    self.found[Place(None, function, span, name or one.name)] = None
+
+    def _held_by(self, value: Any) -> list[Function] | None:
+        """The functions of libraries that a value holds; None where too many values have been looked through."""
+        known = self._looked.get(id(value))
+        if known is not None:
+            return known[1]
+        if value.__class__ is not Closure and value.__class__ not in MUTABLE and not parts_of(value):
+            return []
+        functions: list[Function] = []
+        found: list[Function] | None = functions
+        for one in walk([value], set()):
+            self._values += 1
+            if self._values > VALUES_MAX:
+                found = None
+                break
+            if one.__class__ is Closure and one.function.module.name not in self.own:
+                functions.append(one.function)
+        self._looked[id(value)] = value, found
+        return found
 
     def _of(self, function: Function) -> tuple[frozenset[str], bool]:
         """What a library function and all that it names may perform; whether it also computes names of effects."""
@@ -176,6 +207,8 @@ def _performed(module: Module, code: Code) -> Iterator[tuple[str | None, Span | 
                 value = module.constants[instruction[2]]
             if value.__class__ is Keyword:
                 known[written] = value
+                if len(known) > KNOWN_MAX:
+                    del known[next(iter(known))]
         shape = SHAPES[instruction[0]]
         if shape.label:
             target = instruction[shape.label]

@@ -10,12 +10,14 @@ import pytest
 
 from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.bytecode.link import link
+from flowmetal.engine import performs
 from flowmetal.engine.build import build_artifact
 from flowmetal.engine.events import LocalDone, Requested
 from flowmetal.engine.library import standard_library
 from flowmetal.engine.opening import library_module
 from flowmetal.engine.performs import Place, places_of
 from flowmetal.engine.simulate import Simulation
+from flowmetal.values import Vector
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = sorted((ROOT / "tests" / "golden" / "programs").rglob("*.fm"))
@@ -86,6 +88,26 @@ def test_what_the_author_says_does_not_count() -> None:
     module.effect_sites = []
     found = places_of(artifact, link(artifact, library_module), standard_library().modules.values())
     assert {"mail/send", "pay/out", "http/request", "child/one"} <= {place.effect for place in found}
+
+
+def test_the_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value is looked through once, however often it is named; what is not looked at may perform anything."""
+    data = build_artifact({"t.fm": SOURCE}).data
+    artifact = decode_artifact(data)
+    reader = performs._Reader(artifact, link(artifact, library_module), [])
+    value = Vector.of([Vector.of([Vector.of([])]) for _ in range(1000)])
+    assert reader._held_by(value) == []
+    looked = reader._values
+    assert 1000 < looked < 5000
+    assert [reader._held_by(value) for _ in range(1000)] == [[]] * 1000 and reader._values == looked
+
+    before = {(place.effect, place.function) for place in places(data)}
+    assert ("http/request", "t/table") in before and (None, "t/table") not in before
+    monkeypatch.setattr(performs, "VALUES_MAX", 0)
+    monkeypatch.setattr(performs, "KNOWN_MAX", 0)
+    after = {(place.effect, place.function) for place in places(data)}
+    assert {(None, "t/table"), (None, "t/direct"), (None, "t/main")} <= after
+    assert {function for _, function in before} <= {function for _, function in after}
 
 
 SHARE = [

@@ -27,6 +27,7 @@ else:
 #: Nested arrays and objects.  Python's parser takes up to three frames of its stack for each, and how much of that
 #: is left must not show; deeper data comes from a mistake or an attack.
 DEPTH_MAX = 128
+TOKENS_MAX = 1 << 20  # strings and brackets of one text: reading it cannot be interrupted
 INTEGER_DIGITS_MAX = 4000  # Python's own bound against quadratic conversions is 4300
 
 KEYS, STRINGS, KEYWORDS = keyword("keys"), keyword("string"), keyword("keyword")
@@ -38,11 +39,15 @@ _BRACKETS = pattern(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 def _depth(text: str) -> int:
     """How deep the brackets of a text nest, those inside strings left out."""
     depth = deepest = 0
-    for token in _BRACKETS.finditer(text):
+    for number, token in enumerate(_BRACKETS.finditer(text)):
+        if number > TOKENS_MAX:
+            fail("limit", f"json/parse reads up to {TOKENS_MAX} strings and brackets")
         letter = text[token.start()]
         if letter in "[{":
             depth += 1
             deepest = max(deepest, depth)
+            if deepest > DEPTH_MAX:
+                break
         elif letter in "]}":
             depth -= 1
     return deepest

@@ -15,6 +15,10 @@ from flowmetal.vm.builtins.registry import builtin
 #: Code points of a string that a builtin may make: 16 Mi.  Payloads are smaller, and memory is not endless.
 STRING_MAX = 1 << 24
 
+#: Digits that one text may have of numbers of so many bits: what they take goes by more than their length.
+DIGITS_MAX = 1 << 22
+LONG_BITS = 10_000
+
 #: And of one that lifted code makes by itself; longer ones are left to the builtins, which weigh their work.
 LIFTED_MAX = 1 << 16
 
@@ -48,6 +52,16 @@ _ALONE: dict[type, Callable[[Any], str]] = {
 }
 
 
+def _counted(digits: int, value: int, who: str) -> int:
+    """`digits` and those of a number, where it is a long one."""
+    bits = value.bit_length()
+    if bits >= LONG_BITS:
+        digits += bits * 3 // 10
+        if digits > DIGITS_MAX:
+            fail("limit", f"{who} would make {shortly(digits)} digits of long numbers; {DIGITS_MAX} are allowed")
+    return digits
+
+
 def _bounded(length: int, who: str) -> None:
     if length > STRING_MAX:
         fail("limit", f"{who} would make a string of {shortly(length)} characters; {STRING_MAX} are allowed")
@@ -56,8 +70,16 @@ def _bounded(length: int, who: str) -> None:
 @builtin(200, "str", 0, None)
 def to_string(*values: Any) -> str:
     """The texts of values, joined; nil has none."""
-    parts = [display(value) for value in values]
-    _bounded(sum(map(len, parts)), "str")
+    digits = length = 0
+    parts = []
+    for value in values:
+        if value.__class__ is int:
+            digits = _counted(digits, value, "str")
+        part = display(value)
+        length += len(part)
+        if length > STRING_MAX:
+            _bounded(length, "str")
+        parts.append(part)
     return "".join(parts)
 
 
@@ -75,7 +97,10 @@ def subs(whole: Any, start: Any, *end: Any) -> str:
 def join(separator: Any, parts: Any) -> str:
     """The texts of a collection's items with a separator between them."""
     between, texts, length = display(separator), [], 0
+    digits = 0
     for part in iterate(parts):
+        if part.__class__ is int:
+            digits = _counted(digits, part, "join")
         text = display(part)
         length += len(text) + len(between)
         if length > STRING_MAX:
