@@ -37,6 +37,7 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=common.print_version)
     ] = False,
+    debug: Debug = False,
 ) -> None:
     """Compiles Flowmetal programs.  Example: flowc build deploy.fm"""
 

@@ -32,6 +32,7 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=common.print_version)
     ] = False,
+    debug: Debug = False,
 ) -> None:
     """Runs Flowmetal programs and looks at them.  Example: flowvm serve --store ./store"""
 
@@ -327,7 +328,7 @@ def _show_result(client: Client, pid: int, wait: float, as_json: bool) -> int:
         typer.echo(json.dumps({"pid": pid, "status": outcome.status, "error": error}, indent=1))
         return common.PROGRAM_FAILED
     if outcome.status == "cancelled":
-        common.usage("H509", pid=pid)
+        common.usage("H509", pid=pid, reason=error["data"])
     common.usage("H508", pid=pid, kind=error["kind"], message=error["message"])
 
 

@@ -56,7 +56,7 @@ def build(
         raise typer.Exit(common.FAILED)
     common.show_warnings(built.warnings, _texts(project.sources))
     target = output if output is not None else _shown(project.output(built.name))
-    write_artifact(target, built.data)
+    write_artifact(target, built.data, folders=output is None)
     document = {
         "artifact": str(target),
         "name": built.name,

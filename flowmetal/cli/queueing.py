@@ -68,6 +68,8 @@ def queue(
             return
         payload = {"name": name, **limits} if action == "define" else name
         shown = client.operate(OPERATIONS.get(action, f"queue/{action}"), payload)
+    if action == "define" and not limits and not as_json:
+        common.say(f"no limits were given, so queue {name} has none now but the usual ones", error=True)
     common.emit(shown, as_json, lambda: f"queue {name} removed" if action == "remove" else _text(shown))
 
 

@@ -98,7 +98,7 @@ class Client(ABC):
             error = outcome.error or {}
             raise ProcessFailed(pid, error.get("kind", "unknown"), error.get("message", ""), error.get("data"))
         if outcome.status == "cancelled":
-            raise ProcessCancelled(pid)
+            raise ProcessCancelled(pid, (outcome.error or {}).get("data"))
         return outcome.result
 
     @abstractmethod

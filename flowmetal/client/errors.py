@@ -72,8 +72,9 @@ class ProcessFailed(ClientError):
 
 
 class ProcessCancelled(ClientError):
-    """The process was cancelled (H509)."""
+    """The process was cancelled (H509).  `reason` is what was given for it, plain Python."""
 
-    def __init__(self, pid: int) -> None:
-        super().__init__("H509", pid=pid)
+    def __init__(self, pid: int, reason: Any = None) -> None:
+        super().__init__("H509", pid=pid, reason=reason)
         self.pid = pid
+        self.reason = reason

@@ -47,7 +47,7 @@ class Exports:
         if artifact is None:
             return command
         try:
-            check_function(artifact, command.function, count)
+            check_function(artifact, command.function, count, command.name)
         except (NotFound, Refused):
             if command.id is None or self._store.process_by_id(command.id) is None:
                 raise
@@ -78,8 +78,10 @@ class Exports:
         return artifact
 
 
-def check_function(artifact: Artifact, function: str, count: int) -> None:
+def check_function(artifact: Artifact, function: str, count: int, program: str | None = None) -> None:
     """Checks that "module/function" (or a function of the main module) can be started with `count` arguments.
+
+    `program`: the name that it is deployed as.
 
     NotFound B014 where there is no such public function of the artifact's own modules, Refused B016 where it takes
     another number of arguments.
@@ -89,8 +91,12 @@ def check_function(artifact: Artifact, function: str, count: int) -> None:
     module = artifact.modules.get(module_name)
     if module is None:
         names = [f"{each}/{known}" for each, inside in artifact.modules.items() for known in _functions(inside)]
-        near = suggest(function, names) or suggest(module_name, artifact.modules)
-        raise NotFound("B014", module=artifact.name, name=function, known=_listed(names), suggestion=near)
+        alike = [each for each in names if each.endswith(f"/{name}")]
+        near = suggest(function, names) or (alike[0] if alike else suggest(module_name, artifact.modules))
+        other = program if near and near.partition("/")[0] != program else None  # which starts go by where none is said
+        raise NotFound(
+            "B014", module=artifact.name, name=function, known=_listed(names), suggestion=near, program=other
+        )
     found = module.globals.get(name)
     try:
         arities = None if found is None else _arities(found)

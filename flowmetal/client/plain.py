@@ -69,7 +69,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a process ended, in plain data.  `error` is {"kind", "message", "data"} where it failed."""
+    """How a process ended, in plain data.  `error` is {"kind", "message", "data"} where it failed or was cancelled; of
+    the latter `data` is the reason."""
 
     status: str  # "done", "failed" or "cancelled"
     result: Any = None
@@ -159,9 +160,7 @@ def outcome_of(record: ProcessRecord, data: bytes | None) -> Outcome:
     """How a process ended.  NotPlain where its result has no plain form."""
     if record.status == "done":
         return Outcome("done", result=None if data is None else plain(data, f"result of process {record.pid}"))
-    if record.status == "cancelled":
-        return Outcome("cancelled")
-    return Outcome("failed", error=_error_of(record, data))
+    return Outcome(record.status, error=_error_of(record, data) if data or record.status == "failed" else None)
 
 
 def _error_of(record: ProcessRecord, data: bytes | None) -> dict[str, Any]:

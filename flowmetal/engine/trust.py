@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowmetal import lazily
+from flowmetal.bytecode.fmc import decode_artifact
 from flowmetal.bytecode.signatures import (
     KEY_BYTES,
     content_hash_of,
@@ -58,10 +59,12 @@ class Trust:
     def check(self, data: bytes) -> tuple[bytes, ...]:
         """The trusted keys that have signed an artifact; none where nothing is said of trust.
 
-        FlowmetalError B510, B511 for signatures that are damaged or untrue, B512 where one is required and missing.
+        FlowmetalError B001 to B006 for what is no artifact, B510, B511 for signatures that are damaged or untrue, B512
+        where one is required and missing.
         """
         if not self.require_signed and not self.keys:
             return ()
+        decode_artifact(data)
         signers = checked_signers(data)
         trusted = tuple(key for key in signers if key in self.keys)
         if self.require_signed and not trusted:

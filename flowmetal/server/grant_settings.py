@@ -31,4 +31,4 @@ def read_grant_list(key: str, section: str, given: Any) -> tuple[str, ...] | Non
     try:
         return read_grants(given)
     except FlowmetalError as error:
-        raise bad(key, section, given, f"a list of grants; {error.diagnostic.text}") from None
+        raise bad(key, section, given, f"a list of grants; {error.diagnostic.text.rstrip('.')}") from None

@@ -6,15 +6,17 @@ committed or neither is.  So it does not matter which interpreter fires, or how 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from flowmetal import lazily
+from flowmetal.diagnostics import FlowmetalError
 from flowmetal.store import failpoint
 from flowmetal.store.bonds import limit_error
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import PAUSED, decode_attributes
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import Start
-from flowmetal.store.layout import SCHEDULES, SCHEDULES_DUE, read_u64, u64
+from flowmetal.store.layout import ARTIFACTS, DEPLOYED, SCHEDULES, SCHEDULES_DUE, read_u64, u64
 from flowmetal.store.limits import MAX_FORCED_RUNS
 from flowmetal.store.schedule_rows import (
     ALL,
@@ -30,6 +32,11 @@ from flowmetal.store.schedule_rows import (
 from flowmetal.store.starting import start
 from flowmetal.timetable.wrong import Wrong
 from flowmetal.values import Instant, Map, Vector, decode_value, encode_value, instant_text, keyword
+
+if TYPE_CHECKING:
+    from flowmetal.bytecode import fmc
+else:
+    fmc = lazily.module("flowmetal.bytecode.fmc")  # for schedules that leave out the module
 
 #: Schedules in one Fire, and runs of one of them: the transaction stays short, and the next Fire goes on.
 MAX_SCHEDULES: Final = 100
@@ -225,6 +232,18 @@ def _begin(changes: Changes, row: ScheduleRow, planned: int) -> bool:
     return True
 
 
+def _whole_name(changes: Changes, row: ScheduleRow) -> str:
+    """The function with its module, by which processes are found: a schedule may leave out the main module, which is
+    that of what is deployed when a run begins."""
+    if "/" in row.function:
+        return row.function
+    data = changes.transaction.get(ARTIFACTS, changes.transaction.get(DEPLOYED, row.program.encode()) or b"-")
+    try:
+        return f"{fmc.decode_artifact(data or b'').main}/{row.function}"
+    except FlowmetalError:  # the interpreter says what is wrong with it
+        return row.function
+
+
 def _start(changes: Changes, row: ScheduleRow, planned: int) -> int:
     arguments = row.arguments
     if row.pass_run:
@@ -233,7 +252,7 @@ def _start(changes: Changes, row: ScheduleRow, planned: int) -> int:
         arguments = encode_value(Vector.of([*decode_value(arguments), run]))
     attributes = decode_attributes(row.attributes or None)
     attributes |= {"schedule": row.name, "planned": instant_text(Instant(planned))}
-    command = Start(row.function, arguments, name=row.program, attributes=attributes)
+    command = Start(_whole_name(changes, row), arguments, name=row.program, attributes=attributes)
     pid, _ = start(changes, command)
     row.runs += 1
     if row.overlap != ALLOW:

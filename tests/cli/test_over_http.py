@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowmetal.cli import flowvm
 from flowmetal.cli.common import NO_STORE, NOT_FOUND, USAGE
+from flowmetal.diagnostics import FlowmetalError
+from flowmetal.engine.trust import Trust
 from flowmetal.server import HttpServer
 from flowmetal.server.config import read_config
 from flowmetal.store import open_store
@@ -77,3 +81,45 @@ def test_a_server_that_is_another(shell: Shell, body: bytes) -> None:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def test_debug_wherever_it_stands(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any, **named: Any) -> Any:
+        raise KeyError("boom")
+
+    monkeypatch.setattr("flowmetal.client.connect", broken)
+    assert "FLOWMETAL_DEBUG=1" in shell("flowvm", "ps").err
+    for line in (["ps", "--debug"], ["--debug", "ps"]):
+        with pytest.raises(KeyError):
+            monkeypatch.setattr("sys.argv", ["flowvm", *line])
+            flowvm.main()
+
+
+def test_words(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "main.fm").write_text("(ns shop.main) (defn order [] 1) (defn cleanup [] 2)")
+    assert shell("flowvm", "deploy", "shop/main.fm", "--name", "shop", "--store", "store").code == 0
+    done = shell("flowvm", "start", "shop/order", "--store", "store")
+    assert "Did you mean `shop.main/order`?" in done.err and "add `--program shop`" in done.err, done.err
+    put = ("schedule", "put", "s", "--every", "1h", "--program", "shop", "--function", "cleanup")
+    assert shell("flowvm", *put, "--store", "store").code == 0
+    assert shell("flowvm", "schedule", "run", "s", "--store", "store").out == "process 1 was started\n"
+    found = shell("flowvm", "ps", "--function", "shop.main/cleanup", "--json", "--store", "store").json()["processes"]
+    assert [(one["pid"], one["function"]) for one in found] == [(1, "shop.main/cleanup")]
+    assert shell("flowvm", "kill", "1", "--reason", "not today", "--store", "store").code == 0
+    done = shell("flowvm", "result", "1", "--store", "store")
+    assert (done.code, "The reason: not today" in done.err) == (8, True), done.err
+    done = shell("flowvm", "queue", "define", "orders", "--store", "store")
+    assert "queue orders has none now" in done.err
+    done = shell("flowvm", "schedule", "put", "s", "--store", "store")
+    assert "must be" in done.err
+    done = shell("flowc", "build", "hello.fm", "--output", "nowhere/dir/x.fmc")
+    assert (done.code, "[U108]" in done.err, (tmp_path / "nowhere").exists()) == (1, True, False), done.err
+
+
+def test_what_is_no_artifact_is_not_called_unsigned() -> None:
+    trust = Trust(require_signed=True, keys={bytes(32): "k"})
+    for data in (b"", b"hello", b"FMC"):
+        with pytest.raises(FlowmetalError) as raised:
+            trust.check(data)
+        assert raised.value.code == "B001"

@@ -88,6 +88,7 @@ CODES: dict[str, Entry] = {
         "`{module}` has no function `{name}`.",
         (
             "`{private}` is private; define it with `defn` to make it one that can be started.",
+            "Did you mean `{suggestion}`?  It is deployed as `{program}`, so add `--program {program}`.",
             "Did you mean `{suggestion}`?",
             "It has: {known}.",
         ),
@@ -241,7 +242,7 @@ CODES: dict[str, Entry] = {
     ),
     "B512": Entry(
         "not signed by a trusted key",
-        "This artifact is signed by {signers}, and none of the keys that are trusted.",
+        "This artifact has no signature of a key that is trusted; it is signed by {signers}.",
         "Sign it with `flowc sign ARTIFACT --key KEY`, or add the key to [trust] of flowmetal.toml.",
         "With `require_signed = true` no artifact is deployed or run that has no signature of a key in [trust].",
     ),

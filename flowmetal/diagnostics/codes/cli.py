@@ -317,7 +317,7 @@ CODES: dict[str, Entry] = {
     "U900": Entry(
         "internal error",
         "This is a fault of Flowmetal itself: {problem}.",
-        "Run it again with --debug and report what it prints.",
+        "Run it again with `--debug`, or with FLOWMETAL_DEBUG=1 in the environment, and report what it prints.",
         "Errors that users can cause have codes and texts of their own; what gets here was not foreseen.",
     ),
 }

@@ -211,7 +211,7 @@ CODES: dict[str, Entry] = {
         "`flowvm inspect {pid}` shows where.",
         "The program ended with an error that nothing in it caught.",
     ),
-    "H509": Entry("process cancelled", "Process {pid} was cancelled.", "", ""),
+    "H509": Entry("process cancelled", "Process {pid} was cancelled.", ("The reason: {reason}", ""), ""),
     "H510": Entry(
         "not plain data",
         "The {what} cannot cross here: {reason}.",

@@ -359,8 +359,8 @@ def _options(payload: Any, names: tuple[str, ...]) -> dict[str, Any]:
         name = _text(key).replace("_", "-")
         if name not in names:
             near = suggest(name[:80], names)
-            expected = f"{near} perhaps, or another" if near else "one"
-            raise bad("an option of a schedule", f"{expected} of {', '.join(names)}", key)
+            perhaps = f" (perhaps {near})" if near else ""
+            raise bad("an option of a schedule", f"one of {', '.join(names)}{perhaps}", key)
         found[name] = value
     return found
 
