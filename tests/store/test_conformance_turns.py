@@ -145,7 +145,10 @@ def test_paused_processes_wake_for_some_things_only(rig: Rig) -> None:
     assert rig.ready() == [] and rig.kinds(pid) == ["pause", "message"]
     record = rig.store.process(pid)
     assert record is not None and record.status == "paused"
-    rig.one(Post(pid, "retry", number=4))
+    with pytest.raises(StoreError) as refused:
+        rig.one(Post(pid, "retry", number=4))
+    assert refused.value.code == "S229" and rig.ready() == []  # no such request waits for a person
+    rig.one(Post(pid, "retry"))
     assert rig.ready() == [pid]
     retry = next(event for event in rig.store.inbox(pid) if event.kind == "retry")
     assert rig.turn(pid, "paused", taken=(retry.key,))
