@@ -34,25 +34,13 @@ from flowmetal.values import (
 )
 from flowmetal.values.work import TurnOver
 from flowmetal.vm import fibers, lifting, redirection, unwinding
-from flowmetal.vm.calls import (
-    apply_arguments,
-    call_value,
-    check_error,
-    dynamic_value,
-    global_value,
-)
+from flowmetal.vm.calls import apply_arguments, call_value, check_error, dynamic_value, global_value
 from flowmetal.vm.faults import fault, with_trace
 from flowmetal.vm.frames import Mode, entry_frame
 from flowmetal.vm.performing import run_effect
 from flowmetal.vm.predecode import stopped
 from flowmetal.vm.quota import end_turn, pause
-from flowmetal.vm.state import (
-    ENTER,
-    Fiber,
-    Process,
-    Region,
-    Resume,
-)
+from flowmetal.vm.state import ENTER, Fiber, Process, Region, Resume
 
 #: Integers beyond this size go through numbers.py, which bounds them.
 SMALL = 1 << 256
