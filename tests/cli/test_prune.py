@@ -67,3 +67,19 @@ def test_times_are_written_as_for_ps(shell: Shell, ended: Path) -> None:
             client.kill(pid)
     told = shell("flowvm", "prune", "--store", "s", "--keep", "1", "--dry-run").out
     assert "and 7 more" in told and max(map(len, told.splitlines())) < 120
+
+
+def test_a_mailbox_is_shown(shell: Shell, tmp_path: Path) -> None:
+    """`flowvm mailbox` page by page; data of the language is sent with --edn."""
+    Path(tmp_path / "waits.fm").write_text("(ns waits) (defn main [] (receive :go :gone))")
+    assert shell("flowvm", "deploy", "waits.fm", "--store", "s").code == 0
+    pid = shell("flowvm", "start", "waits/main", "--store", "s").out.strip()
+    assert shell("flowvm", "send", pid, '{"n": 1}', "--store", "s").code == 0
+    assert shell("flowvm", "send", pid, "--edn", "[:a #{1}]", "--store", "s").code == 0
+    assert shell("flowvm", "send", pid, "--edn", "[:a", "--store", "s").code != 0
+    found = shell("flowvm", "mailbox", pid, "--store", "s", "--json").json()
+    assert (found["waiting"], [one["text"] for one in found["messages"]]) == (2, ["{:n 1}", "[:a #{1}]"])
+    first = shell("flowvm", "mailbox", pid, "--store", "s", "--limit", "1")
+    assert "2 messages in all" in first.out and "more with --after" in first.out
+    assert "mailbox: 2 messages" in shell("flowvm", "inspect", pid, "--store", "s").out
+    assert shell("flowvm", "mailbox", "99", "--store", "s").code == 3
