@@ -45,21 +45,41 @@ def open_folder(store: str, *, to_write: bool = False) -> AbstractContextManager
 
 
 def find_pid(client: Client, text: str) -> int:
-    """The number of a process named by number or id."""
+    """The number of a process named by number or id, or else by the name that it is registered as."""
     if text.isascii() and text.isdigit() and len(text) < 19:
         return int(text)
     found = client.find(text)
-    if found is None:
+    if found is not None:
+        return found.pid
+    pid = _registered(client, text)
+    if pid is None:
         common.usage("U104", pid=text, store=client.url)
-    return found.pid
+    return pid
+
+
+def _registered(client: Client, text: str) -> int | None:
+    """The process that has a name; None also for what can be no name, and where a store is only read."""
+    from flowmetal.store.errors import StoreError
+
+    try:
+        pid = client.operate("process/whereis", [text])
+    except StoreError:
+        return None
+    return pid if pid.__class__ is int else None
 
 
 def find_in_store(store: Store, text: str) -> int:
-    """The number of a process named by number or id, in an open store; S308 for one that was removed."""
+    """The number of a process named as for find_pid, in an open store; S308 for one that was removed."""
     if text.isascii() and text.isdigit() and len(text) < 19:
         found = store.process(int(text))
     else:
         found = store.process_by_id(text)
+        if found is None:
+            from flowmetal.client import connect
+
+            with connect(store) as client:
+                pid = _registered(client, text)
+            found = None if pid is None else store.process(pid)
     if found is None:
         if text.isascii() and text.isdigit() and 0 < int(text) <= store.last_pid():
             common.usage("S308", pid=int(text))

@@ -37,6 +37,7 @@ OPERATIONS: Mapping[str, Any] = {
     "schedule/list": [_SCHEDULE],
     "schedule/run": {"pid": int | None, "outcome": str},
     "schedule/next": list[str],
+    "process/whereis": int | None,
 }
 
 #: How a process failed, if it did.

@@ -16,7 +16,6 @@ from flowmetal.engine import events
 from flowmetal.engine.artifacts import Programs
 from flowmetal.engine.draft import FUEL
 from flowmetal.engine.events import EventError, decode_event, value_text
-from flowmetal.engine.grants import grants_line
 from flowmetal.engine.lines import instant_text
 from flowmetal.engine.live import Live, Loaded, entries_from, exhausted, load, restore_at
 from flowmetal.engine.mailboxes import mailbox
@@ -32,6 +31,7 @@ from flowmetal.values import (
     Promise,
     Vector,
     decode_value,
+    encode_value,
     print_string,
 )
 from flowmetal.vm import Fiber, run
@@ -77,6 +77,8 @@ def inspect_process(
         program=record.artifact.hex(),
         function=record.function,
         arguments=_arguments(store, record),
+        deployed=record.program if record.named else "",
+        names=tuple(str(what) for kind, what in store.ties(pid, TIES_SHOWN) if kind == "name") if at is None else (),
         status=record.status,
         waits=record.waits,
         error=record.error,
@@ -85,7 +87,7 @@ def inspect_process(
         created_at=instant_text(record.created_at),
         updated_at=instant_text(record.updated_at),
         attributes=dict(record.attributes),
-        grants=grants_line(record.grants),
+        grants=record.grants,
         ties=_ties(store, pid) if at is None else (),
         fibers=fibers,
         requests=_open_now(store, pid) if at is None else _open_at(store, pid, at),
@@ -103,8 +105,9 @@ TIES = {
     "watched": "monitored by {}", "leashes": "leash on {}", "leashed": "on the leash of {}",
 }  # fmt: skip
 
-#: Bonds that are shown.
+#: Bonds and arguments that are shown.
 TIES_SHOWN = 20
+ARGUMENTS_SHOWN = 100
 
 
 def _ties(store: Store, pid: int) -> tuple[str, ...]:
@@ -129,18 +132,28 @@ def _mailbox(store: Store, pid: int, live: Live | None) -> MailboxView:
     return MailboxView(page.waiting, len(kept), tuple(texts[:MESSAGES_SHOWN]))
 
 
-def _arguments(store: Store, record: ProcessRecord) -> str:
-    """What the process was called with, printed; "" where it has not begun or its start cannot be read."""
+def _arguments(store: Store, record: ProcessRecord) -> tuple[str, ...] | None:
+    """What the process was called with, each printed; None where it has not begun or its start cannot be read."""
     for entry in store.log(record.pid, 0, STARTED_WITHIN):
         if entry.part:
             continue
         try:
             event = decode_event(entry.event)
         except EventError:
-            return ""
+            return None
         if isinstance(event, events.Started):
-            return value_text(event.arguments)
-    return ""
+            return _each(event.arguments)
+    return None
+
+
+def _each(data: bytes) -> tuple[str, ...]:
+    """The first items of an encoded vector, printed; one text that says so where that cannot be read."""
+    try:
+        values = list(decode_value(data))
+    except Exception:  # a description must not fail, whatever the bytes
+        return (value_text(data),)
+    shown = tuple(value_text(encode_value(value)) for value in values[:ARGUMENTS_SHOWN])
+    return (*shown, "...") if len(values) > ARGUMENTS_SHOWN else shown
 
 
 def _state(

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from flowmetal.dataclass import dataclass
+from flowmetal.engine.grants import grants_line
 
 #: Characters of a result or of an error's data in the text form; the JSON form has all of it.
 VALUE_CHARACTERS = 2000
@@ -109,8 +110,10 @@ class Inspection:
     parent: int | None  # the process that spawned it
     parent_id: str | None
     program: str  # hash of the artifact, hexadecimal
+    deployed: str  # the name that it, or what spawned it, was started by; "" where that is not known
+    names: tuple[str, ...]  # what it is registered as, now
     function: str
-    arguments: str  # what it was called with, printed; "" before it has begun
+    arguments: tuple[str, ...] | None  # what it was called with, each printed; None before it has begun
     status: str
     waits: str
     error: str
@@ -119,7 +122,7 @@ class Inspection:
     created_at: str
     updated_at: str
     attributes: dict[str, Any]
-    grants: str  # which effects it may perform: "all", "none", "http/request=api.example.com store"
+    grants: tuple[str, ...] | None  # which effects it may perform: "http/request=api.example.com"; None: all
     ties: tuple[str, ...]  # "name counter", "link 7", "leash on 8": what it is tied to, now
     fibers: tuple[FiberView, ...]
     requests: tuple[RequestView, ...]
@@ -140,14 +143,14 @@ class Inspection:
         lines = [f"process {self.pid}{name}  {self.function}  {self.status}{at}"]
         if self.parent is not None:
             lines += _fact("spawned by", f"{self.parent} ({self.parent_id})" if self.parent_id else str(self.parent))
-        lines += _fact("arguments", _cut(self.arguments))
+        lines += _fact("arguments", "" if self.arguments is None else _cut(f"[{' '.join(self.arguments)}]"))
         lines += _fact("waits for", self.waits if self.at is None else "")
         lines += _fact("result", _cut(self.result))
         lines += _fact("error", self.error if self.at is None else "")
         lines += _fact("data", _cut(self.data))
-        lines += _fact("program", self.program[:16])
+        lines += _fact("program", f"{self.deployed}  {self.program[:16]}".strip())
         lines += _fact("started", f"{self.created_at}, last change {self.updated_at}, {self.sequence} steps")
-        lines += _fact("grants", self.grants)
+        lines += _fact("grants", grants_line(self.grants))
         lines += _fact("ties", ", ".join(self.ties))
         for key, value in self.attributes.items():
             lines += _fact(key, str(value))

@@ -12,6 +12,7 @@ import pytest
 
 from flowmetal.cli import flowvm
 from flowmetal.cli.common import NO_STORE, NOT_FOUND, USAGE
+from flowmetal.client import connect
 from flowmetal.diagnostics import FlowmetalError
 from flowmetal.engine.trust import Trust
 from flowmetal.server import HttpServer
@@ -123,3 +124,26 @@ def test_what_is_no_artifact_is_not_called_unsigned() -> None:
         with pytest.raises(FlowmetalError) as raised:
             trust.check(data)
         assert raised.value.code == "B001"
+
+
+def test_a_process_by_its_registered_name(shell: Shell) -> None:
+    assert shell("flowvm", "deploy", "hello.fm", "--name", "h", "--store", "store").code == 0
+    with connect("store") as client:
+        client.start("hello/main", {"n": 1}, program="h", register="customer/ann", id="one")
+        client.start("hello/main", program="h", id="customer/bob")
+    shown = shell("flowvm", "inspect", "customer/ann", "--store", "store", "--json").json()
+    assert (shown["deployed"], shown["names"], shown["grants"]) == ("h", ["customer/ann"], [])
+    assert "h  " in shell("flowvm", "inspect", "1", "--store", "store").out
+    with contextlib.closing(open_store("store", create=False)) as opened:
+        server = HttpServer(opened, read_config({"serve": {"port": 0}}))
+        server.start()
+        over = shell("flowvm", "send", "customer/ann", "5", "--store", server.url)
+        missing = shell("flowvm", "send", "customer/cid", "5", "--store", server.url)
+        server.stop()
+    assert (over.code, missing.code) == (0, NOT_FOUND), (over.err, missing.err)
+    assert shell("flowvm", "send", "customer/ann", "6", "--store", "store").code == 0
+    assert "2 messages in all" in shell("flowvm", "mailbox", "customer/ann", "--store", "store").out
+    assert shell("flowvm", "kill", "customer/bob", "--store", "store").code == 0  # an id goes first
+    assert "[U104]" in shell("flowvm", "inspect", "customer/cid", "--store", "store").err
+    assert shell("flowvm", "kill", "customer/ann", "--store", "store").code == 0
+    assert shell("flowvm", "inspect", "1", "--store", "store", "--json").json()["arguments"] == ["{:n 1}"]

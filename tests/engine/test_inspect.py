@@ -183,7 +183,7 @@ def test_a_spawned_process_says_who_spawned_it_and_with_what(artifact: bytes) ->
     assert child is not None
     assert own is not None
     assert (child.parent, child.parent_id, own.parent, own.parent_id) == (pid, "order-7", None, None)
-    assert (child.arguments, own.arguments) == ("[3]", "[7]")
+    assert (child.arguments, own.arguments) == (("3",), ("7",))
     assert f"spawned by {pid} (order-7)" in child.to_text()
     assert "arguments  [3]" in child.to_text()
     assert "spawned by" not in own.to_text()
