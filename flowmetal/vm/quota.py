@@ -160,14 +160,18 @@ def count_values(pending: list[Any], count: int, limit: int) -> int:
             if kind is Symbol and value.meta is not None:
                 push(meta_of(value))
             continue
-        if kind is List or kind is Cons:
+        if kind is List or kind is Cons or kind is LazySeq:
             # The longest chains there are: without a detour through `pending`.
-            while value.__class__ is kind:
+            while kind is List or kind is Cons or (kind is LazySeq and value.state == "done"):
                 key = id(value)
                 if key in seen or value.owner.__class__ is ModuleOwner:
                     break
                 seen.add(key)
                 count += 1
+                if kind is LazySeq:
+                    value = value.value
+                    kind = value.__class__
+                    continue
                 first = value.first
                 if (kind_of := first.__class__) not in _WEIGHTLESS and (
                     kind_of is not int or first.bit_length() >= BITS_MIN
@@ -179,8 +183,14 @@ def count_values(pending: list[Any], count: int, limit: int) -> int:
                 if rest is value:  # the empty list
                     break
                 value = rest
+                kind = value.__class__
             else:
-                push(value)
+                if kind is not LazySeq:
+                    push(value)
+                elif id(value) not in seen and value.owner.__class__ is not ModuleOwner:  # it is still to be computed
+                    seen.add(id(value))
+                    count += 1
+                    pending.extend(children_of(value) or ())
             if count > limit:
                 break
             continue

@@ -73,7 +73,7 @@ class Limits:
     fuel_per_turn: int = 2_000_000  # calls and loop turns before others get their turn
     fuel: int = 10**12  # of its whole life, counted in whole slices: what is short between two effects costs none
     frames: int = 4_000_000  # nested calls of one fiber
-    heap_objects: int = 4_000_000  # frames and heap objects that can be reached, counted at intervals
+    heap_objects: int = 1_000_000  # frames and heap objects that can be reached, counted at intervals
     fibers: int = 100_000
     requests: int = 100_000  # outstanding at once
     lifting: bool = True  # no quota: whether code may run lifted, which nothing but the time it takes can tell
