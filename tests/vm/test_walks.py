@@ -117,7 +117,7 @@ def test_they_are_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(many, "_walk", watched)
     run(CASES["a pipeline"], True)
-    assert passed[0] == 150 and sum(passed) > 250  # some are left to single turns where a slice ends
+    assert passed[0] == 150 and sum(passed) >= 250  # some are left to single turns where a slice ends
     passed.clear()
     run("(defn main [] (map (fn [x] (log x) x) (range 40)))", True)
     assert passed == []
