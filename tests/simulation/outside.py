@@ -431,6 +431,7 @@ class Outside(World):
     def lost_commit(self) -> None:
         """See World: with a weaker durability the last commit may be gone, and what it acknowledged."""
         self.void = True
+        self.reader.origins.clear()  # no process that reads lives through a power cut
 
     # ---- the end
 
