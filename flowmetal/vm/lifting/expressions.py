@@ -151,6 +151,8 @@ class Expressions:
         """The test whether a value counts as true, or (not `wanted`) as false."""
         if operand.kind == BOOL:
             return operand.text if wanted else f"(not {operand.text})"
+        if operand.constant:
+            return str((operand.value is not None and operand.value is not False) is wanted)
         if operand.kind == INT and operand.safe:
             return str(wanted)
         first, again = self.twice(operand)

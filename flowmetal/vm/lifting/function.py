@@ -5,6 +5,7 @@ Names in the text are generated, and constants are objects in the namespace, so 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -44,6 +45,9 @@ from flowmetal.vm.lifting.walks import FEW, FILTER, MAP, REDUCE, Walk, walk_of
 from flowmetal.vm.load import RunCode, find_global, run_function
 
 Entry = Callable[..., Any]
+
+# Code that no compiler has written may ask whether a number is nil; Python would advise its author on standard error.
+warnings.filterwarnings("ignore", category=SyntaxWarning, module="<lifted>")
 
 #: The library's function; no other module can have the name.
 NTH_NAME = "flowmetal.core.sequences/nth"
