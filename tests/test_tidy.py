@@ -35,14 +35,14 @@ ALLOWED: dict[str, set[str]] = {
 ALLOWED["cli"] = set(ALLOWED) - {"cli"}
 
 #: Files beside the packages, which import nothing of ours and may be imported by all.
-BESIDE = {"dataclass", "lazily"}
+BESIDE = {"dataclass", "lazily", "packing"}
 
 #: Where a library may be imported.
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "ply": ("flowmetal/compiler/reader/",),
     "lmdb": ("flowmetal/store/lmdb",),
     "typer": ("flowmetal/cli/",),
-    "msgpack": ("flowmetal/values/", "flowmetal/bytecode/", "flowmetal/vm/image.py", "flowmetal/store/", "flowmetal/engine/events.py"),
+    "msgpack": ("flowmetal/packing.py", "flowmetal/values/", "flowmetal/bytecode/", "flowmetal/vm/image.py", "flowmetal/store/", "flowmetal/engine/events.py"),
     "httpx2": ("flowmetal/connectors/", "flowmetal/client/"),
     "starlette": ("flowmetal/connectors/", "flowmetal/server/"),
     "uvicorn": ("flowmetal/server/",),

@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 import msgpack
 
 from flowmetal.dataclass import dataclass, fields
+from flowmetal.packing import pack
 from flowmetal.store.limits import MAX_EVENT_BYTES
 from flowmetal.values import CodecError, decode_value, print_string
-from flowmetal.values.wire import pack
 
 #: An event larger than this is refused when read; the store refuses larger ones when written.
 EVENT_BYTES_MAX = MAX_EVENT_BYTES

@@ -399,13 +399,14 @@ class Interpreter(Residents):
                     continue
                 ran = self._try_one(pid, look)
                 if ran is not None:
+                    # At once: it may stand in two lines, and what it has taken is still in the store's inbox.
+                    self._flying.add(pid)
                     items.append(ran)
                     if len(items) >= self.config.batch_turns:
                         break
         finally:
             # Also where the store failed in between: these processes are ahead of it.
             if items:
-                self._flying.update([live.pid for live, _ in items])
                 sending.send(items)
         return worked
 
@@ -458,6 +459,8 @@ class Interpreter(Residents):
             outside = outside or from_outside(live, stored)
         computes, sequence = live.slices > 0 or live.unbroken > 0, live.sequence
         began = time.thread_time() if computes else 0.0
+        if outside:
+            live.burst = 0
         try:
             outcome = take_turn(live, inbox, epoch, self._setting)
         except Exception as error:
@@ -469,9 +472,7 @@ class Interpreter(Residents):
                 self._pausing.pause(record, error)
             return None
         self.turns += 1
-        if outside:
-            live.burst = 0
-        elif outcome.turn is not None:
+        if not outside and outcome.turn is not None:
             fairness.count_entries(live, outcome.turn)
         self._weigh(live)
         if computes and self.config.turn_seconds:

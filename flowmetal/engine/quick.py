@@ -27,9 +27,10 @@ from flowmetal.engine.events import ANSWERED, REQUESTED
 from flowmetal.engine.lines import waits_line
 from flowmetal.engine.live import Live, Open
 from flowmetal.engine.policies import NO_POLICY
+from flowmetal.packing import pack_small
 from flowmetal.store.interface import InboxEvent, Request, Turn
 from flowmetal.values import CodecError, LanguageError, decode_value, encode_value, secret_names
-from flowmetal.values.wire import ONE_ATOM, lone_atom, pack_small
+from flowmetal.values.wire import ONE_ATOM, lone_atom
 from flowmetal.vm import Performed, settle
 from flowmetal.vm.image import LONG_TEXT
 

@@ -18,7 +18,9 @@ class Fields:
         names = list(names)
         for name in document:
             if name not in names:
-                expected = "one of the fields " + ", ".join(names) if len(names) > 1 else f"left out, or `{names[0]}`"
+                expected = (
+                    "one of the fields " + ", ".join(names) if len(names) > 1 else " or ".join(["left out", *names])
+                )
                 raise HttpError(400, "H305", field=name, expected=expected, suggestion=suggest(name, names))
         self._document = document
 

@@ -10,6 +10,7 @@ from zlib import crc32
 
 import msgpack
 
+from flowmetal import packing
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import INBOX_KINDS, InboxEvent
 from flowmetal.store.layout import (
@@ -24,9 +25,8 @@ from flowmetal.store.layout import (
     TOKENS,
     read_u64,
 )
-from flowmetal.values import wire
 
-pack = wire.pack
+pack = packing.pack
 
 #: Permanent numbers of statuses and of kinds of inbox events.  "live" processes are ready or waiting: which of the two
 #: is told by their ready mark.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from flowmetal import packing
 from flowmetal.dataclass import dataclass, field, fields
 from flowmetal.store.codec import unpack, unreadable
 from flowmetal.store.layout import QUEUE_DEDUP, QUEUE_HEADS, QUEUE_KEYS, QUEUES, pid_key, read_pid, read_u64, u64
-from flowmetal.values import wire
 
-_pack = wire.pack
+_pack = packing.pack
 
 #: Of a process in a queue; permanent.  It is paused while it waits (PARKED), or has begun, is paused, and has given its
 #: slot back (UNSLOTTED), or is to go on from there, and waits for a slot once more (RETURNING).

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from flowmetal import packing
 from flowmetal.dataclass import dataclass, field, fields
 from flowmetal.store.codec import unpack, unreadable
 from flowmetal.store.layout import SCHEDULES
 from flowmetal.timetable.plan import Plan
-from flowmetal.values import wire
 
-_pack = wire.pack
+_pack = packing.pack
 
 #: What happens when a run is due while the last one has not ended; permanent.
 SKIP, QUEUE, CANCEL, ALLOW = range(4)

@@ -18,10 +18,10 @@ from zlib import crc32
 
 import msgpack
 
+from flowmetal import packing
 from flowmetal.dataclass import dataclass
 from flowmetal.store.errors import StoreError
 from flowmetal.store.layout import META, SPACE_NAMES
-from flowmetal.values import wire
 
 #: The records of `meta` that are not sealed as the others are.
 ABOUT, SEAL = b"about", b"seal"
@@ -183,7 +183,7 @@ class SealRecord:
 def encode_seal(record: SealRecord) -> bytes:
     """The stored record."""
     fields = (record.done, record.keys, record.current, record.renewed)
-    return Seals().seal(META, SEAL, wire.pack(fields))
+    return Seals().seal(META, SEAL, packing.pack(fields))
 
 
 def decode_seal(stored: bytes | None) -> SealRecord:

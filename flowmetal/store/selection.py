@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from flowmetal import packing
 from flowmetal.store.codec import LIVE, STATUS_CODES
 from flowmetal.store.interface import ProcessRecord
 from flowmetal.store.layout import (
@@ -34,7 +35,6 @@ from flowmetal.store.query import Query
 from flowmetal.store.queue_rows import decode_queue
 from flowmetal.store.rows import Origin, decode_born, decode_origin
 from flowmetal.store.transaction import ReadTransaction
-from flowmetal.values import wire
 
 #: Pids of a window, at first and at most: it grows while little is found.
 _WINDOW, _WINDOW_MAX = 256, 1 << 15
@@ -47,7 +47,7 @@ _FEW, _FEW_OF = 64, 20
 _LENGTHS = {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9}
 _TIME_AT = [slice(1 + _LENGTHS.get(first, 1), 10 + _LENGTHS.get(first, 1)) for first in range(256)]
 
-_pack = wire.pack
+_pack = packing.pack
 
 #: What the record of a process has that was started in a queue, and what changes in its line.
 _QUEUED: bytes = _pack("queue")

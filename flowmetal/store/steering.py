@@ -7,6 +7,7 @@ from typing import Any
 
 import msgpack
 
+from flowmetal import packing
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import HELD, PAUSED, QUEUED, TAKEN, unreadable
 from flowmetal.store.ending import kill_process
@@ -18,7 +19,6 @@ from flowmetal.store.processes import post
 from flowmetal.store.requests import answer
 from flowmetal.store.rows import ProcessRow, decode_request
 from flowmetal.store.starting import start
-from flowmetal.values import wire
 
 #: How long it is remembered how far an operation with a name is.
 REMEMBERED_NS = 7 * 24 * 3600 * 1_000_000_000
@@ -103,7 +103,7 @@ def bulk(changes: Changes, command: Bulk) -> tuple[Any, ...]:
                 return -1, 0, None
         if last != command.after:
             return last, end, None
-        changes.transaction.put(META, key, wire.pack((command.digest, upto, end, changes.now)))
+        changes.transaction.put(META, key, packing.pack((command.digest, upto, end, changes.now)))
     return upto, end, tuple(_tried(changes, one) for one in command.commands)
 
 

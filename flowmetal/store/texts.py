@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from flowmetal import packing
 from flowmetal.store.codec import unpack, unreadable
 from flowmetal.store.layout import TEXTS, pid_key
 from flowmetal.store.transaction import ReadTransaction, WriteTransaction
-from flowmetal.values import wire
 
 #: Shorter ones are written where they stand: a reference and a record of its own have their price as well.
 TEXT_BYTES_MIN = 1024
@@ -57,7 +57,7 @@ class Texts:
                 pieces += (record[end:at], self._kept(text))
                 end = at + len(text)
         pieces.append(record[end:])
-        data: bytes = MARK + wire.pack(pieces)
+        data: bytes = MARK + packing.pack(pieces)
         return data
 
     def _kept(self, text: bytes) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 import msgpack
 
 from flowmetal.dataclass import fields
+from flowmetal.packing import pack
 from flowmetal.store.errors import StoreError
 from flowmetal.store.interface import (
     Ask,
@@ -42,7 +43,6 @@ from flowmetal.store.interface import (
     Timer,
     Turn,
 )
-from flowmetal.values.wire import pack
 
 #: Raised when anything below changes its form.
 PROTOCOL = 4

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from flowmetal.packing import pack, pack_small
 from flowmetal.values.base import Value
 from flowmetal.values.children import children_of
 from flowmetal.values.decoder import Decoder
@@ -30,8 +31,6 @@ from flowmetal.values.wire import (
     Reader,
     Tag,
     lone_atom,
-    pack,
-    pack_small,
     unpack,
 )
 

@@ -25,9 +25,10 @@ from typing import Any
 
 from flowmetal.bytecode.liveness import live_after_call, live_retry
 from flowmetal.bytecode.program import Program
+from flowmetal.packing import pack_small
 from flowmetal.values import Cell, Resumption
 from flowmetal.values.codec import Encoder, pack, state_of
-from flowmetal.values.wire import Tag, pack_small
+from flowmetal.values.wire import Tag
 from flowmetal.vm.state import (
     ENTER,
     FIRST_HEAP_COUNT,

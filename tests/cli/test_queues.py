@@ -60,7 +60,8 @@ def test_a_queue_from_the_command_line(shell: Shell, store: str) -> None:
     assert "paused             yes" in flowvm("queue", "pause", "mail")
     assert "paused             no" in flowvm("queue", "resume", "mail")
     assert '"waiting": 1' in flowvm("queue", "show", "mail", "--json")
-    flowvm("queue", "define", "other")
+    unlimited = shell("flowvm", "queue", "define", "other", "--store", store)
+    assert unlimited.code == 0 and "no limits were given" in unlimited.err
     assert flowvm("queue", "remove", "other") == "queue other removed\n"
 
 

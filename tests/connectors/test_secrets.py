@@ -8,6 +8,7 @@ import json
 import os
 import random
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -418,57 +419,43 @@ def test_charsets(charset: str) -> None:
 
 
 def cut_spellings(value: str) -> dict[str, bytes]:
-    raw = value.encode()
     found = {name: text.encode() for name, text in spellings(value).items()}
-    found |= {"utf-16-le": value.encode("utf-16-le"), "utf-16-be": value.encode("utf-16-be")}
-    return {name: spelled for name, spelled in found.items() if "lines" not in name or raw}
+    return found | {name: value.encode(name) for name in ("utf-16-le", "utf-16-be")}
 
 
 @pytest.mark.parametrize("spelling", cut_spellings(VALUE))
 def test_what_is_cut_off_ends_with_no_part(spelling: str) -> None:
-    """Wherever it is cut: of a plain value nothing is left, of others too little to read three characters from."""
+    """Wherever it is cut: what stands before it is left, as far as its end is not dropped."""
     redactor = Redactor()
     redactor.add("api", VALUE)
+    before = b"line\n" * 400
     text = cut_spellings(VALUE)[spelling]
     for length in range(1, len(text)):
-        before = b"one line\n" if "utf-16" not in spelling else "one line\n".encode(spelling)
         cleaned = redactor.cut(before + text[:length])
-        assert cleaned.startswith(before[:-1])
-        rest = cleaned[len(before) :]
-        while b"#secret[api]" in rest.replace(b"\0", b""):  # whole ones of several
-            rest = b""
-        assert len(rest) <= 12 and b"s3c" not in rest.replace(b"\0", b""), (length, rest)
-        assert b"s3cr" not in unspelled(rest)
+        assert len(cleaned) > 1000 and before.startswith(cleaned.partition(b"#secret")[0]), (length, cleaned[-40:])
 
 
-def unspelled(text: bytes) -> bytes:
-    """What a beginning of some spelling means, read by those who try."""
-    found = [text]
-    for read in (base64.b64decode, bytes.fromhex):
-        for start in range(3):
-            part = text[start:]
-            try:
-                found.append(read((part[: len(part) // 4 * 4]).decode()))
-            except ValueError:
-                pass
-    return b"\n".join(found)
-
-
-def test_other_ends_stay() -> None:
+def test_what_is_left_of_cut_output_says_nothing_about_a_value() -> None:
+    """Whoever decides how output ends could otherwise guess a value, one letter after the other."""
     redactor = Redactor()
     redactor.add("api", VALUE)
-    for text in (
-        b"",
-        b"begun\n",
-        b"s3cr3t no more",
-        b"x" * 100_000,
-        b"\\" * 100_000,
-        b"%25" * 50_000,
-        bytes(range(250)) * 100,
-    ):
-        assert redactor.cut(text) == text, text[:20]
-    assert redactor.cut(b"begun\ns3c") == b"begun\n"
-    assert redactor.cut(VALUE.encode() + b" s3c") == b"#secret[api] "
+    redactor.add("other", "x" * 100)
+    for before in (b"", b"line\n" * 1000):
+        left = {redactor.cut(before + end) for end in (VALUE[:5].encode(), b"qqqqq", b"s3c\x00q", VALUE[3:8].encode())}
+        assert len(left) == 1
+    assert redactor.cut(b"begun\n" * 1000 + VALUE.encode() + b"x" * 3000).count(b"#secret[api]") == 1
+
+
+def test_cut_output_stays_where_no_value_is_known() -> None:
+    assert Redactor().cut(b"begun\n") == b"begun\n"
+
+
+def test_cutting_takes_no_time() -> None:
+    redactor = Redactor()
+    redactor.add("key", PEM * 40)
+    begun = time.process_time()
+    redactor.cut(b"a\0" * 200_000 + b"bb\0")
+    assert time.process_time() - begun < 10  # a second at most; a pattern with a choice at each byte took minutes
 
 
 def test_own_secrets_of_a_server() -> None:
@@ -494,5 +481,4 @@ def test_values_of_odd_characters() -> None:
     for value in ("😀" * 300, '"\\' * 600, ("abcdefgh" * 8 + "\n") * 16 + "=", "a b+" * 300):
         redactor = Redactor()
         redactor.add("key", value)
-        assert redactor.cut(f"<{value[: len(value) * 3 // 4]}".encode()) == b"<"
         assert redactor.text(f"<{value}>") == "<#secret[key]>"

@@ -56,7 +56,7 @@ def watch_epochs(note: Acknowledged) -> None:
             note.note(ACCEPTED if accepted else REFUSED, turn.pid, turn.epoch)
         return accepted
 
-    commands._APPLY[Turn] = commands.turn = watched  # lists of commands call it by its name
+    commands._APPLY[Turn] = watched
 
 
 def live(path: Path, life: str, acknowledged: Acknowledged, seed: int) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
 from flowmetal.dataclass import replace
+from flowmetal.engine.artifacts import deploy
+from flowmetal.engine.build import build_artifact
 from flowmetal.engine.config import Config
 from flowmetal.engine.interpreter import Interpreter
 from flowmetal.engine.sending import Sent
 from flowmetal.engine.simulate import Clock
 from flowmetal.store.errors import StoreError
-from flowmetal.store.interface import Join, PutArtifact, Start, Turn
+from flowmetal.store.interface import Join, Post, PutArtifact, Start, Turn
 from flowmetal.store.memory import MemoryStore
-from flowmetal.values import Vector, decode_value, encode_value
+from flowmetal.values import Vector, decode_value, encode_value, keyword
 from tests.engine.kit import Scripts
 
 SECOND = 10**9
@@ -131,3 +134,31 @@ def test_nothing_is_run_before_it_is_known_what_became_of_a_turn() -> None:
     assert record is not None
     assert (record.status, record.error) == ("done", "")
     assert decode_value(store.result(pid) or b"") == 500
+
+
+def test_who_stands_in_two_lines_has_one_turn_in_a_batch() -> None:
+    """What its first turn has taken is in the store's inbox until that is committed: a second would take it again."""
+    store = MemoryStore()
+    source = "(ns t) (defn main [] (loop [got []] (receive :stop got ?m (recur (conj got ?m)))))"
+    hash = deploy(store, build_artifact({"t.fm": source.encode()}).data, "t")
+    nothing = encode_value(Vector.of([]))
+    pids = [store.submit([Start("t/main", nothing, artifact=hash)]).result()[0][0] for _ in range(5)]
+    interpreter = Interpreter(store, Config())
+    step_until(interpreter, lambda: {record.status for record in store.processes()} == {"waiting"})
+    for pid in pids:
+        store.submit([Post(pid, "message", encode_value(number)) for number in (1, 2, 3)]).result()
+        interpreter._drop(pid)
+        interpreter._queue.found(pid)  # as one whose ready mark was read
+        interpreter._queue[pid] = True  # as one of whom something is recovered
+    step_until(interpreter, lambda: not any(store.inbox(pid) for pid in pids))
+    store.submit([Post(pid, "message", encode_value(keyword("stop"))) for pid in pids]).result()
+    step_until(interpreter, lambda: {record.status for record in store.processes()} == {"done"})
+    assert [list(decode_value(store.result(pid) or b"")) for pid in pids] == [[1, 2, 3]] * 5
+
+
+def step_until(interpreter: Interpreter, done: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if done():
+            return
+        interpreter.step()
+    raise AssertionError("it did not come to that")

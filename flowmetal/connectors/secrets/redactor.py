@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from flowmetal.connectors.secrets import spellings
-from flowmetal.dataclass import dataclass, field
+from flowmetal.dataclass import dataclass
 from flowmetal.values import (
     EMPTY_LIST,
     CodecError,
@@ -44,13 +45,11 @@ SECRETS_MAX = 256
 #: Former values of secrets that are known at most; the oldest are forgotten first.  Each rotation of a secret adds one.
 FORMER_MAX = 256
 
-#: Bytes at the end of what was cut in which a beginning is looked for, for each byte of the value.
+#: Bytes that go from the end of what was cut, for each byte of the longest value: so long are its spellings.
 SPELLED_BYTES = 16
 
 #: Characters of UTF-16 or UTF-32 with zero bytes each, in either order.
 _WIDE = re.compile(rb"\x00{0,3}(?:[\x01-\xff]\x00{1,3}){7,}[\x01-\xff]?")
-#: The same at the end of what was cut.
-_WIDE_END = re.compile(rb"(?:[\x01-\xff]\x00{1,3})+[\x01-\xff]?\Z")
 
 
 @dataclass(slots=True)
@@ -62,7 +61,6 @@ class _Known:
     size: int
     digits: bool  # nothing but digits: JSON may make a number of it
     pattern: Any
-    beginning: Any = field(default=None)  # made when something that was cut is looked at
 
 
 class Redactor:
@@ -120,41 +118,39 @@ class Redactor:
 
     def octets(self, data: bytes) -> bytes:
         """The bytes without any value."""
-        cleaned = self._clean(data)
-        return _WIDE.sub(self._narrow, cleaned) if self._known and self._is_in_wide(cleaned) else cleaned
+        cleaned = self._clean(data, self._known.values())
+        wide = self._in_wide(cleaned)
+        return _WIDE.sub(lambda run: self._narrow(run, wide), cleaned) if wide else cleaned
 
-    def _is_in_wide(self, data: bytes) -> bool:
-        """Whether a run of UTF-16 may hold a value: what is in one of them is in all of them, without their zeros."""
-        narrow = data.replace(b"\0", b"") if b"\0" in data else b""
-        return bool(narrow) and any(known.pattern.search(narrow) for known in self._known.values())
+    def _in_wide(self, data: bytes) -> list[_Known]:
+        """The values that runs of UTF-16 may hold: what is in one of them is in all of them, without their zeros."""
+        if not self._known or b"\0" not in data:
+            return []
+        narrow = b"\0".join(run.replace(b"\0", b"") for run in _WIDE.findall(data))
+        return [known for known in self._known.values() if known.pattern.search(narrow)]
 
-    def _narrow(self, found: re.Match[bytes]) -> bytes:
-        """A run of UTF-16 without any value, in any of its spellings."""
+    def _narrow(self, found: re.Match[bytes], wide: list[_Known]) -> bytes:
+        """A run of UTF-16 without these values, in any of their spellings."""
         run = found[0]
         narrow = run.replace(b"\0", b"")
-        cleaned = self._clean(narrow)
+        cleaned = self._clean(narrow, wide)
         return run if cleaned is narrow else _widened(cleaned, run)
 
-    def _clean(self, data: bytes) -> bytes:
+    def _clean(self, data: bytes, values: Iterable[_Known]) -> bytes:
         spans: list[tuple[int, int, str]] = []
-        for known in self._known.values():
+        for known in values:
             spans += [(*found.span(), known.shown) for found in known.pattern.finditer(data)]
         return data if not spans else _without(data, spans)
 
     def cut(self, data: bytes) -> bytes:
-        """The bytes without any value, and without an end that is the beginning of one, as they were cut off there."""
+        """The bytes without any value, and without their end, which may hold a part of one as they were cut off there.
+
+        How much goes depends on nothing that is in them: who writes them could find out a value by what is left.
+        """
         data = self.octets(data)
-        end = len(data)
-        for known in self._known.values():
-            window = data[-SPELLED_BYTES * known.size - SPELLED_BYTES :]
-            start = _beginning(known, window)
-            wide = _WIDE_END.search(window) if window[-2:].count(0) else None
-            if wide is not None:
-                run = wide[0]
-                narrow = _beginning(known, run.replace(b"\0", b""))
-                start = min(start, wide.start() + narrow * (4 if b"\0\0" in run else 2))
-            end = min(end, len(data) - len(window) + start)
-        return data[:end]
+        known = self._known.values()
+        tail = SPELLED_BYTES * (1 + max(one.size for one in known)) if known else 0
+        return data[: max(len(data) - tail, 0)] if tail else data
 
     def text(self, text: str) -> str:
         """The text without any value."""
@@ -228,7 +224,7 @@ class Redactor:
             return False
         if any(one.digits or one.pattern.search(data) for one in known):
             return True
-        return self._is_in_wide(data)
+        return bool(self._in_wide(data))
 
 
 def _made(name: str, value: str | bytes) -> _Known:
@@ -238,19 +234,6 @@ def _made(name: str, value: str | bytes) -> _Known:
         ways, size = spellings.ways_of(value), len(value.encode())
         digits = value.isascii() and value.isdigit()
     return _Known(f"#secret[{name}]", ways, size, digits, spellings.whole(ways))
-
-
-def _beginning(known: _Known, window: bytes) -> int:
-    """Where the beginning of a value that is cut off at the end of `window` begins; its length where there is none."""
-    if known.beginning is None:
-        known.beginning = spellings.beginning(known.ways)
-    filled = window + spellings.END * spellings.BEGINNING_ATOMS
-    for found in known.beginning.finditer(filled):
-        start, end = found.span()
-        # END in the middle is some other bytes.
-        if end > len(window) or spellings.END not in filled[start:end]:
-            return min(int(start), len(window))
-    return len(window)
 
 
 def _widened(text: bytes, run: bytes) -> bytes:

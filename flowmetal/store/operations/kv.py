@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from flowmetal import packing
 from flowmetal.store.changes import Changes
 from flowmetal.store.codec import unpack, unreadable
 from flowmetal.store.errors import StoreError
@@ -27,7 +28,6 @@ from flowmetal.values import (
     keyword,
     parse_duration,
     print_string,
-    wire,
 )
 
 #: Entries of one answer of kv/list, unless it is told otherwise and at most; and the bytes of their values.
@@ -177,7 +177,7 @@ def _decode(data: bytes) -> tuple[int, bytes]:
 
 def _write(changes: Changes, stored: bytes, value: bytes, expires: int) -> None:
     _remove(changes, stored)
-    changes.transaction.put(KV, stored, wire.pack((expires, value)))
+    changes.transaction.put(KV, stored, packing.pack((expires, value)))
     if expires:
         changes.transaction.put(KV_EXPIRY, u64(expires) + stored, b"")
 
