@@ -85,10 +85,13 @@ def global_value(process: Process, code: RunCode, index: int) -> tuple[Any, bool
         if key not in process.globals:
             # All of them at once, so that what two of them share stays shared whichever is touched first.
             process.globals.update(instantiate(process.program))
-        return process.globals[key], False
-    value = found.value
+        value = process.globals.get(key, UNBOUND)
+    else:
+        value = found.value
     if value is UNBOUND:
         fail("unbound", f"{reference.module}/{reference.name} is declared but not defined yet")
+    if found.mutable:
+        return value, False
     owner = process.program.modules.get(reference.module)
     settled = module.hash is not None and owner is not None and owner.hash is not None
     return value, settled

@@ -17,7 +17,7 @@ from tests.simulation.run import plans_of, run, shrunk
 HUNDREDS = 6
 
 #: A thing that is broken is found within so many seeds.
-WITHIN = 200
+WITHIN = 400
 
 _PRINTED = """
 from tests.simulation.run import run

@@ -5,8 +5,14 @@ Every row is also played restored after every instruction and cut at several siz
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from flowmetal.bytecode.program import UNBOUND, Reference
+from flowmetal.values import LanguageError, keyword
+from flowmetal.vm import calls
 from tests.vm import kit
 
 CANCELLED = "error :flowmetal/cancelled the process was cancelled"
@@ -566,3 +572,16 @@ def test_meaning(name: str) -> None:
     played = kit.same_every_way(source, *events)
     assert played.outcome == outcome
     assert played.log == log
+
+
+def test_a_cell_that_its_module_leaves_out_is_unbound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a hostile artifact may have it: named as one of each process, and without a value."""
+    program = SimpleNamespace(modules={})
+    module = SimpleNamespace(references=[Reference("t", "cell")])
+    process: Any = SimpleNamespace(program=program, globals={})
+    code: Any = SimpleNamespace(code=SimpleNamespace(module=module))
+    monkeypatch.setattr(calls, "find_global", lambda *_: SimpleNamespace(mutable=True, value=UNBOUND))
+    monkeypatch.setattr(calls, "instantiate", lambda _: {})
+    with pytest.raises(LanguageError) as raised:
+        calls.global_value(process, code, 0)
+    assert raised.value.error.kind == keyword("unbound")
