@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from flowmetal.server import api
 from tests.fuzz import __main__ as fuzzing
-from tests.fuzz import replay
+from tests.fuzz import replay, targets
 from tests.fuzz.targets import TARGETS
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a target changes in this process is put back: other tests wait, log, and look for open sockets."""
+    logger = logging.getLogger("flowmetal")
+    level = logger.level
+    monkeypatch.setattr(api, "WAIT_SECONDS_MAX", 0.001)
+    yield
+    logger.setLevel(level)
+    while targets._WEB:
+        web = targets._WEB.pop()
+        if web.server is not None:
+            web.server._socket.close()
+        web.loop.close()
+
 
 #: Seeds changed at random in the default run, for each target.
 CHANGED = 150
