@@ -457,6 +457,50 @@ def test_a_spawned_process_is_listed_as_a_child(shell: Shell) -> None:
     assert "arguments  [3]" in seen
 
 
+NEEDS = """
+(ns needs (:require http kv))
+(defn main [] (try [(kv/put "a" 1) (http/get "https://a.example" {:headers {"x" (secret "api")}})] (catch _ e 1)))
+(defn quiet [] 1)
+"""
+
+
+def _notes(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("note:")]
+
+
+def test_a_grant_that_nothing_can_use_is_noted(shell: Shell) -> None:
+    Path("needs.fm").write_text(NEEDS)
+    assert shell("flowc", "build", "needs.fm").code == 0
+    needed = ("http/request=a.example", "kv/*=a", "kv/put", "store", "secret=api", "secret=other,api", "all", "none")
+    mistyped = {
+        "htp/request": "; near it: http/request",
+        "kv/putt": "; near it: kv/put",
+        "secret=apo": "; near it: secret=api",
+        "queue/*": "",
+        "shell/run": "",
+    }
+    for command in (
+        ("run", "needs.fmc", "quiet"),
+        ("run", "needs.fm", "quiet"),
+        ("deploy", "needs.fmc", "--store", "s"),
+    ):
+        for grant in needed:
+            assert not _notes(shell("flowvm", *command, "--grant", grant).err), grant
+        for grant, more in mistyped.items():
+            found = shell("flowvm", *command, "--grant", grant, "--grant", "kv/put")
+            assert found.code == 0
+            shown = grant if grant != "queue/*" else "'queue/*'"
+            assert _notes(found.err) == [f"note: --grant {shown} is not needed: nothing of it is performed{more}"], (
+                found.err
+            )
+
+
+def test_where_names_are_computed_any_grant_may_be_needed(shell: Shell) -> None:
+    Path("any.fm").write_text("(ns any)\n(defn main [x s] (perform (keyword x) 1) (secret s))\n(defn quiet [] 1)\n")
+    for grant in ("shell/run", "secret=api"):
+        assert not _notes(shell("flowvm", "run", "any.fm", "quiet", "--grant", grant).err)
+
+
 COMMANDS = """
 (ns visitor (:require shell))
 (defn tried [command] (try (:out (shell/run command)) (catch _ e [(:kind e) (:message e)])))
