@@ -87,7 +87,7 @@ def read_manifest(path: Path) -> Manifest | None:
     text = _text(path)
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:  # no TOML, or a number of thousands of digits
         reason = str(problem) or "it is nested too deep"
         found = re.search(r"at line (\d+), column (\d+)", reason)
         line, column = (int(found[1]), int(found[2])) if found else (1, 1)

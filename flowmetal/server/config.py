@@ -212,8 +212,8 @@ def load_config(path: str | Path, others: Iterable[str] = OTHER_SECTIONS) -> Ser
     except FlowmetalError as error:
         reason = str(error.facts.get("problem") or error.diagnostic.text)
         raise FlowmetalError("H205", path=str(path), reason=reason) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FlowmetalError("H205", path=str(path), reason=str(error)) from None
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of thousands of digits
+        raise FlowmetalError("H205", path=str(path), reason=str(error) or "it is nested too deep") from None
     try:
         return read_config(document, others, os.path.dirname(path))
     except FlowmetalError as error:

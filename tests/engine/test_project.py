@@ -284,6 +284,7 @@ WRONG = [
     ('[project\nname = "shop"\n', "U170", 1, "TOML"),
     ('[project]\nname = "shop"\nname = "shop"\n', "U170", 3, ""),
     ("[project]\nname = " + "[" * 5000, "U170", None, ""),
+    ("[project]\nname = " + "9" * 5000, "U170", None, "digits"),
     ("[project]\nname = '" + "x" * (1 << 20) + "'", "U170", None, "larger than"),
 ]
 

@@ -19,11 +19,12 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.hostile import artifacts, corpus, images
+from tests.hostile import artifacts, commands, corpus, images
 from tests.hostile.running import WATCH, Found, examine_artifact, examine_image
 
 SECONDS = 1.0  # of processor time for one mutant
 MEMORY = 1 << 30  # of address space beyond what a child begins with
+COMMANDS_MEMORY = 2 << 30  # of data of a child that runs commands
 GROWTH = 128 << 10  # kilobytes by which one mutant may raise the peak
 RUN = 1_000  # mutants of one child
 STUCK_SECONDS = 120  # without a move, on the clock: the child is ended
@@ -66,6 +67,8 @@ def repeat_line(kind: str, seed: int, number: int) -> str:
 def one(kind: str, seed: int, number: int) -> str:
     """Makes and examines one mutant; how it ended.  `Found` for what must not be."""
     dice = random.Random(f"{seed} {kind} {number}")
+    if kind == "commands":
+        return commands.one(dice, number)
     if kind == "artifacts":
         found = corpus.artifacts()
         # Small ones more often: what can be changed in them is the same, and takes less time.
@@ -79,7 +82,7 @@ def examine(kind: str, seed: int, number: int, tally: Tally) -> None:
     """One mutant, and what came of it into the tally."""
     before = resource.getrusage(resource.RUSAGE_SELF)
     WATCH.events.clear()
-    WATCH.listening = True
+    WATCH.listening = kind != "commands"  # which read and write files
     problem = ""
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
@@ -108,6 +111,9 @@ def examine(kind: str, seed: int, number: int, tally: Tally) -> None:
 
 def prepare(kind: str) -> None:
     """Makes all that mutants are made of, so that children have it, and that nothing is imported later."""
+    if kind == "commands":
+        commands.prepare()
+        return
     WATCH.install()
     corpus.artifacts()
     if kind == "images":
@@ -117,19 +123,23 @@ def prepare(kind: str) -> None:
         examine_artifact(corpus.artifacts()[number], random.Random(number))
 
 
-def settle_down() -> None:
+def settle_down(kind: str) -> None:
     """What a process does before it examines mutants: limits, the timer, the hook."""
-    sys.addaudithook(WATCH.hear)
     signal.signal(signal.SIGPROF, _over)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if kind == "commands":  # stores are mapped as large as they may become: what is shared with a file does not count
+        resource.setrlimit(resource.RLIMIT_DATA, (COMMANDS_MEMORY, COMMANDS_MEMORY))
+        commands.enter()
+        return
+    sys.addaudithook(WATCH.hear)
     with open("/proc/self/statm") as file:
         pages = int(file.read().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _child(kind: str, seed: int, first: int, count: int, place: mmap.mmap, pipe: int) -> None:
-    settle_down()
+    settle_down(kind)
     tally = Tally()
     for number in range(first, first + count):
         place[: _PLACE.size] = _PLACE.pack(number, 1)

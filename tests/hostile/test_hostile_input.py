@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from pathlib import Path
 
 import msgpack
 import pytest
@@ -20,7 +21,7 @@ from flowmetal.vm import load
 from flowmetal.vm.builtins.registry import BY_NAME, builtin_arity
 from flowmetal.vm.faults import exception_text
 from flowmetal.vm.lifting.function import Making
-from tests.hostile import artifacts, campaign, corpus, running
+from tests.hostile import artifacts, campaign, commands, corpus, running
 from tests.hostile.campaign import Tally
 from tests.hostile.cases import CASES, FILES, base, made
 from tests.hostile.tree import packed
@@ -57,6 +58,39 @@ def test_a_share(kind: str, count: int) -> None:
     assert not tally.failures, "\n".join(tally.failures)
     assert sum(tally.ends.values()) == count
     assert sum(tally.ends[end] for end in ("value", "error", "limit")) > count // 40
+
+
+@pytest.fixture
+def _commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What commands change in a process is put back; their time is not looked at, since the machine may be busy."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setattr(campaign, "SECONDS", 30.0)
+
+
+@pytest.mark.usefixtures("_commands")
+def test_a_share_of_commands() -> None:
+    tally = campaign.campaign("commands", random.SystemRandom().randrange(10**6), 0, 300, jobs=1)
+    assert not tally.failures, "\n".join(tally.failures)
+    assert sum(tally.ends.values()) == 300
+    for kind in commands.KINDS:
+        assert tally.ends[f"{kind} 0"] > 5 and sum(tally.ends[f"{kind} {code}"] for code in range(1, 8)) > 20
+
+
+@pytest.mark.usefixtures("_commands")
+def test_it_sees_commands_that_end_wrongly(plain: pytest.MonkeyPatch) -> None:
+    commands.prepare()
+    Path("x.fmc").write_bytes(b"x")
+    row = ("flowc", "check", "x.fmc")
+    assert not commands.judged(row, *commands.run(*row))
+    plain.setattr("flowmetal.cli.common.exit_code", lambda code: 77)
+    assert "77" in commands.judged(row, *commands.run(*row))
+    plain.setattr("flowmetal.cli.checking.check_files", lambda *_, **__: {}["no"])
+    plain.setattr("flowmetal.cli.common.exit_code", lambda code: 1)
+    assert "not catalogued" in commands.judged(row, *commands.run(*row))
+    assert "says nothing" in commands.judged(row, 1, "", "")
+    assert "by itself" in commands.judged(row, 130, "", "")
 
 
 # ---- the harness sees what it looks for --------------------------------------------------------------------------

@@ -258,3 +258,12 @@ def test_one_full_stop_is_enough(tmp_path: Path) -> None:
         read_config({"grants": {"a": ["x y"]}})
     assert caught.value.diagnostic.text.endswith("`x y` is no grant.")
     assert FlowmetalError("H102", host="h", port=1, reason="...").diagnostic.text.count(".") >= 3
+
+
+@pytest.mark.parametrize("text", ["[http]\na = " + "9" * 5000, "a = " + "[" * 5000])
+def test_numbers_too_long_and_lists_too_deep_are_told(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "flowmetal.toml"
+    file.write_text(text)
+    with pytest.raises(FlowmetalError) as raised:
+        load_config(file)
+    assert raised.value.code == "H205"
