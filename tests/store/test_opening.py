@@ -234,6 +234,7 @@ def test_what_a_killed_maker_left_is_removed(tmp_path: Path) -> None:
 
 
 def test_two_openings_in_one_process_share_a_store(tmp_path: Path) -> None:
+    before = set(threading.enumerate())  # another test's store may be open still
     first, second = open_store(tmp_path / "store"), open_store(f"lmdb://{tmp_path}/store")
     assert isinstance(first, StoreHandle) and isinstance(second, StoreHandle)
     assert first.store is second.store
@@ -253,7 +254,8 @@ def test_two_openings_in_one_process_share_a_store(tmp_path: Path) -> None:
     third.close()
 
     def left() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if thread.name.startswith("flowmetal-")]
+        begun = set(threading.enumerate()) - before
+        return sorted(thread.name for thread in begun if thread.name.startswith("flowmetal-"))
 
     end = time.monotonic() + 10
     while left():
