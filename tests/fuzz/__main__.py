@@ -86,6 +86,8 @@ def fuzz(name: str, seconds: int, corpus: Path, seed: int) -> tuple[int, int, in
         f"-max_len={TARGETS[name].longest}", f"-artifact_prefix={wrong}/", "-print_final_stats=0",
         *([f"-dict={words}"] if TARGETS[name].words else []),
     ]  # fmt: skip
+    # Through a shell: the peak of memory that libFuzzer looks at would begin with that of this process.
+    command = ["sh", "-c", '"$@"; exit $?', "sh", *command]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
     found = sorted(set(wrong.iterdir()) - before)
     done = [int(number) for number in _DONE.findall(said.stderr)]
